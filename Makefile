@@ -1,0 +1,97 @@
+# Two commands do everything, set-up included: `make reproduce` and `make test`. `make` alone lists the rest.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+CORES ?= all
+STUDY ?= embedded
+RESULTS ?= reproduced
+PYTEST ?= -n auto --dist loadfile
+# Looked for only when the environment is created. The lock is solved for 3.11; never an interpreter of an environment.
+PYTHON ?= $(shell PATH='$(SYSTEM_PATH)'; for p in python3.11 python3 python3.12; do $$p -c \
+	'import sys; print(sys._base_executable); sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; done)
+SYSTEM_PATH := $(PATH)
+
+VENV := .venv
+ENVIRONMENT := $(VENV)/package.txt
+SNAKEMAKE := snakemake --cores $(CORES) --workflow-profile workflow/profiles/default
+KILT ?= kilt @ git+https://github.com/facebookresearch/KILT@2664322b9a994be686e4c3a9e8f75a0b70927f22
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help reproduce smoke sample figures test test-slow test-all test-parity lint format kilt lock clean
+
+help: ## what can be made
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+## Studies. Results go to $(RESULTS)/<study>, so that committed ones in results/ are compared with and not overwritten.
+reproduce: $(ENVIRONMENT) ## the study $(STUDY) from corpus to report; a second call does nothing
+	@$(SNAKEMAKE) --config study=$(STUDY) results=$(RESULTS)
+	@echo "The report lies at $(RESULTS)/$(STUDY)/report.html"
+
+smoke: ## every stage at the smallest size
+	@$(MAKE) reproduce STUDY=smoke
+
+sample: $(ENVIRONMENT) ## real KILT data and T5.1.1 weights: make sample DATA=dir CHECKPOINT=dir
+	@: $${DATA:?a folder of KILT files, DATA=dir} $${CHECKPOINT:?a Hugging Face T5.1.1 folder, CHECKPOINT=dir}
+	@$(SNAKEMAKE) --config study=sample results=$(RESULTS) data=$(DATA) checkpoint=$(CHECKPOINT)
+	@echo "The report lies at $(RESULTS)/sample/report.html"
+
+figures: $(ENVIRONMENT) ## figures and tables from the committed results, without any training
+	@$(SNAKEMAKE) figures --config study=$(STUDY) results=results
+
+## Checks
+test: $(ENVIRONMENT) ## the quick tests
+	@pytest $(PYTEST)
+
+test-slow: $(ENVIRONMENT) ## the tests that take longer
+	@pytest $(PYTEST) -m "slow and not parity"
+
+test-all: test test-slow ## both
+
+test-parity: $(VENV)/parity.txt ## comparison with PyTorch, transformers and sentence-transformers (installs them)
+	@pytest -m parity
+
+lint: $(ENVIRONMENT) ## style of Python and of the workflow
+	@ruff check
+	@ruff format --check
+	@snakefmt --check Snakefile workflow
+	@$(SNAKEMAKE) --quiet --lint
+
+format: $(ENVIRONMENT) ## rewrite to that style
+	@ruff check --fix
+	@ruff format
+	@snakefmt Snakefile workflow
+
+## The environment. Its stamps are copies of what it was made from: touching a file costs nothing, changing one rebuilds.
+$(VENV)/locked.txt: requirements/uv.txt requirements/lock.txt
+	@if cat $^ | cmp -s - $@; then touch $@; exit; fi; \
+	echo "Creating $(VENV) from requirements/lock.txt: about half a minute, two where uv cannot reach an index and pip can"; \
+	test -n "$(PYTHON)" || { echo "No Python of 3.11 or later found; name one: make PYTHON=/path/to/python" >&2; exit 2; }; \
+	$(PYTHON) -m venv --clear $(VENV) || { echo "python -m venv failed; on Debian: apt-get install python3-venv" >&2; exit 2; }; \
+	pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/uv.txt; \
+	uv pip install --quiet --python $(VENV) --no-deps --require-hashes -r requirements/lock.txt \
+	|| pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/lock.txt; \
+	cat $^ > $@
+
+$(ENVIRONMENT): pyproject.toml setup.py $(VENV)/locked.txt
+	@if cat pyproject.toml setup.py | cmp -s - $@; then touch $@; exit; fi; \
+	pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation --editable .; \
+	cat pyproject.toml setup.py > $@
+
+$(VENV)/parity.txt: requirements/parity.txt $(ENVIRONMENT)
+	@pip freeze --exclude-editable > $(VENV)/constraints.txt
+	@pip install --quiet --disable-pip-version-check -r $< -c $(VENV)/constraints.txt
+	@cp $< $@
+
+kilt: $(ENVIRONMENT) ## KILT's own package from GitHub without its dependencies, to check our scores against
+	@pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation "$(KILT)"
+
+lock: $(ENVIRONMENT) ## solve requirements/ again from pyproject.toml: make lock UPGRADE=--upgrade for newer versions
+	@uv pip compile pyproject.toml $(addprefix --extra ,build kilt slurm test train) $(UPGRADE) --generate-hashes \
+		--python-version 3.11 --custom-compile-command "make lock" --quiet --output-file requirements/lock.txt
+	@echo uv | uv pip compile - $(UPGRADE) --generate-hashes \
+		--python-version 3.11 --custom-compile-command "make lock" --quiet --output-file requirements/uv.txt
+
+clean: ## remove what runs left behind; results/ and $(VENV) stay
+	rm -rf work reproduced .snakemake build dist .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,121 @@
+"""Run files as they are trusted here: read, checked against their own name and numbers, or refused with a reason."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from glimmer.experiments.settings import SCIENCE_VERSION, TASKS, run_id
+
+_ROUNDING = 1e-6  # scores are means of 0/1 (or of fractions) written with full precision; this is slack, not tolerance
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Refused:
+    """A run file that is left out, and why; its points count as missing."""
+
+    file: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Runs:
+    """The run files of one results directory: those that may be used, by id, and those refused."""
+
+    by_id: dict[str, dict]
+    refused: tuple[Refused, ...] = ()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.by_id
+
+
+def load_runs(results: str | Path, only: Collection[str] | None = None) -> Runs:
+    """Reads `results`/runs/*.json, or of them only those named by the ids in `only`.
+
+    Files that fail a check are listed in `refused`, never used and never fatal.
+    """
+    by_id, refused = {}, []
+    for path in sorted(Path(results).glob("runs/*.json")):
+        if only is not None and path.stem not in only:
+            continue
+        try:
+            run = json.loads(path.read_text(encoding="utf-8"))
+            problem = next(problems(run, path.stem), None)
+        except (ValueError, OSError) as error:
+            run, problem = None, f"not readable as JSON: {error}"
+        if problem:
+            refused.append(Refused(file=path.name, reason=problem.replace("\n", " ")))
+        else:
+            by_id[path.stem] = run
+    return Runs(by_id=by_id, refused=tuple(refused))
+
+
+def problems(run: Any, name: str) -> Iterator[str]:
+    """Yields what is wrong with the content of the run file called `name`.json; nothing if all is well."""
+    if not isinstance(run, dict) or not isinstance(run.get("settings"), dict):
+        yield f"expected an object with settings, found {type(run).__name__}"
+        return
+    computed = run_id(run["settings"])
+    if computed != name:
+        yield f"the file is named {name} but its settings digest to {computed}"
+    if run.get("id") != name:
+        yield f"the file is named {name} but says id {run.get('id')!r}"
+    version = run["settings"].get("science_version")
+    if version != SCIENCE_VERSION:
+        yield f"expected science_version {SCIENCE_VERSION}, found {version!r}"
+    tasks = run.get("tasks")
+    if not isinstance(tasks, dict) or not tasks:
+        yield "no task scores"
+        return
+    for task, result in tasks.items():
+        yield from _task_problems(task, result)
+    yield from _average_problems(run)
+
+
+def _task_problems(task: str, result: Any) -> Iterator[str]:
+    if task not in TASKS:
+        yield f"unknown task {task!r}, expected one of {', '.join(TASKS)}"
+        return
+    if not isinstance(result, dict):
+        yield f"{task}: expected an object, found {type(result).__name__}"
+        return
+    for where, value in _numbers(result):
+        if not _is_fraction(value):
+            yield f"{task}.{where}: expected a fraction in [0, 1], found {value!r}"
+            return
+    examples = (result.get("per_example") or {}).get("metric")
+    if examples is None:
+        return
+    if len(examples) != result.get("n"):
+        yield f"{task}: n is {result.get('n')!r} but {len(examples)} per-example scores are kept"
+    elif examples and abs(math.fsum(examples) / len(examples) - result["score"]) > _ROUNDING:
+        found = math.fsum(examples) / len(examples)
+        yield f"{task}.score is {result['score']:.6f} but its per-example scores average {found:.6f}"
+
+
+def _numbers(result: dict) -> Iterator[tuple[str, Any]]:
+    yield "score", result.get("score")
+    for index, bound in enumerate(result.get("interval") or ()):
+        yield f"interval[{index}]", bound
+    for index, value in enumerate((result.get("per_example") or {}).get("metric") or ()):
+        yield f"per_example.metric[{index}]", value
+
+
+def _average_problems(run: dict) -> Iterator[str]:
+    average = run.get("average")
+    if not isinstance(average, dict) or not _is_fraction(average.get("score")):
+        yield f"average.score: expected a fraction in [0, 1], found {(average or {}).get('score')!r}"
+        return
+    scores = [result["score"] for result in run["tasks"].values() if _is_fraction(result.get("score"))]
+    if average.get("n_tasks") != len(run["tasks"]):
+        yield f"average.n_tasks is {average.get('n_tasks')!r} but {len(run['tasks'])} tasks are present"
+    elif len(scores) == len(run["tasks"]) and abs(math.fsum(scores) / len(scores) - average["score"]) > _ROUNDING:
+        yield f"average.score is {average['score']:.6f} but the tasks average {math.fsum(scores) / len(scores):.6f}"
+
+
+def _is_fraction(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1

@@ -1,0 +1,46 @@
+"""`glimmer embed`: embeddings of every passage of a corpus, in shards that an interrupted run goes on from."""
+
+from __future__ import annotations
+
+from glimmer.commands.output import add_json_argument, show
+from glimmer.commands.runs import add_study_arguments
+from glimmer.commands.runtime import add_runtime_arguments, prepare
+
+HELP = "embed the passages of a corpus with a GTR tower, in resumable shards"
+
+
+def add_arguments(parser) -> None:
+    """Declares the command line."""
+    add_study_arguments(parser)
+    parser.add_argument("--gtr", required=True, metavar="DIR", help="sentence-transformers directory of the tower")
+    parser.add_argument("--passages", required=True, metavar="DIR", help="passages of the corpus")
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="directory for the shards; whole ones in it are kept"
+    )
+    parser.add_argument(
+        "--passage-tokens", type=int, metavar="N", help="cut passages to N tokens (default: the tower's)"
+    )
+    parser.add_argument("--passages-per-shard", type=int, default=8192, metavar="N", help="default 8192")
+    parser.add_argument("--tokens-per-batch", type=int, metavar="N", help="rows times width (default: by device)")
+    add_runtime_arguments(parser)
+    add_json_argument(parser)
+
+
+def run(args) -> int:
+    """Embeds what is missing and prints how much that was."""
+    prepare(args)
+    from glimmer.experiments import load_study, parse_overrides
+    from glimmer.retrieval.stages import embed_passages
+
+    study = load_study(args.study, parse_overrides(args.overrides))
+    summary = embed_passages(
+        args.gtr,
+        args.passages,
+        args.out,
+        passage_tokens=args.passage_tokens,
+        dtype=study.retriever.get("dtype", "float32"),
+        passages_per_shard=args.passages_per_shard,
+        tokens_per_batch=args.tokens_per_batch,
+    )
+    show(summary, args.json)
+    return 0

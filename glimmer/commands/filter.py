@@ -1,0 +1,40 @@
+"""`glimmer filter`: the train questions whose evidence was retrieved."""
+
+from __future__ import annotations
+
+from glimmer.commands.output import add_json_argument, show
+from glimmer.commands.runs import add_study_arguments
+
+HELP = "keep the train examples whose answer is supported by what was retrieved; writes row numbers and counts"
+
+
+def add_arguments(parser) -> None:
+    """Declares the command line."""
+    add_study_arguments(parser)
+    parser.add_argument("--retrieved", required=True, metavar="DIR", help="what `glimmer retrieve` wrote")
+    parser.add_argument("--out", required=True, metavar="DIR", help="directory to write")
+    add_json_argument(parser)
+
+
+def run(args) -> int:
+    """Filters and prints the counts by task."""
+    from glimmer.experiments import load_study, parse_overrides
+    from glimmer.retrieval.relevance import RelevanceFilter, filter_tasks
+
+    study = load_study(args.study, parse_overrides(args.overrides))
+    settings = study.relevance_filter
+    # No threshold means no filter, which is what a threshold of 0 is.
+    relevance = RelevanceFilter(threshold=settings["threshold"] or 0.0, k=settings.get("k"))
+    counts = filter_tasks(args.retrieved, args.out, tasks=study.tasks, relevance=relevance)
+    if args.json:
+        show(counts, True)
+    else:
+        show([{"task": task} | _flat(found) for task, found in counts.items()], False)
+    return 0
+
+
+def _flat(counts: dict) -> dict:
+    swept = counts["after_by_threshold"]
+    return {key: value for key, value in counts.items() if key != "after_by_threshold"} | {
+        f"after at {threshold}": value for threshold, value in swept.items()
+    }

@@ -1,0 +1,33 @@
+"""`glimmer generate`: the generated benchmark in KILT's formats."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from glimmer.commands.output import add_json_argument, show
+
+HELP = "write the generated benchmark in KILT's formats; the same seed gives the same bytes"
+_COUNTS = ("pages", "namesakes", "bynames_listed", "dev_examples", "train_examples", "trex_train_examples")
+
+
+def add_arguments(parser) -> None:
+    """Adds --out, --seed, and an option for each knob of size and ambiguity."""
+    from glimmer.kilt.generate.settings import BenchmarkSettings
+
+    defaults = {field.name: field.default for field in fields(BenchmarkSettings)}
+    parser.add_argument("--out", required=True, metavar="DIR", help="directory to write, new or generated before")
+    parser.add_argument("--seed", required=True, type=int, metavar="N", help="decides every byte")
+    for name in _COUNTS:
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, type=int, default=defaults[name], metavar="N", help=f"default {defaults[name]}")
+    add_json_argument(parser)
+
+
+def run(args) -> int:
+    """Writes the benchmark and prints its summary."""
+    from glimmer.kilt.generate.benchmark import build_benchmark, write_benchmark
+    from glimmer.kilt.generate.settings import BenchmarkSettings
+
+    settings = BenchmarkSettings(**{name: getattr(args, name) for name in _COUNTS})
+    show(write_benchmark(build_benchmark(settings, args.seed), args.out), args.json)
+    return 0

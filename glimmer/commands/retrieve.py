@@ -1,0 +1,53 @@
+"""`glimmer retrieve`: passages for every question of a study, with the confidence that they hold the evidence."""
+
+from __future__ import annotations
+
+from glimmer.commands.output import add_json_argument, show
+from glimmer.commands.runs import add_study_arguments
+from glimmer.commands.runtime import add_runtime_arguments, prepare
+
+HELP = "retrieve passages for the train and dev questions of a study, by GTR or BM25, and measure what was found"
+
+
+def add_arguments(parser) -> None:
+    """Declares the command line."""
+    add_study_arguments(parser)
+    parser.add_argument("--data", required=True, metavar="DIR", help="task files in KILT's formats")
+    parser.add_argument("--passages", required=True, metavar="DIR", help="passages of the corpus")
+    parser.add_argument("--gtr", metavar="DIR", help="tower (not for BM25)")
+    parser.add_argument("--embeddings", metavar="DIR", help="the corpus embedded with that tower (not for BM25)")
+    parser.add_argument("--out", required=True, metavar="DIR", help="directory to write")
+    add_runtime_arguments(parser)
+    add_json_argument(parser)
+
+
+def run(args) -> int:
+    """Retrieves, writes one file a task and split, and prints the metrics."""
+    prepare(args)
+    from glimmer.experiments import load_study, parse_overrides
+    from glimmer.retrieval.stages import retrieve_tasks
+
+    study = load_study(args.study, parse_overrides(args.overrides))
+    retriever = study.retriever
+    metrics = retrieve_tasks(
+        args.data,
+        args.passages,
+        args.out,
+        tasks=study.tasks,
+        depth=retriever["depth"],
+        kind=retriever["kind"],
+        gtr=args.gtr,
+        embeddings=args.embeddings,
+        question_tokens=retriever.get("question_tokens", study.lengths["question"]),
+        dtype=retriever.get("dtype", "float32"),
+    )
+    if args.json:
+        show(metrics, True)
+        return 0
+    rows = [
+        {"task": task, "split": split} | {key: value for key, value in found.items() if key != "evidence_rank"}
+        for task, splits in metrics.items()
+        for split, found in splits.items()
+    ]
+    show(rows, False)
+    return 0

@@ -1,0 +1,84 @@
+"""`glimmer runs`: every run of a study with its id, its settings, the points it serves, and whether a result exists."""
+
+from __future__ import annotations
+
+import argparse
+
+from glimmer.commands.output import add_json_argument, show
+from glimmer.experiments import load_study, parse_overrides, runs_for
+
+HELP = "Every run of a study: id, settings, and the points it serves."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The study and what to change in it."""
+    add_study_arguments(parser)
+    parser.add_argument("--points", action="store_true", help="a row for every point instead of every run")
+    add_json_argument(parser)
+
+
+def add_study_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--study` and `--set`, which every command over a study takes."""
+    parser.add_argument("--study", default="embedded", help="a name in config/ or a .yaml file (default: embedded)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="change the study: training.steps=10, data=DIR; may be repeated",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the grid. JSON has the full settings; the table their reader in short."""
+    study = load_study(args.study, parse_overrides(args.overrides))
+    rows = []
+    for one in runs_for(study).values():
+        reader = one.settings["reader"]
+        has_result = study.result_file(one.id).exists()
+        if args.json:
+            row = {
+                "id": one.id,
+                "seed": one.seed,
+                "points": list(one.points),
+                "result": has_result,
+                "settings": one.settings,
+            }
+            rows += [{"point": point, **row} for point in one.points] if args.points else [row]
+            continue
+        keys = ("name", "alpha", "beta", "k", "m")
+        differs = {key: value for key, value in reader.items() if key not in keys and _unusual(key, value, study, one)}
+        short = {
+            "id": one.id,
+            "seed": one.seed,
+            **{key: reader[key] for key in keys},
+            "else": " ".join(f"{key}={_word(value)}" for key, value in differs.items()) or None,
+            "result": "yes" if has_result else "no",
+        }
+        rows += (
+            [{"point": point, **short} for point in one.points]
+            if args.points
+            else [{**short, "points": len(one.points)}]
+        )
+    show(rows, args.json)
+    return 0
+
+
+def _unusual(key: str, value, study, one) -> bool:
+    """Whether a reader's setting is worth a word: it is neither the study's usual one nor implied by the name."""
+    if key in ("lambda", "tau"):
+        return one.reader.name == "glimmer" and value != 1
+    usual = {
+        "reranker": "shared",
+        "scorer": "first_token",
+        "memory": "trained",
+        "question_encoder": "shared",
+        "train_tasks": list(study.tasks),
+        "trained": True,
+    }
+    return key in usual and value != usual[key]
+
+
+def _word(value) -> str:
+    return ",".join(value) if isinstance(value, list) else str(value)

@@ -1,0 +1,25 @@
+"""What a command that computes sets up before jax is imported: threads, and the cache of compiled programs."""
+
+from __future__ import annotations
+
+import os
+
+
+def add_runtime_arguments(parser) -> None:
+    """Adds `--threads`, which every command that runs jax takes."""
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of the compiled program (default: all)")
+
+
+def prepare(args) -> None:
+    """Applies `--threads`, and keeps compiled programs in $GLIMMER_CACHE (default ~/.cache/glimmer) across processes.
+
+    Must run before jax is imported: XLA sizes its thread pool once, from NPROC.
+    """
+    if getattr(args, "threads", None):
+        os.environ["NPROC"] = str(args.threads)
+        os.environ.setdefault("OMP_NUM_THREADS", str(args.threads))
+    cache = os.environ.get("GLIMMER_CACHE", os.path.join(os.path.expanduser("~"), ".cache", "glimmer"))
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(cache, "compiled"))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+    # The cached form of CPU programs names features that LLVM prefers; loading it warns about them, harmlessly.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

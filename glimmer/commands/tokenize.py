@@ -1,0 +1,32 @@
+"""`glimmer tokenize`: token ids of every passage, once for all runs of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from glimmer.commands.runs import add_study_arguments
+
+HELP = "write the token ids of every passage as one memory-mapped array"
+
+
+def add_arguments(parser) -> None:
+    """Declares the command line."""
+    add_study_arguments(parser)
+    parser.add_argument("--tokenizer", required=True, metavar="FILE", help="tokenizer.json")
+    parser.add_argument("--passages", required=True, metavar="DIR", help="passages of the corpus")
+    parser.add_argument("--out", required=True, metavar="DIR", help="directory to write")
+
+
+def run(args) -> int:
+    """Writes passages.npy."""
+    from glimmer.experiments import load_study, parse_overrides
+    from glimmer.kilt.passages import PassageFile
+    from glimmer.models.tokenizer import Tokenizer
+    from glimmer.training.examples import tokenize_passages
+
+    study = load_study(args.study, parse_overrides(args.overrides))
+    tokenizer, passages = Tokenizer(args.tokenizer), PassageFile(args.passages)
+    length, template = study.lengths["passage"], study.templates["passage"]
+    tokenize_passages(tokenizer, passages, length, template, Path(args.out) / "passages.npy")
+    print(f"{len(passages)} passages of at most {length} tokens")
+    return 0

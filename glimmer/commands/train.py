@@ -1,0 +1,43 @@
+"""`glimmer train`: one run of a study, trained to its best checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from glimmer.commands.runs import add_study_arguments
+from glimmer.commands.runtime import add_runtime_arguments, prepare
+
+HELP = "train one run of a study; resumes where it was interrupted"
+
+
+def add_arguments(parser) -> None:
+    """Declares the command line."""
+    add_run_arguments(parser)
+    parser.add_argument("--out", required=True, metavar="DIR", help="directory to write the best parameters to")
+
+
+def add_run_arguments(parser) -> None:
+    """Adds what training and evaluating a run both take."""
+    add_study_arguments(parser)
+    parser.add_argument("--run", required=True, metavar="ID", help="id of the run (glimmer runs)")
+    parser.add_argument("--work", required=True, metavar="DIR", help="directory of the study's stages")
+    parser.add_argument("--data", required=True, metavar="DIR", help="task files in KILT's formats")
+    parser.add_argument("--init", required=True, metavar="DIR", help="initial checkpoint, a Hugging Face T5 directory")
+    add_runtime_arguments(parser)
+
+
+def run(args) -> int:
+    """Trains and prints where it was best."""
+    prepare(args)
+    from glimmer.evaluation.train_run import train_run
+    from glimmer.experiments import load_study, parse_overrides
+    from glimmer.training.materials import Places
+
+    study = load_study(args.study, parse_overrides(args.overrides))
+    places = Places(work=Path(args.work), data=Path(args.data), initial=Path(args.init))
+    result = train_run(study, args.run, places, Path(args.out))
+    print(
+        f"run {args.run}: best dev average {result['best_dev_average']} at step {result['best_step']};"
+        f" {result['stopped']}"
+    )
+    return 0

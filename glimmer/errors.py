@@ -1,0 +1,26 @@
+"""The two ways a command ends badly: wrong input (exit 2) and a failed check (exit 1)."""
+
+
+class GlimmerError(Exception):
+    """An expected failure; its text is one line, and `exit_code` is what the command returns."""
+
+    exit_code = 1
+
+
+class InputError(GlimmerError):
+    """Bad usage or bad input: says what, where, what was expected and what was found. Exit code 2."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, *, where: object = None, expected: object = None, found: object = None):
+        self.what, self.where, self.expected, self.found = what, where, expected, found
+        parts = [what if where is None else f"{where}: {what}"]
+        if expected is not None:
+            parts.append(f"expected {expected}")
+        if found is not None:
+            parts.append(f"found {found}")
+        super().__init__("; ".join(parts).replace("\n", " "))
+
+
+class CheckFailed(GlimmerError):
+    """A check ran to its end and did not pass. Exit code 1."""

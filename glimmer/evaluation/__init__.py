@@ -1,0 +1,1 @@
+"""Decoding a run over dev sets, KILT scoring, and intervals."""

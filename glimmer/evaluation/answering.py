@@ -1,0 +1,63 @@
+"""Greedy answers of a reader over a task's examples, and the order in which it ranked their passages."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+from jaxtyping import Int
+from tqdm import tqdm
+
+from glimmer.models.reader import Batch
+from glimmer.models.store import MemoryStore
+from glimmer.models.tokenizer import Tokenizer
+from glimmer.training.examples import Batcher, TaskExamples
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One example's answer and its passages in the reader's order, best first (the retriever's without a scorer)."""
+
+    row: int
+    text: str
+    passages: list[int]
+
+
+class Answerer:
+    """The compiled reader for answering: parameters are arguments, so one program serves a whole training run."""
+
+    def __init__(self, definition: Any, batcher: Batcher, tokenizer: Tokenizer, length: int, batch_size: int):
+        self.batcher, self.tokenizer, self.batch_size = batcher, tokenizer, batch_size
+
+        def answer(trained, fixed, batch: Batch, memory):
+            reader = nnx.merge(definition, trained, fixed)
+            passage_memory = reader.remember_passages(batch.passages) if memory is None else memory
+            question_memory = reader.remember_question(batch.question)
+            pairs, scores = reader.rerank(reader.pair(batch.question, question_memory, batch.passages, passage_memory))
+            order = jax.lax.top_k(scores, scores.shape[1])[1]
+            return reader.generate(reader.finish(pairs.take(reader.select(scores))), length), order
+
+        self._answer = jax.jit(answer)
+
+    def answers(
+        self, trained: Any, fixed: Any, task: TaskExamples, store: MemoryStore | None = None, quiet: bool = False
+    ) -> Iterator[Answer]:
+        """Answers every row of `task`. Passage memory comes from `store`, or is computed on the fly without one."""
+        rows = [int(row) for row in task.rows]
+        starts = range(0, len(rows), self.batch_size)
+        for start in tqdm(starts, desc=f"answering {task.task}", disable=True if quiet else None, leave=False):
+            yield from self._batch(trained, fixed, task, rows[start : start + self.batch_size], store)
+
+    def _batch(self, trained, fixed, task: TaskExamples, rows: Sequence[int], store) -> Iterator[Answer]:
+        padded = [*rows, *[rows[-1]] * (self.batch_size - len(rows))]  # one shape, one program
+        batch = self.batcher.batch([(task, row) for row in padded])
+        ids: Int[np.ndarray, "B k"] = np.stack([self.batcher.passage_ids(task, row) for row in padded])
+        memory = None if store is None else store.read(ids)
+        tokens, order = (np.asarray(x) for x in self._answer(trained, fixed, batch, memory))
+        for row, answer, found, places in zip(rows, tokens, ids, order, strict=False):
+            ranked = [int(found[place]) for place in places if found[place] >= 0]
+            yield Answer(row=row, text=self.tokenizer.decode(answer), passages=ranked)

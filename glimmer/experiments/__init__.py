@@ -1,0 +1,35 @@
+"""The registry: studies, artifacts, points, runs and their ids. Pure data, no jax."""
+
+from glimmer.experiments.grid import Run, artifacts_of, points, runs_for
+from glimmer.experiments.registry import Artifact, Panel, PaperValue, Point, Series, load_registry, paper_values
+from glimmer.experiments.settings import (
+    TASKS,
+    LayerSplit,
+    ReaderSettings,
+    run_id,
+    split_layers,
+)
+from glimmer.experiments.study import Study, load_study, parse_overrides, study_names
+
+__all__ = [
+    "TASKS",
+    "Artifact",
+    "LayerSplit",
+    "Panel",
+    "PaperValue",
+    "Point",
+    "ReaderSettings",
+    "Run",
+    "Series",
+    "Study",
+    "artifacts_of",
+    "load_registry",
+    "load_study",
+    "paper_values",
+    "parse_overrides",
+    "points",
+    "run_id",
+    "runs_for",
+    "split_layers",
+    "study_names",
+]

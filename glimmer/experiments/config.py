@@ -1,0 +1,98 @@
+"""Reading config/: where it lies, YAML without surprises, and validation against config/schema."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from glimmer.errors import InputError
+from glimmer.files import existing, read_json
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_REPOSITORY = _PACKAGE.parent
+
+
+def repository_path(name: str) -> Path:
+    """`name` (such as "config") below the current directory, this package's repository, or the installed package.
+
+    Raises InputError naming two of the places when it is in none.
+    """
+    places = [Path.cwd() / name, _REPOSITORY / name, _PACKAGE / name]
+    for place in places:
+        if place.exists():
+            return place
+    raise InputError(f"no {name}", where=places[0], expected=f"to run in a checkout, or {places[1]}", found="neither")
+
+
+def read_yaml(path: str | Path) -> Any:
+    """One YAML document of plain data. Raises InputError for a missing file, broken YAML or a key given twice."""
+    path = existing(path)
+    try:
+        return _strings_as_keys(yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError("not YAML", where=path, expected="one YAML document", found=str(error)) from None
+
+
+def validate(document: Any, schema_name: str, where: object) -> None:
+    """Checks `document` against config/schema/<schema_name>.schema.json. Raises InputError naming the key."""
+    errors = sorted(_validator(schema_name).iter_errors(document), key=lambda error: len(error.absolute_path))
+    if not errors:
+        return
+    error = jsonschema.exceptions.best_match(errors)
+    key = ".".join(str(part) for part in error.absolute_path) or "the document"
+    expected, found = _explain(error)
+    raise InputError(f"{key} is not valid", where=where, expected=expected, found=found)
+
+
+def _explain(error: jsonschema.ValidationError) -> tuple[str, Any]:
+    """What a schema error expected and found, in words."""
+    value = error.validator_value
+    if error.validator == "required":
+        return "the keys " + ", ".join(value), sorted(error.instance)
+    if error.validator == "additionalProperties":
+        allowed = sorted(error.schema.get("properties", {}))
+        return "only the keys " + ", ".join(allowed), sorted(set(error.instance) - set(allowed))
+    words = {
+        "type": lambda: f"a value of type {value}",
+        "enum": lambda: "one of " + ", ".join(map(str, value)),
+        "minimum": lambda: f"at least {value}",
+        "maximum": lambda: f"at most {value}",
+        "exclusiveMinimum": lambda: f"above {value}",
+        "pattern": lambda: f"text like {value}",
+    }
+    return words.get(error.validator, lambda: error.message)(), repr(error.instance)
+
+
+@functools.cache
+def _validator(schema_name: str) -> jsonschema.Draft202012Validator:
+    schema = read_json(repository_path(f"config/schema/{schema_name}.schema.json"))
+    return jsonschema.Draft202012Validator(schema)
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice, where plain YAML would silently keep the last."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict:
+    loader.flatten_mapping(node)
+    seen: dict = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if str(key) in map(str, seen):
+            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} given twice", key_node.start_mark)
+        seen[key] = loader.construct_object(value_node, deep=True)
+    return seen
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def _strings_as_keys(value: Any) -> Any:
+    """JSON has only text as keys; YAML's `5: 3` becomes "5": 3, so that schemas can speak about it."""
+    if isinstance(value, dict):
+        return {str(key): _strings_as_keys(item) for key, item in value.items()}
+    return [_strings_as_keys(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,245 @@
+"""What decides a reader: its settings, how alpha and beta split its layers, and the id of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from glimmer.errors import InputError
+from glimmer.files import canonical_json
+
+TASKS = ("nq", "triviaqa", "hotpotqa", "fever", "zsre", "trex")
+"""The six KILT data sets of the paper, in the order that every table uses."""
+
+Proportion = Fraction | str | int
+"""How alpha and beta may be given: Fraction(1, 3), "1/3", 0 or 1; never as a float."""
+
+SCIENCE_VERSION = 1
+"""Raised by hand whenever a change of the code changes the numbers that equal settings give."""
+
+_CHOICES = {
+    "name": ("fid", "lumen", "glimmer"),
+    "reranker": ("shared", "separate", "scratch"),
+    "scorer": ("first_token", "mean_pool"),
+    "memory": ("trained", "frozen"),
+    "question_encoder": ("shared", "separate"),
+    "kl": ("rank_lm", "lm_rank"),
+    "token_reduction": ("sum", "mean"),
+    "teacher_gradient": ("stopped", "flows"),
+}
+
+
+class LayerSplit(NamedTuple):
+    """How many encoder layers run on the passage alone, on [question; passage], and before the scorer."""
+
+    memory_layers: int
+    live_layers: int
+    rerank_layers: int
+
+
+def round_half_up(value: Fraction) -> int:
+    """The nearest integer, ties upwards; exact, since fractions have no rounding error of their own."""
+    return math.floor(value + Fraction(1, 2))
+
+
+def split_layers(layers: int, alpha: Proportion, beta: Proportion | None = None) -> LayerSplit:
+    """Splits an encoder of `layers` layers (docs/layers.md has the table for 8, 12 and 24).
+
+    memory = round((1 - alpha) L), live = L - memory, rerank = round(beta live), with ties rounded up in both:
+    a tied layer goes to the memory, respectively to the reranker. `beta` None (no reranker) gives rerank 0.
+    Raises InputError for alpha or beta outside [0, 1].
+    """
+    alpha = fraction(alpha, "alpha")
+    memory = round_half_up((1 - alpha) * layers)
+    live = layers - memory
+    return LayerSplit(memory, live, 0 if beta is None else round_half_up(fraction(beta, "beta") * live))
+
+
+def fraction(value: Proportion, where: object) -> Fraction:
+    """A number of [0, 1] from "1/3", "0.125", 0 or 1. Floats are refused: 1/3 has no float."""
+    if isinstance(value, float | bool) or not isinstance(value, Fraction | str | int):
+        raise InputError("not a fraction", where=where, expected='a string such as "1/3"', found=repr(value))
+    try:
+        found = Fraction(value)
+    except (ValueError, ZeroDivisionError):
+        raise InputError("not a fraction", where=where, expected='e.g. "1/3"', found=repr(value)) from None
+    if not 0 <= found <= 1:
+        raise InputError("outside its range", where=where, expected="a fraction in [0, 1]", found=value)
+    return found
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReaderSettings:
+    """One reader, completely: FiD, LUMEN or GLIMMER with every choice the paper varies.
+
+    `alpha` and `beta` are exact fractions; `m` passages of the `k` retrieved are kept (k = 0 is closed book); `lambda_`
+    is spelled "lambda" in JSON. The constructors `fid`, `lumen` and `glimmer` fill in what the name implies. Raises
+    InputError for whatever is out of range or contradicts the name.
+    """
+
+    name: str
+    alpha: Fraction
+    beta: Fraction | None
+    k: int
+    m: int
+    reranker: str = "shared"
+    scorer: str = "first_token"
+    memory: str = "trained"
+    question_encoder: str = "shared"
+    lambda_: float = 1.0
+    tau: float = 1.0
+    kl: str = "rank_lm"
+    token_reduction: str = "sum"
+    teacher_gradient: str = "stopped"
+    question_in_decoder: bool = False
+    train_tasks: tuple[str, ...] = TASKS
+    trained: bool = True
+
+    def __post_init__(self):
+        for key, choices in _CHOICES.items():
+            _require(getattr(self, key) in choices, key, "one of " + ", ".join(choices), getattr(self, key))
+        _set(self, "alpha", fraction(self.alpha, "reader.alpha"))
+        if self.beta is not None:
+            _set(self, "beta", fraction(self.beta, "reader.beta"))
+        for key in ("k", "m"):
+            value = getattr(self, key)
+            _require(type(value) is int and value >= 0, key, "a whole number, 0 or more", repr(value))
+        for key, least in (("lambda_", 0), ("tau", None)):
+            value = getattr(self, key)
+            _require(_is_number(value), key, "a finite number", repr(value))
+            _require(value >= 0 if least == 0 else value > 0, key, "0 or more" if least == 0 else "above 0", value)
+            _set(self, key, float(value))
+        for key in ("trained", "question_in_decoder"):
+            _require(type(getattr(self, key)) is bool, key, "true or false", repr(getattr(self, key)))
+        self._check_tasks()
+        self._check_what_the_name_implies()
+
+    def _check_tasks(self):
+        tasks = self.train_tasks
+        unknown = [task for task in tasks if task not in TASKS] if not isinstance(tasks, str) else [tasks]
+        _require(tasks and not unknown, "train_tasks", "some of " + ", ".join(TASKS), unknown or "none")
+        _set(self, "train_tasks", tuple(task for task in TASKS if task in tasks))
+
+    def _check_what_the_name_implies(self):
+        _require(self.m <= self.k, "m", f"at most k = {self.k}", self.m)
+        _require((self.m == 0) == (self.k == 0), "m", "at least 1 passage kept of those retrieved", self.m)
+        if self.name == "glimmer":
+            _require(self.beta is not None, "beta", "a fraction in [0, 1], since the reader is glimmer", None)
+            return
+        _require(self.beta is None, "beta", f"none, since {self.name} has no reranker", self.beta)
+        _require(self.m == self.k, "m", f"k = {self.k}, since {self.name} keeps every passage", self.m)
+        _require(self.lambda_ == 0, "lambda", f"0, since {self.name} has no scorer to distil into", self.lambda_)
+        for key in ("reranker", "scorer", "tau", "kl", "token_reduction", "teacher_gradient"):
+            default = _DEFAULTS[key]
+            _require(
+                getattr(self, key) == default, key, f"{default}, since {self.name} has no reranker", getattr(self, key)
+            )
+        if self.name == "fid":
+            _require(self.alpha == 1, "alpha", "1, since fid runs every layer live", self.alpha)
+            _require(self.memory == "trained", "memory", "trained, since fid has no memory", self.memory)
+            _require(
+                self.question_encoder == "shared",
+                "question_encoder",
+                "shared, since fid has one encoder",
+                self.question_encoder,
+            )
+
+    def change(self, **changes: Any) -> ReaderSettings:
+        """These settings with some fields changed, checked again; a reader that keeps every passage moves m with k."""
+        if "k" in changes and "m" not in changes and self.name != "glimmer":
+            changes["m"] = changes["k"]
+        return dataclasses.replace(self, **changes)
+
+    def split(self, layers: int) -> LayerSplit:
+        """How an encoder of `layers` layers is split under these settings."""
+        return split_layers(layers, self.alpha, self.beta)
+
+    def resolved(self, layers: int) -> ReaderSettings:
+        """The one spelling of the model that an encoder of `layers` layers really becomes; idempotent.
+
+        alpha and beta turn into the proportions that whole layers give. A lumen without memory layers is a fid (the
+        same function and the same parameters), and without passages (k = 0) there is nothing to store or to rerank,
+        so every reader is the closed-book fid. Settings that are equal after this describe the same run.
+        """
+        if self.k == 0 or (self.name == "lumen" and self.split(layers).memory_layers == 0):
+            return fid(k=self.k, train_tasks=self.train_tasks, trained=self.trained)
+        split = self.split(layers)
+        if self.name == "glimmer":
+            beta = Fraction(split.rerank_layers, split.live_layers) if split.live_layers else Fraction(0)
+        else:
+            beta = None
+        return dataclasses.replace(self, alpha=Fraction(split.live_layers, layers), beta=beta)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able dict; fractions become strings ("1/3")."""
+        value = dataclasses.asdict(self)
+        value["alpha"] = str(self.alpha)
+        value["beta"] = None if self.beta is None else str(self.beta)
+        value["lambda"] = value.pop("lambda_")
+        value["train_tasks"] = list(self.train_tasks)
+        return value
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], where: object = "reader") -> ReaderSettings:
+        """The inverse of `to_json`; what is left out takes the default that the reader's name implies."""
+        value = {"lambda_" if key == "lambda" else key: item for key, item in value.items()}
+        unknown = sorted(set(value) - {field.name for field in dataclasses.fields(cls)})
+        if unknown or "name" not in value or "k" not in value:
+            raise InputError(
+                "not reader settings",
+                where=where,
+                expected="name, k and known keys only",
+                found=f"unknown {unknown}" if unknown else sorted(value),
+            )
+        if value["name"] != "glimmer":
+            value = {"beta": None, "m": value["k"], "lambda_": 0.0} | value
+        if value["name"] == "fid":
+            value = {"alpha": "1"} | value
+        missing = sorted({"alpha", "beta", "m"} - set(value))
+        if missing:
+            raise InputError("settings missing", where=where, expected=", ".join(missing), found=sorted(value))
+        if isinstance(value.get("train_tasks"), list):
+            value["train_tasks"] = tuple(value["train_tasks"])
+        return cls(**value)
+
+
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(ReaderSettings)}
+
+
+def fid(*, k: int, **others: Any) -> ReaderSettings:
+    """Fusion-in-Decoder over k passages: every encoder layer live."""
+    implied = {"name": "fid", "alpha": Fraction(1), "beta": None, "m": k, "lambda_": 0.0}
+    return ReaderSettings(k=k, **implied | others)
+
+
+def lumen(*, alpha: Proportion, k: int, **others: Any) -> ReaderSettings:
+    """LUMEN over k passages: the share `alpha` of the encoder layers is live, none rerank."""
+    implied = {"name": "lumen", "beta": None, "m": k, "lambda_": 0.0}
+    return ReaderSettings(alpha=alpha, k=k, **implied | others)
+
+
+def glimmer(*, alpha: Proportion, beta: Proportion, k: int, m: int, **others: Any) -> ReaderSettings:
+    """GLIMMER: of k passages the best m are kept after the share `beta` of the live layers."""
+    return ReaderSettings(name="glimmer", alpha=alpha, beta=beta, k=k, m=m, **others)
+
+
+def run_id(settings: Mapping[str, Any]) -> str:
+    """The id of a run: the first 12 hex digits of the sha256 of its settings' canonical JSON."""
+    return hashlib.sha256(canonical_json(settings).encode()).hexdigest()[:12]
+
+
+def _set(settings: ReaderSettings, key: str, value: Any) -> None:
+    object.__setattr__(settings, key, value)  # the one way to normalise a field of a frozen dataclass
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _require(condition: bool, key: str, expected: str, found: Any) -> None:
+    if not condition:
+        raise InputError("not allowed", where=f"reader.{key.rstrip('_')}", expected=expected, found=found)

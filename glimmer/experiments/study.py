@@ -1,0 +1,270 @@
+"""A study: one config/<name>.yaml, read, completed and checked; what in it decides a run's numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+
+from glimmer.compute import SIZES, Dimensions, Workload
+from glimmer.errors import InputError
+from glimmer.experiments.config import read_yaml, repository_path, validate
+from glimmer.experiments.settings import SCIENCE_VERSION, TASKS, ReaderSettings
+
+_SECTIONS = (
+    "data",
+    "corpus",
+    "tokenizer",
+    "initial",
+    "retriever",
+    "relevance_filter",
+    "lengths",
+    "templates",
+    "distillation",
+    "training",
+    "evaluation",
+)
+_PLACES = ("directory",)  # keys that say where something lies, not what it is: never part of an id
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scale:
+    """The paper's numbers of passages and its proportions -> this study's; what is not named stays as it is."""
+
+    passages: Mapping[int, int]
+    alpha: Mapping[Fraction, Fraction]
+    beta: Mapping[Fraction, Fraction]
+
+    def reader(self, reader: ReaderSettings) -> ReaderSettings:
+        """A reader in the paper's terms -> the same reader at this scale."""
+        return dataclasses.replace(
+            reader,
+            k=self.passages.get(reader.k, reader.k),
+            m=self.passages.get(reader.m, reader.m),
+            alpha=self.alpha.get(reader.alpha, reader.alpha),
+            beta=self.beta.get(reader.beta, reader.beta),
+        )
+
+    def x(self, x_name: str, value: int | Fraction) -> int | Fraction:
+        """A value of the paper's x axis -> this study's."""
+        values = self.passages if x_name in ("k", "m") else getattr(self, x_name)
+        return values.get(value, value)
+
+    def check_order(self, kind: str, used: Iterable[int | Fraction], where: object) -> None:
+        """Raises InputError if values that differ in the paper fall together or change places at this scale."""
+        pairs = [(value, getattr(self, kind).get(value, value)) for value in sorted(set(used))]
+        for (low, scaled_low), (high, scaled_high) in zip(pairs, pairs[1:], strict=False):
+            if scaled_low >= scaled_high:
+                raise InputError(
+                    f"scale.{kind} loses the order",
+                    where=where,
+                    expected=f"{low} to become less than what {high} becomes",
+                    found=f"{scaled_low} and {scaled_high}",
+                )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Study:
+    """A named set of sizes, data and seeds over which artifacts are produced.
+
+    The sections are read-only mappings with the keys of config/schema/study.schema.json, every key present.
+    """
+
+    name: str
+    title: str
+    description: str
+    data: Mapping[str, Any]
+    corpus: Mapping[str, Any]
+    tokenizer: Mapping[str, Any]
+    initial: Mapping[str, Any]
+    model: Mapping[str, Any]
+    sizes: Mapping[str, Mapping[str, Any]]
+    retriever: Mapping[str, Any]
+    relevance_filter: Mapping[str, Any]
+    lengths: Mapping[str, int]
+    templates: Mapping[str, str]
+    distillation: Mapping[str, Any]
+    training: Mapping[str, Any]
+    evaluation: Mapping[str, Any]
+    artifacts: tuple[str, ...]
+    scale: Scale
+    baselines: tuple[str, ...]
+    seeds: tuple[int, ...]
+    work: Path
+    results: Path
+    source: Path
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks present, in the order of every table."""
+        return tuple(task for task in TASKS if task in self.data["tasks"])
+
+    @property
+    def work_directory(self) -> Path:
+        """Where this study's heavy files lie."""
+        return self.work / self.name
+
+    @property
+    def results_directory(self) -> Path:
+        """Where this study's small results lie."""
+        return self.results / self.name
+
+    def result_file(self, run_id: str) -> Path:
+        """The result file of one run."""
+        return self.results_directory / "runs" / f"{run_id}.json"
+
+    def initial_for(self, size: str) -> Mapping[str, Any]:
+        """The `initial` section for one of the paper's sizes."""
+        return self.sizes[size]["initial"] if size in self.sizes else self.initial
+
+    def dimensions(self, size: str = "") -> Dimensions:
+        """The model that stands for one of the paper's sizes ("Large", "XXL") in this study."""
+        model = dict(self.sizes[size]["model"] if size in self.sizes else self.model)
+        if "preset" in model:
+            return SIZES[model["preset"]]()
+        vocabulary = {"vocabulary": self.tokenizer["vocabulary_size"]} if "vocabulary_size" in self.tokenizer else {}
+        return Dimensions(**model, **vocabulary)
+
+    def workload(self, reader: ReaderSettings) -> Workload:
+        """What one example of this study makes `reader` do, for the operation counts."""
+        lengths = self.lengths
+        return Workload(
+            alpha=reader.alpha,
+            beta=reader.beta,
+            k=reader.k,
+            m=reader.m,
+            tokens=lengths["question"] + lengths["passage"],
+            question_tokens=lengths["question"],
+            target_tokens=lengths["target"],
+            separate_reranker=reader.reranker != "shared",
+        )
+
+    def run_settings(self, reader: ReaderSettings, seed: int, size: str = "") -> dict[str, Any]:
+        """Everything that decides the numbers of one run, and nothing else: no paths, no artifact names, no batch size
+        of the evaluation. `glimmer.experiments.run_id` digests it."""
+        return {
+            "science_version": SCIENCE_VERSION,
+            "seed": seed,
+            "model": dataclasses.asdict(self.dimensions(size)),
+            "initial": _content(self.initial_for(size)),
+            "data": _content(self.data) | {"tasks": list(self.tasks)},
+            "corpus": _content(self.corpus),
+            "tokenizer": _content(self.tokenizer),
+            "retriever": _content(self.retriever),
+            "relevance_filter": _content(self.relevance_filter),
+            "lengths": _content(self.lengths),
+            "templates": _content(self.templates),
+            "training": _content(self.training),
+            "evaluation": {"dev_examples": self.evaluation["dev_examples"]},
+            "reader": reader.to_json(),
+        }
+
+
+def load_study(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
+    """Reads config/<name>.yaml, or a .yaml file given by its path.
+
+    `overrides` maps dotted keys to values ({"training.steps": 10}); text given for a whole section that has a
+    `directory` sets that, so {"data": DIR} says where the data lies. Raises InputError naming the key that is wrong.
+    """
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        path = _study_file(str(name_or_path))
+    document = _with_likeness(path, seen=())
+    for key, value in (overrides or {}).items():
+        _override(document, key, value, path)
+    validate(document, "study", path)
+    return _study(document, path)
+
+
+def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
+    """["training.steps=10", "data=DIR"] -> overrides for `load_study`; values are YAML (10, null, [0, 1])."""
+    overrides = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise InputError("not an override", where=text, expected="KEY=VALUE, as in training.steps=10")
+        try:
+            overrides[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise InputError("not a YAML value", where=text, found=str(error)) from None
+    return overrides
+
+
+def study_names() -> list[str]:
+    """The studies beside config/experiments.yaml, by name."""
+    # The registry marks a config/ as ours; another project's config/ in the current directory is none.
+    directory = repository_path("config/experiments.yaml").parent
+    return sorted(path.stem for path in directory.glob("*.yaml") if path.stem not in _NOT_STUDIES)
+
+
+_NOT_STUDIES = ("experiments", "claims")
+
+
+def _study_file(name: str) -> Path:
+    if name not in study_names():
+        known = ", ".join(study_names())
+        raise InputError("no such study", where=name, expected=f"one of {known}, or a .yaml file")
+    return repository_path("config/experiments.yaml").with_name(f"{name}.yaml")
+
+
+def _with_likeness(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    """The document with what it takes over by `like: <study>`: keys, and the keys one level below, replace the other's.
+
+    A section whose `kind` differs takes nothing over.
+    """
+    document = read_yaml(path)
+    if not isinstance(document, dict):
+        raise InputError("not a study", where=path, expected="a mapping", found=type(document).__name__)
+    other = document.pop("like", None)
+    if other is None:
+        return document
+    if path in seen or not isinstance(other, str):
+        raise InputError("`like` leads nowhere", where=path, expected="the name of another study", found=other)
+    merged = _with_likeness(_study_file(other), (*seen, path))
+    for key, value in document.items():
+        old = merged.get(key)
+        joins = isinstance(value, dict) and isinstance(old, dict) and value.get("kind") in (None, old.get("kind"))
+        merged[key] = old | value if joins and "preset" not in value else value
+    return merged
+
+
+def _override(document: dict[str, Any], key: str, value: Any, where: Path) -> None:
+    *parents, last = key.split(".")
+    section = document
+    for parent in parents:
+        section = section.get(parent)
+        if not isinstance(section, dict):
+            raise InputError("no such key to override", where=where, expected="a key of the study", found=key)
+    if isinstance(section.get(last), dict) and isinstance(value, str | Path):
+        section, last = section[last], "directory"
+    section[last] = str(value) if isinstance(value, Path) else value
+
+
+def _study(document: Mapping[str, Any], path: Path) -> Study:
+    scale = document["scale"]
+    return Study(
+        **{key: document[key] for key in ("name", "title", "description")},
+        **{key: MappingProxyType(document[key]) for key in (*_SECTIONS, "model")},
+        sizes=MappingProxyType(document.get("sizes", {})),
+        artifacts=tuple(document["artifacts"]),
+        baselines=tuple(document["baselines"]),
+        seeds=tuple(document["seeds"]),
+        scale=Scale(
+            passages={int(old): new for old, new in scale.get("passages", {}).items()},
+            alpha={Fraction(old): Fraction(new) for old, new in scale.get("alpha", {}).items()},
+            beta={Fraction(old): Fraction(new) for old, new in scale.get("beta", {}).items()},
+        ),
+        work=Path(document["work"]),
+        results=Path(document["results"]),
+        source=path,
+    )
+
+
+def _content(section: Mapping[str, Any]) -> dict[str, Any]:
+    """A section without the keys that only say where something lies."""
+    return {key: value for key, value in section.items() if key not in _PLACES}

@@ -1,0 +1,163 @@
+"""Files that are whole or absent: atomic writing, streamed JSON Lines (plain or gzipped), and digests."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from glimmer.errors import InputError
+
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
+    """Opens a temporary file beside `path` and renames it to `path` only when the block ends without error.
+
+    A name ending in `.gz` is gzipped without a time stamp, so that equal content gives equal bytes.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        with contextlib.ExitStack() as stack:
+            if path.suffix == ".gz":
+                raw = stack.enter_context(open(temporary, "wb"))
+                file = stack.enter_context(gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0))
+                if "b" not in mode:
+                    import io
+
+                    file = stack.enter_context(io.TextIOWrapper(file, encoding="utf-8", newline="\n"))
+            else:
+                text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+                file = stack.enter_context(open(temporary, mode, **text))
+            yield file
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+@contextlib.contextmanager
+def atomic_directory(path: str | Path) -> Iterator[Path]:
+    """Yields a fresh directory that takes the name `path` only when the block ends without error.
+
+    What stood at `path` before is replaced whole.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        yield temporary
+        os.chmod(temporary, 0o755)
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Writes `value` as indented JSON with sorted keys, whole or not at all."""
+    with atomic_write(path) as file:
+        json.dump(value, file, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Reads one JSON value. Raises InputError if the file is missing or is not JSON."""
+    path = existing(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError("not JSON", where=path, expected="a JSON value", found=str(error)) from None
+
+
+def canonical_json(value: Any) -> str:
+    """The one spelling of a JSON value that digests are taken of: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def write_json_lines(path: str | Path, rows: Iterable[Any]) -> int:
+    """Streams `rows` to `path`, one JSON value a line; returns how many."""
+    count = 0
+    with atomic_write(path) as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def read_json_lines(path: str | Path) -> Iterator[Any]:
+    """Streams the values of a JSON Lines file, plain or gzipped, in constant memory.
+
+    Raises InputError with file and line for a missing file, a truncated gzip, or a line that is not JSON.
+    """
+    for number, line in numbered_lines(path):
+        try:
+            yield json.loads(line)
+        except ValueError as error:
+            raise InputError(
+                "not JSON", where=f"{path}:{number}", expected="one JSON value a line", found=str(error)
+            ) from None
+
+
+def numbered_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
+    """Streams (line number from 1, line without its end) of a plain or gzipped file."""
+    path = existing(path)
+    number = 0
+    with open_binary(path) as file:
+        try:
+            for number, line in enumerate(file, start=1):
+                yield number, line.rstrip(b"\r\n")
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise InputError(
+                "gzip stream is broken",
+                where=f"{path}:{number + 1}",
+                expected="a whole gzip file",
+                found=str(error) or type(error).__name__,
+            ) from None
+
+
+def open_binary(path: str | Path) -> IO[bytes]:
+    """Opens a file for reading bytes, through gzip if its first two bytes say so (the name is not trusted)."""
+    with open(path, "rb") as file:
+        magic = file.read(2)
+    return gzip.open(path, "rb") if magic == _GZIP_MAGIC else open(path, "rb")  # noqa: SIM115
+
+
+def existing(path: str | Path) -> Path:
+    """`path` as a Path. Raises InputError if nothing is there."""
+    path = Path(path)
+    if not path.exists():
+        raise InputError("no such file", where=path, expected="an existing file or directory", found="nothing")
+    return path
+
+
+def sha256_file(path: str | Path) -> str:
+    """Hex sha256 of a file's bytes as stored (a gzipped file is digested gzipped)."""
+    with open(existing(path), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_directory(path: str | Path) -> str:
+    """Hex sha256 over the sorted relative names and digests of all files below a directory, but for hidden ones.
+
+    (Snakemake leaves a hidden time stamp in every directory that is a rule's output.)
+    """
+    root = existing(path)
+    names = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file() and p.name[0] != ".")
+    return hashlib.sha256(canonical_json([[n, sha256_file(root / n)] for n in names]).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""KILT: file formats, validation, download, chunking, provenance, and the generated benchmark."""

@@ -1,0 +1,204 @@
+"""Pages cut into passages of whole sentences, each with its exact span, and the file that holds them.
+
+The rules, for `max_words` W (a word is a maximal run of non-whitespace):
+* a passage holds at most W words, lies in one section of one page, and may cover several paragraphs;
+* sentences stay whole: they are packed greedily, in order. A sentence of more than W words is cut into pieces
+  of W words;
+* paragraph 0 is the title and never text. A page with nothing else gives no passage, and is counted;
+* a paragraph that starts with "Section::::" is a heading: it names the section of what follows and is no text
+  itself. Before the first heading the section is KILT's own "Section::::Abstract.";
+* WikiExtractor's list marker ("BULLET::::-", "BULLET::::1.") at the start of a paragraph is markup, not text,
+  and left out.
+
+A span is two positions (paragraph, character), the end exclusive. `span_text` is the definition of a
+passage's text: the covered characters of each paragraph without marker and outer whitespace, joined by single
+spaces. So the texts of a page's passages hold every word of it exactly once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from glimmer.errors import InputError
+from glimmer.files import atomic_directory, write_json
+from glimmer.kilt.formats import Page
+from glimmer.kilt.passages import PassageFile
+
+__all__ = ["ABSTRACT", "Passage", "PassageFile", "chunk", "span_text", "write_passages"]
+
+ABSTRACT = "Section::::Abstract."
+_HEADING = re.compile(r"\s*Section::::")
+_BULLET = re.compile(r"\s*BULLET::::(?:-|\d+\.)?")
+# A sentence ends after . ! or ?, closing quotes and brackets included, before whitespace. Abbreviations end
+# "sentences" early; that costs nothing, because neighbours are packed into one passage anyway.
+_SENTENCE = re.compile(r"\S.*?(?:[.!?…][\"'”’»)\]]*(?=\s)|\Z)", re.DOTALL)
+_WORD = re.compile(r"\S+")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Passage:
+    """A chunk of a page: its text, and the span [start, end) of `Page.paragraphs` that it covers."""
+
+    page_id: str
+    title: str
+    section: str
+    start_paragraph: int
+    start_character: int
+    end_paragraph: int
+    end_character: int
+    text: str
+
+
+def chunk(page: Page, max_words: int) -> Iterator[Passage]:
+    """The passages of one page, in reading order."""
+    if max_words < 1:
+        raise InputError("max_words", expected="at least 1", found=max_words)
+    section = ABSTRACT
+    pending: list[tuple[int, int, int]] = []  # pieces (paragraph, start, end) of the passage being packed
+    words = 0
+    for paragraph, text in enumerate(page.paragraphs[1:], start=1):
+        heading = _HEADING.match(text)
+        if heading:
+            yield from _passage(page, section, pending)
+            pending, words, section = [], 0, text.strip()
+            continue
+        for start, end, count in _pieces(text, max_words):
+            if words + count > max_words:
+                yield from _passage(page, section, pending)
+                pending, words = [], 0
+            pending.append((paragraph, start, end))
+            words += count
+    yield from _passage(page, section, pending)
+
+
+def span_text(paragraphs: Sequence[str], start: tuple[int, int], end: tuple[int, int]) -> str:
+    """The text of the span from `start` to `end`, each (paragraph, character), `end` exclusive."""
+    parts = []
+    for paragraph in range(start[0], end[0] + 1):
+        text = paragraphs[paragraph]
+        first = max(start[1] if paragraph == start[0] else 0, _text_start(text))
+        parts.append(text[first : end[1] if paragraph == end[0] else None].strip())
+    return " ".join(part for part in parts if part)
+
+
+def _passage(page: Page, section: str, pieces: list[tuple[int, int, int]]) -> Iterator[Passage]:
+    if not pieces:
+        return
+    (start_paragraph, start_character, _), (end_paragraph, _, end_character) = pieces[0], pieces[-1]
+    yield Passage(
+        page_id=page.page_id,
+        title=page.title,
+        section=section,
+        start_paragraph=start_paragraph,
+        start_character=start_character,
+        end_paragraph=end_paragraph,
+        end_character=end_character,
+        text=span_text(page.paragraphs, (start_paragraph, start_character), (end_paragraph, end_character)),
+    )
+
+
+def _text_start(paragraph: str) -> int:
+    marker = _BULLET.match(paragraph)
+    return marker.end() if marker else 0
+
+
+def _pieces(paragraph: str, max_words: int) -> Iterator[tuple[int, int, int]]:
+    """(start, end, number of words) of each sentence, or of its runs of `max_words` words if it has more."""
+    for sentence in _SENTENCE.finditer(paragraph, _text_start(paragraph)):
+        count = len(sentence.group().split())
+        if count <= max_words:
+            yield sentence.start(), sentence.start() + len(sentence.group().rstrip()), count
+            continue
+        words = [match.span() for match in _WORD.finditer(paragraph, *sentence.span())]
+        for first in range(0, len(words), max_words):
+            run = words[first : first + max_words]
+            yield run[0][0], run[-1][1], len(run)
+
+
+def write_passages(pages: Iterable[Page], directory: str | Path, max_words: int) -> dict:
+    """Chunks `pages` into a directory in one pass and constant memory.
+
+    It holds passages.jsonl, offsets.npy and meta.json. offsets.npy is int64 [n + 1]: passage i is the bytes
+    offsets[i]:offsets[i + 1] of passages.jsonl. Returns the content of meta.json: counts of pages, pages
+    without text, passages and words, and `max_words`.
+    """
+    meta = {"pages": 0, "pages_without_text": 0, "passages": 0, "words": 0, "max_words": max_words}
+    with atomic_directory(directory) as target:
+        with open(target / "passages.jsonl", "wb") as lines, _OffsetsFile(target / "offsets.npy") as offsets:
+            for page in pages:
+                before = meta["passages"]
+                for passage in chunk(page, max_words):
+                    offsets.append(lines.tell())
+                    lines.write(_line(meta["passages"], passage))
+                    meta["passages"] += 1
+                    meta["words"] += len(passage.text.split())
+                meta["pages"] += 1
+                meta["pages_without_text"] += meta["passages"] == before
+            offsets.append(lines.tell())
+        write_json(target / "meta.json", meta)
+    return meta
+
+
+def _line(number: int, passage: Passage) -> bytes:
+    row = {
+        "id": number,
+        "wikipedia_id": passage.page_id,
+        "title": passage.title,
+        "section": passage.section,
+        "start_paragraph_id": passage.start_paragraph,
+        "start_character": passage.start_character,
+        "end_paragraph_id": passage.end_paragraph,
+        "end_character": passage.end_character,
+        "text": passage.text,
+    }
+    try:
+        return json.dumps(row, ensure_ascii=False).encode() + b"\n"
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can escape and UTF-8 cannot hold
+        return json.dumps(row).encode() + b"\n"
+
+
+class _OffsetsFile:
+    """An int64 .npy file whose length is known only at its end.
+
+    Numpy's header leaves room to be rewritten in place.
+    """
+
+    _BUFFERED = 8192
+
+    def __init__(self, path: Path):
+        self._path, self._pending, self._count = path, array("q"), 0
+
+    def __enter__(self) -> _OffsetsFile:
+        self._file = open(self._path, "wb")  # noqa: SIM115  (closed by __exit__)
+        self._data_start = self._write_header()
+        return self
+
+    def append(self, offset: int) -> None:
+        self._pending.append(offset)
+        self._count += 1
+        if len(self._pending) >= self._BUFFERED:
+            self._flush()
+
+    def __exit__(self, *_) -> None:
+        with self._file:
+            self._flush()
+            self._file.seek(0)
+            if self._write_header() != self._data_start:
+                raise RuntimeError(f"numpy's header outgrew its place in {self._path}")
+
+    def _write_header(self) -> int:
+        np.lib.format.write_array_header_1_0(
+            self._file, {"descr": "<i8", "fortran_order": False, "shape": (self._count,)}
+        )
+        return self._file.tell()
+
+    def _flush(self) -> None:
+        self._file.write(np.asarray(self._pending, dtype="<i8").tobytes())
+        self._pending = array("q")

@@ -1,0 +1,200 @@
+"""KILT's published files: downloaded with resume, and held to the size and digest of the first download from
+then on.
+
+KILT publishes no checksums. So the first download of a file writes its size and sha256 to a lock file beside
+it, and every later one (and every file found in place) must agree with that. Commit the lock file to pin the
+data of a study.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import tarfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from glimmer.errors import CheckFailed, InputError
+from glimmer.files import existing, read_json, write_json, write_json_lines
+from glimmer.kilt.formats import id_text, read_objects
+
+BASE_ADDRESS = "http://dl.fbaipublicfiles.com/KILT/"
+LOCK_NAME = "kilt.lock.json"
+_BLOCK_BYTES = 1 << 20
+_TRIVIAQA_MEMBERS = ("qa/wikipedia-train.json", "qa/wikipedia-dev.json")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """A file of KILT.
+
+    The task it belongs to (None: the knowledge source), and what KILT's README says about it.
+    """
+
+    name: str
+    task: str | None
+    lines: int
+    size: str
+
+
+PUBLISHED = tuple(
+    Published(name=name, task=task, lines=lines, size=size)
+    for task, name, lines, size in (
+        (None, "kilt_knowledgesource.json", 5_903_530, "34.76 GiB"),
+        ("nq", "nq-train-kilt.jsonl", 87_372, "51.9 MiB"),
+        ("nq", "nq-dev-kilt.jsonl", 2_837, "7.94 MiB"),
+        ("hotpotqa", "hotpotqa-train-kilt.jsonl", 88_869, "52.8 MiB"),
+        ("hotpotqa", "hotpotqa-dev-kilt.jsonl", 5_600, "3.97 MiB"),
+        ("fever", "fever-train-kilt.jsonl", 104_966, "38.9 MiB"),
+        ("fever", "fever-dev-kilt.jsonl", 10_444, "6.17 MiB"),
+        ("trex", "trex-train-kilt.jsonl", 2_284_168, "1.75 GiB"),
+        ("trex", "trex-dev-kilt.jsonl", 5_000, "3.80 MiB"),
+        ("zsre", "structured_zeroshot-train-kilt.jsonl", 147_909, "71.4 MiB"),
+        ("zsre", "structured_zeroshot-dev-kilt.jsonl", 3_724, "2.27 MiB"),
+        ("triviaqa", "triviaqa-train_id-kilt.jsonl", 61_844, "102 MiB"),
+        ("triviaqa", "triviaqa-dev_id-kilt.jsonl", 5_359, "9.81 MiB"),
+    )
+)
+
+
+def published(names: Iterable[str]) -> list[Published]:
+    """The published files that are named, each by a task, "knowledge_source", "all", or its own name."""
+    chosen = []
+    for name in names:
+        found = [file for file in PUBLISHED if name in ("all", file.name, file.task or "knowledge_source")]
+        if not found:
+            known = ["all", *dict.fromkeys(file.task or "knowledge_source" for file in PUBLISHED)]
+            raise InputError(
+                "not a file that KILT publishes", expected=", ".join(known) + " or a file's name", found=name
+            )
+        chosen += found
+    return list(dict.fromkeys(chosen))
+
+
+def download(name: str, directory: str | Path, base: str = BASE_ADDRESS) -> dict[str, Any]:
+    """Brings one file into a directory, unless it is there already, and checks it against the directory's
+    lock file.
+
+    A download that was cut off leaves `<name>.part`, and goes on from there. Returns the lock entry, {"size"
+    in bytes, "sha256", "lines"}. Raises InputError if the address cannot be read, CheckFailed if the file is
+    not the one that the lock file tells of (what was downloaded is then deleted, what was found in place is
+    left).
+    """
+    if Path(name).name != name or name.startswith("."):
+        raise InputError("not a plain file name", found=name)
+    target = Path(directory) / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(name + ".part")
+    found_in_place = target.exists()
+    if not found_in_place:
+        _fetch(base.rstrip("/") + "/" + name, part)
+    entry = _describe(target if found_in_place else part)
+    lock_file = target.parent / LOCK_NAME
+    locked = (read_json(lock_file) if lock_file.exists() else {}).get(name)
+    if locked is not None and {key: entry.get(key) for key in locked} != locked:
+        part.unlink(missing_ok=True)
+        raise CheckFailed(f"{target}: not the file that {lock_file} tells of; expected {locked}; found {entry}")
+    if not found_in_place:
+        os.replace(part, target)
+    if locked is None:
+        write_json(lock_file, (read_json(lock_file) if lock_file.exists() else {}) | {name: entry})
+    return entry
+
+
+def _fetch(address: str, part: Path) -> None:
+    """Streams an address to `part`, from where `part` ends if the server can do that."""
+    have = part.stat().st_size if part.exists() else 0
+    try:
+        request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
+        with contextlib.closing(urllib.request.urlopen(request)) as response:
+            resumed = getattr(response, "status", None) == 206
+            length = response.headers.get("Content-Length")
+            total = None if length is None else int(length) + (have if resumed else 0)
+            with open(part, "ab" if resumed else "wb") as file:
+                _copy(response, file, total, part.name)
+    except urllib.error.HTTPError as error:
+        if (
+            error.code == 416 and have
+        ):  # nothing is left to send: the part is whole, or not ours, which the digest tells
+            return
+        raise InputError("cannot be downloaded", where=address, found=f"HTTP status {error.code}") from None
+    except (OSError, ValueError) as error:  # URLError is an OSError; ValueError is an address of no known kind
+        raise InputError("cannot be downloaded", where=address, found=str(error)) from None
+
+
+def _copy(source, file, total: int | None, name: str) -> None:
+    with tqdm(
+        total=total, initial=file.tell(), unit="B", unit_scale=True, desc=name, disable=not sys.stderr.isatty()
+    ) as bar:
+        while block := source.read(_BLOCK_BYTES):
+            file.write(block)
+            bar.update(len(block))
+    if total is not None and file.tell() != total:
+        raise OSError(f"the connection ended after {file.tell()} of {total} bytes; run again to go on from there")
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    """Size, sha256 and number of lines in one pass."""
+    digest, lines = hashlib.sha256(), 0
+    with open(path, "rb") as file:
+        last = b"\n"
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+            lines += block.count(b"\n")
+            last = block[-1:]
+    return {"size": path.stat().st_size, "sha256": digest.hexdigest(), "lines": lines + (last != b"\n")}
+
+
+def triviaqa_questions(archive: str | Path) -> dict[str, str]:
+    """TriviaQA's questions by id, from its archive triviaqa-rc.tar.gz (members
+    qa/wikipedia-{train,dev}.json).
+
+    The archive is read once as a stream and nothing is unpacked to disk; one member at a time is in memory
+    (0.5 GB).
+    """
+    questions: dict[str, str] = {}
+    missing = set(_TRIVIAQA_MEMBERS)
+    try:
+        with tarfile.open(existing(archive), "r|*") as members:
+            for member in members:
+                if member.name.removeprefix("./") in missing:
+                    missing.remove(member.name.removeprefix("./"))
+                    rows = json.load(members.extractfile(member))["Data"]
+                    questions.update((id_text(row["QuestionId"]), row["Question"]) for row in rows)
+    except (tarfile.TarError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError("not TriviaQA's archive", where=archive, found=f"{type(error).__name__}: {error}") from None
+    if missing:
+        raise InputError(
+            "not TriviaQA's archive",
+            where=archive,
+            expected=" and ".join(_TRIVIAQA_MEMBERS),
+            found="none of " + ", ".join(sorted(missing)),
+        )
+    return questions
+
+
+def join_triviaqa(ids_file: str | Path, questions: dict[str, str], target: str | Path) -> int:
+    """Writes KILT's ids-only TriviaQA file with every question as `input`. Returns how many lines.
+
+    Raises InputError, and writes nothing, if an id has no question.
+    """
+
+    def rows() -> Iterator[dict]:
+        for where, row in read_objects(ids_file):
+            identifier = id_text(row.get("id"))
+            if identifier not in questions:
+                raise InputError(f"no TriviaQA question has the id {identifier}", where=where)
+            yield {"id": row["id"], "input": questions[identifier]} | {
+                key: row[key] for key in row if key not in ("id", "input")
+            }
+
+    return write_json_lines(target, rows())

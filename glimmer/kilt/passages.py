@@ -1,0 +1,84 @@
+"""Random access to the passages that `glimmer.kilt.chunking` wrote, by passage id, without holding them in memory."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glimmer.errors import InputError
+from glimmer.files import existing, read_json
+
+
+class PassageFile:
+    """The passages of a directory as a read-only sequence of dicts, with the keys of passages.jsonl.
+
+    Holds the memory-mapped offsets and one open file; safe to read from several threads and to send to
+    another process.
+    """
+
+    def __init__(self, directory: str | Path):
+        self.directory = existing(directory)
+        self.meta: dict[str, Any] = read_json(self.directory / "meta.json")
+        self._offsets: np.ndarray = np.load(existing(self.directory / "offsets.npy"), mmap_mode="r", allow_pickle=False)
+        self._file = open(existing(self.directory / "passages.jsonl"), "rb")  # noqa: SIM115  (lives as long as self)
+        size = os.fstat(self._file.fileno()).st_size
+        if len(self._offsets) == 0 or self._offsets[-1] != size:
+            raise InputError(
+                "passages and offsets do not belong together",
+                where=self.directory,
+                expected=f"{self._offsets[-1] if len(self._offsets) else 0} bytes of passages.jsonl",
+                found=size,
+            )
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def __getitem__(self, passage: int) -> dict[str, Any]:
+        """The row of one passage, 0 <= passage < len(self).
+
+        -1, which means "none" in retrieved files, is an IndexError.
+        """
+        if not 0 <= passage < len(self):
+            raise IndexError(f"{self.directory}: passage {passage} of {len(self)}")
+        start, end = int(self._offsets[passage]), int(self._offsets[passage + 1])
+        return json.loads(os.pread(self._file.fileno(), end - start, start))
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """All rows in order, as one stream."""
+        with open(self.directory / "passages.jsonl", "rb") as file:
+            for line in file:
+                yield json.loads(line)
+
+    def text(self, passage: int) -> str:
+        """The text of one passage."""
+        return self[passage]["text"]
+
+    def title(self, passage: int) -> str:
+        """The title of the page that a passage is from."""
+        return self[passage]["title"]
+
+    def provenance(self, passage: int, with_text: bool = False) -> dict[str, Any]:
+        """One passage as a KILT guess's provenance item.
+
+        Its text only on request (KILT's context metrics read it).
+        """
+        row = self[passage]
+        return {key: value for key, value in row.items() if key != "id" and (with_text or key != "text")}
+
+    def close(self) -> None:
+        """Closes the file; the object cannot be read from afterwards."""
+        self._file.close()
+
+    def __enter__(self) -> PassageFile:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def __reduce__(self):
+        return PassageFile, (self.directory,)

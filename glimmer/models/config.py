@@ -1,0 +1,138 @@
+"""The dimensions and conventions of one T5 checkpoint, and the presets of the published sizes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+from glimmer.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class T5Config:
+    """A T5 encoder-decoder. `d_kv` is the width of one head: heads x d_kv may differ from d_model.
+
+    `activation` is "gated-gelu" for T5.1.1 (two input projections, tanh-approximated GELU) or "relu" for T5 1.0.
+    `tied_head` is T5 1.0's shared output embedding, whose logits are scaled by d_model ** -0.5.
+    `dtype` is the dtype of activations; parameters, norms, softmaxes and logits stay in float32.
+    `rematerialise` computes a layer's activations again on the way back: less memory, a third more computation.
+    """
+
+    vocabulary: int
+    d_model: int
+    d_kv: int
+    d_ff: int
+    num_heads: int
+    encoder_layers: int
+    decoder_layers: int
+    relative_buckets: int = 32
+    relative_max_distance: int = 128
+    dropout: float = 0.1
+    norm_epsilon: float = 1e-6
+    activation: Literal["gated-gelu", "relu"] = "gated-gelu"
+    tied_head: bool = False
+    dtype: str = "float32"
+    rematerialise: bool = False
+    pad_id: int = 0
+    end_id: int = 1
+    start_id: int = 0
+
+    @property
+    def heads_width(self) -> int:
+        """Width of all heads together, `h` in the operation counts."""
+        return self.num_heads * self.d_kv
+
+
+def t5_1_1_small() -> T5Config:
+    """google/t5-v1_1-small: 77 M parameters."""
+    return _published(d_model=512, d_kv=64, d_ff=1024, num_heads=6, layers=8)
+
+
+def t5_1_1_base() -> T5Config:
+    """google/t5-v1_1-base: 248 M parameters."""
+    return _published(d_model=768, d_kv=64, d_ff=2048, num_heads=12, layers=12)
+
+
+def t5_1_1_large() -> T5Config:
+    """google/t5-v1_1-large: 783 M parameters."""
+    return _published(d_model=1024, d_kv=64, d_ff=2816, num_heads=16, layers=24)
+
+
+def t5_1_1_xl() -> T5Config:
+    """google/t5-v1_1-xl: 2.8 B parameters."""
+    return _published(d_model=2048, d_kv=64, d_ff=5120, num_heads=32, layers=24)
+
+
+def t5_1_1_xxl() -> T5Config:
+    """google/t5-v1_1-xxl: 11 B parameters."""
+    return _published(d_model=4096, d_kv=64, d_ff=10240, num_heads=64, layers=24)
+
+
+def gtr_base() -> T5Config:
+    """The encoder of sentence-transformers/gtr-t5-base: T5 1.0, ReLU, tied, 12 layers."""
+    return dataclasses.replace(
+        _published(d_model=768, d_kv=64, d_ff=3072, num_heads=12, layers=12), activation="relu", tied_head=True
+    )
+
+
+def _published(*, layers: int, **sizes: int) -> T5Config:
+    return T5Config(vocabulary=32128, encoder_layers=layers, decoder_layers=layers, **sizes)
+
+
+def from_hugging_face(config: dict[str, Any], where: object = "config.json") -> T5Config:
+    """Reads a transformers `config.json` of model_type t5.
+
+    Raises InputError for another model type, a missing key or an activation that no T5 release used.
+    """
+    if config.get("model_type") != "t5":
+        raise InputError("not a T5 checkpoint", where=where, expected="model_type t5", found=config.get("model_type"))
+    activation = config.get("feed_forward_proj", "relu")
+    if activation not in ("gated-gelu", "relu"):
+        raise InputError("unknown feed_forward_proj", where=where, expected="gated-gelu or relu", found=activation)
+    try:
+        return T5Config(
+            vocabulary=config["vocab_size"],
+            d_model=config["d_model"],
+            d_kv=config["d_kv"],
+            d_ff=config["d_ff"],
+            num_heads=config["num_heads"],
+            encoder_layers=config["num_layers"],
+            decoder_layers=config.get("num_decoder_layers") or config["num_layers"],
+            relative_buckets=config.get("relative_attention_num_buckets", 32),
+            relative_max_distance=config.get("relative_attention_max_distance", 128),
+            dropout=config.get("dropout_rate", 0.1),
+            norm_epsilon=config.get("layer_norm_epsilon", 1e-6),
+            activation=activation,
+            # transformers' own default is tied; T5.1.1 directories say false.
+            tied_head=config.get("tie_word_embeddings", True),
+            pad_id=config.get("pad_token_id", 0),
+            end_id=config.get("eos_token_id", 1),
+            start_id=config.get("decoder_start_token_id", 0),
+        )
+    except KeyError as missing:
+        raise InputError("key missing", where=where, expected=missing.args[0], found=sorted(config)) from None
+
+
+def to_hugging_face(config: T5Config) -> dict[str, Any]:
+    """The `config.json` that transformers reads back as the same model."""
+    return {
+        "architectures": ["T5ForConditionalGeneration"],
+        "model_type": "t5",
+        "is_encoder_decoder": True,
+        "vocab_size": config.vocabulary,
+        "d_model": config.d_model,
+        "d_kv": config.d_kv,
+        "d_ff": config.d_ff,
+        "num_heads": config.num_heads,
+        "num_layers": config.encoder_layers,
+        "num_decoder_layers": config.decoder_layers,
+        "relative_attention_num_buckets": config.relative_buckets,
+        "relative_attention_max_distance": config.relative_max_distance,
+        "dropout_rate": config.dropout,
+        "layer_norm_epsilon": config.norm_epsilon,
+        "feed_forward_proj": config.activation,
+        "tie_word_embeddings": config.tied_head,
+        "pad_token_id": config.pad_id,
+        "eos_token_id": config.end_id,
+        "decoder_start_token_id": config.start_id,
+    }

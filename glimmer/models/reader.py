@@ -1,0 +1,232 @@
+"""One reader, three names: memory layers apart, live layers on [question; passage], scores after the first of them.
+
+    Q = Memory(question), P_i = Memory(passage_i)            memory_layers of the encoder, ahead of time for passages
+    H_i = LiveA([Q; P_i])                                    the first rerank_layers of the live encoder, for all k
+    s_i = w . pool(norm(H_i)),  keep the m passages of highest s_i
+    E_j = norm(LiveB(H_j))                                   the remaining live layers, for the m kept
+    answer = Decoder([E_1; ...; E_m])
+
+FiD has no memory layers (alpha = 1), LUMEN keeps all passages (m = k, no scorer); sections 2 and 3.1 of the paper.
+
+Question tokens are padded on the left and passage tokens on the right, so that the real tokens of [Q; P_i] stand
+together and relative positions count real tokens. Letters in shapes: B questions, k passages, m kept passages,
+Q question tokens, P passage tokens, T = Q + P, A answer tokens, D width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from glimmer.experiments.settings import ReaderSettings
+from glimmer.models.config import T5Config
+from glimmer.models.layers import MaybeKey, RMSNorm, dropout, split_key
+from glimmer.models.t5 import T5, EncoderStack, greedy_decode, shift_right
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Token ids, 0 where there is no token. A passage of padding alone is absent (a closed book has one)."""
+
+    question: Int[Array, "B Q"]
+    passages: Int[Array, "B k P"]
+    answer: Int[Array, "B A"]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """The k (or m) [question; passage] pairs of each question on their way through the live encoder."""
+
+    states: Float[Array, "B k T D"]
+    tokens: Bool[Array, "B k T"]
+    present: Bool[Array, "B k"]
+
+    def take(self, indexes: Int[Array, "B m"]) -> Pairs:
+        """The pairs at `indexes`, in that order."""
+        return jax.tree.map(
+            lambda x: jnp.take_along_axis(x, indexes.reshape(*indexes.shape, *[1] * (x.ndim - 2)), 1), self
+        )
+
+
+class Reader(nnx.Module):
+    """A FiD, LUMEN or GLIMMER model, built from the layers of one T5 checkpoint."""
+
+    def __init__(self, t5: T5, settings: ReaderSettings, *, rngs: nnx.Rngs):
+        """Copies `t5`'s layers into memory, live and (where separate) question and rerank stacks.
+
+        A "scratch" reranker keeps its random values; every other part starts from the checkpoint.
+        """
+        self.config, self.settings = t5.config, settings
+        layers = t5.config.encoder_layers
+        memory, self.live_layers, self.rerank_layers = settings.split(layers)
+        self.embedding = _copy(t5.embedding)
+        self.memory = _part(t5.encoder, 0, memory)
+        self.question_memory = nnx.data(
+            _part(t5.encoder, 0, memory) if settings.question_encoder == "separate" else None
+        )
+        self.live = _part(t5.encoder, memory, layers)
+        self.reranker = nnx.data(None)
+        if settings.reranker == "separate":
+            self.reranker = nnx.data(_part(t5.encoder, memory, memory + self.rerank_layers))
+        elif settings.reranker == "scratch":
+            self.reranker = nnx.data(EncoderStack(t5.config, self.rerank_layers, rngs=rngs))
+        self.scorer = nnx.data(Scorer(self.config, settings.scorer) if settings.name == "glimmer" else None)
+        self.encoder_norm = _copy(t5.encoder_norm)
+        self.decoder = _copy(t5.decoder)
+
+    # -- memory: ahead of time for passages, on the fly for questions --------------------------------------------
+
+    def remember_question(self, question: Int[Array, "B Q"], key: MaybeKey = None) -> Float[Array, "B Q D"]:
+        """The question's own representation, through the memory encoder or its separate copy."""
+        stack = self.memory if self.question_memory is None else self.question_memory
+        return self._remember(stack, question, key)
+
+    def remember_passages(self, passages: Int[Array, "B k P"], key: MaybeKey = None) -> Float[Array, "B k P D"]:
+        """Each passage's memory: the residual stream after the memory layers, before any norm."""
+        return _fold(lambda rows: self._remember(self.memory, rows, key), passages)
+
+    def _remember(self, stack: EncoderStack, tokens: Int[Array, "B T"], key: MaybeKey):
+        input_key, layers_key = split_key(key, 2)
+        x = dropout(self.embedding(tokens), self.config.dropout, input_key)
+        return stack(x, tokens != self.config.pad_id, layers_key)
+
+    def pair(
+        self,
+        question: Int[Array, "B Q"],
+        question_memory: Float[Array, "B Q D"],
+        passages: Int[Array, "B k P"],
+        passage_memory: Float[Array, "B k P D"],
+    ) -> Pairs:
+        """[Q; P_i] for every passage: states side by side, and which tokens and passages are real."""
+        k = passages.shape[1]
+        beside = jnp.broadcast_to(question_memory[:, None], (question.shape[0], k, *question_memory.shape[1:]))
+        states = jnp.concatenate([beside, passage_memory.astype(beside.dtype)], axis=2)
+        passage_tokens = passages != self.config.pad_id
+        # A closed book (k = 0) is read as one passage without tokens: the question alone.
+        present = jnp.any(passage_tokens, axis=2) | (self.settings.k == 0)
+        question_tokens = jnp.broadcast_to(
+            (question != self.config.pad_id)[:, None], (*passages.shape[:2], question.shape[1])
+        )
+        return Pairs(states=states, tokens=jnp.concatenate([question_tokens, passage_tokens], axis=2), present=present)
+
+    # -- live: score, select, finish -------------------------------------------------------------------------------
+
+    def rerank(self, pairs: Pairs, key: MaybeKey = None) -> tuple[Pairs, Float[Array, "B k"]]:
+        """Pairs after LiveA and their scores; absent passages score -inf.
+
+        With a separate reranker the scores come from its layers, and the pairs pass on unchanged for the whole live
+        encoder. Without a scorer (FiD, LUMEN) the order of retrieval stands: scores fall from 0 by 1 a rank.
+        """
+        if self.scorer is None:
+            ranks = -jnp.arange(pairs.present.shape[1], dtype=jnp.float32)
+            return pairs, jnp.where(pairs.present, ranks, -jnp.inf)
+        if self.reranker is None:
+            pairs = self._live(pairs, self.live, 0, self.rerank_layers, key)
+            scored = pairs
+        else:
+            scored = self._live(pairs, self.reranker, 0, self.rerank_layers, key)
+        return pairs, jnp.where(pairs.present, self.scorer(scored), -jnp.inf)
+
+    def select(self, scores: Float[Array, "B k"]) -> Int[Array, "B m"]:
+        """Indexes of the m highest scores, best first; of equal scores the earlier retrieved one (top_k is stable)."""
+        kept = min(max(self.settings.m, 1), scores.shape[1])  # a closed book is one empty passage
+        return jax.lax.top_k(scores, kept)[1]
+
+    def finish(self, pairs: Pairs, key: MaybeKey = None) -> Pairs:
+        """Pairs after the live layers that `rerank` left, normed: what the decoder attends to of the passages."""
+        live_key, output_key = split_key(key, 2)
+        done = self.rerank_layers if self.scorer is not None and self.reranker is None else 0
+        pairs = self._live(pairs, self.live, done, self.live_layers, live_key)
+        normed = dropout(self.encoder_norm(pairs.states), self.config.dropout, output_key)
+        return dataclasses.replace(pairs, states=normed)
+
+    def _live(self, pairs: Pairs, stack: EncoderStack, start: int, stop: int, key: MaybeKey) -> Pairs:
+        rows, mask = _rows(pairs.states), _rows(pairs.tokens)
+        states = stack(rows, mask, key, start, stop).reshape(pairs.states.shape)
+        return dataclasses.replace(pairs, states=states)
+
+    # -- decoder -----------------------------------------------------------------------------------------------------
+
+    def logits(self, encoded: Pairs, answer: Int[Array, "B A"], key: MaybeKey = None) -> Float[Array, "B A V"]:
+        """Teacher-forced logits of the answer given all passages in `encoded` together."""
+        states, mask = _together(encoded)
+        targets = self.embedding(shift_right(answer, self.config.start_id))
+        return self.embedding.logits(self.decoder(targets, states, mask, key))
+
+    def answer_log_probability(self, encoded: Pairs, answer: Int[Array, "B A"]) -> Float[Array, "B k A"]:
+        """log p(answer token | passage_i alone, question, earlier tokens), 0 at padding; no dropout."""
+        b, k = encoded.present.shape
+        alone = jax.tree.map(lambda x: x.reshape(b * k, 1, *x.shape[2:]), encoded)
+        answers = jnp.repeat(answer, k, axis=0)
+        return token_log_probability(self.logits(alone, answers), answers, self.config.pad_id).reshape(b, k, -1)
+
+    def generate(self, encoded: Pairs, length: int) -> Int[Array, "B length"]:
+        """Greedy answer of at most `length` tokens."""
+        states, mask = _together(encoded)
+        return greedy_decode(self.embedding, self.decoder, states, mask, length=length, config=self.config)
+
+
+class Scorer(nnx.Module):
+    """s = w . pool(norm(H)): a norm of its own (live states are an unnormed residual stream), then one projection.
+
+    Pool is the first real token of the pair (the paper's choice) or the mean over its real tokens (Table 3). The weight
+    starts at zero: before the first step all scores tie, and the order of retrieval stands.
+    """
+
+    def __init__(self, config: T5Config, pool: str):
+        self.norm = RMSNorm(config)
+        self.weight = nnx.Param(jnp.zeros(config.d_model, jnp.float32))
+        self.pool = pool
+
+    def __call__(self, pairs: Pairs) -> Float[Array, "B k"]:
+        states = self.norm(pairs.states).astype(jnp.float32)
+        if self.pool == "mean_pool":
+            count = jnp.maximum(jnp.sum(pairs.tokens, axis=2), 1)
+            pooled = jnp.einsum("bktd,bkt->bkd", states, pairs.tokens) / count[..., None]
+        else:
+            first = jnp.argmax(pairs.tokens, axis=2)  # questions are padded on the left
+            pooled = jnp.take_along_axis(states, first[..., None, None], axis=2)[:, :, 0]
+        return pooled @ self.weight[...]
+
+
+def token_log_probability(logits: Float[Array, "B A V"], tokens: Int[Array, "B A"], pad_id: int) -> Float[Array, "B A"]:
+    """log softmax of each token, 0 where the token is padding."""
+    chosen = jnp.take_along_axis(logits, tokens[..., None], axis=2)[..., 0] - jax.nn.logsumexp(logits, axis=2)
+    return jnp.where(tokens != pad_id, chosen, 0.0)
+
+
+def _together(encoded: Pairs) -> tuple[Float[Array, "B S D"], Bool[Array, "B S"]]:
+    """All kept pairs of a question as one sequence for cross-attention, and which of its tokens are real."""
+    b, _, _, d = encoded.states.shape
+    return encoded.states.reshape(b, -1, d), (encoded.tokens & encoded.present[..., None]).reshape(b, -1)
+
+
+def _rows(x: Array) -> Array:
+    return x.reshape(-1, *x.shape[2:])
+
+
+def _fold(function, x: Int[Array, "B k P"]):
+    return function(_rows(x)).reshape(*x.shape, -1)
+
+
+def _copy(module: nnx.Module) -> nnx.Module:
+    """A module with arrays of its own: buffers that two parameters shared could not be donated to a training step."""
+    definition, state = nnx.split(module)
+    return nnx.merge(definition, jax.tree.map(jnp.copy, state))
+
+
+def _part(encoder: EncoderStack, start: int, stop: int) -> EncoderStack:
+    """Layers [start, stop) of an encoder with a copy of its relative-position table."""
+    part = _copy(encoder)
+    if start == stop:
+        part.layers = nnx.data(None)
+        return part
+    definition, state = nnx.split(part.layers)
+    part.layers = nnx.data(nnx.merge(definition, jax.tree.map(lambda leaf: jnp.copy(leaf[start:stop]), state)))
+    return part

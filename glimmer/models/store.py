@@ -1,0 +1,94 @@
+"""The memory store: passages' representations after the memory layers, computed ahead of time, on disk, in bfloat16.
+
+One TensorStore array [rows, P, D] (zarr3, chunked by rows), the passage id of each row, and what it was made with.
+bfloat16 keeps 8 bits of precision: a stored value is within a factor 1 +- 2^-8 of the computed one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import tensorstore
+from jaxtyping import Float, Int
+
+from glimmer.errors import InputError
+from glimmer.files import atomic_directory, existing, read_json, write_json
+
+ROWS_PER_CHUNK = 64
+RELATIVE_PRECISION = 2.0**-8
+
+
+class MemoryStore:
+    """Read access by passage id. An id that was not stored is an InputError; -1 (no passage) reads as zeros."""
+
+    def __init__(self, directory: str | Path):
+        self.directory = existing(directory)
+        self.meta = read_json(self.directory / "meta.json")
+        self.ids: Int[np.ndarray, " rows"] = np.load(self.directory / "ids.npy", allow_pickle=False)
+        self._array = tensorstore.open(_spec(self.directory / "memory"), open=True, read=True).result()
+
+    @property
+    def bytes_per_passage(self) -> int:
+        """Bytes that one passage takes, padding included, before any compression by the file format (none is used)."""
+        _, tokens, width = self._array.shape
+        return tokens * width * 2
+
+    def read(self, passages: Int[np.ndarray, "B k"]) -> Float[np.ndarray, "B k P D"]:
+        """The stored memory of each passage, as bfloat16."""
+        wanted = passages.ravel()
+        rows = np.searchsorted(self.ids, wanted)
+        rows = np.minimum(rows, len(self.ids) - 1)
+        unknown = (wanted >= 0) & (self.ids[rows] != wanted)
+        if unknown.any():
+            raise InputError("passage not in the memory store", where=self.directory, found=int(wanted[unknown][0]))
+        unique, back = np.unique(rows, return_inverse=True)
+        values = self._array[unique.tolist()].read().result()[back]
+        values[wanted < 0] = 0
+        return values.reshape(*passages.shape, *values.shape[1:])
+
+
+def write_store(
+    directory: str | Path,
+    passages: Int[np.ndarray, " n"],
+    tokens: Callable[[Int[np.ndarray, " b"]], Int[np.ndarray, "b P"]],
+    remember: Callable[[Int[np.ndarray, "b P"]], Float[np.ndarray, "b P D"]],
+    made_with: dict[str, str],
+    *,
+    batch_size: int = ROWS_PER_CHUNK,
+) -> MemoryStore:
+    """Computes and stores the memory of `passages` (each once), whole or not at all.
+
+    `tokens` gives the token ids of a block of passages, `remember` their memory; blocks are of `batch_size` rows, the
+    last one padded, so that `remember` compiles once. `made_with` says which parameters and corpus it is from.
+    """
+    ids = np.unique(passages[passages >= 0])
+    with atomic_directory(directory) as temporary:
+        array = None
+        for start, block in _blocks(ids, batch_size):
+            memory = np.asarray(remember(tokens(block)))
+            if array is None:
+                shape = (len(ids), *memory.shape[1:])
+                spec = _spec(temporary / "memory") | {"dtype": "bfloat16", "schema": _schema(shape)}
+                array = tensorstore.open(spec, create=True, shape=shape).result()
+            kept = min(batch_size, len(ids) - start)
+            array[start : start + kept].write(memory[:kept].astype(ml_dtypes.bfloat16)).result()
+        np.save(temporary / "ids.npy", ids)
+        write_json(temporary / "meta.json", made_with | {"passages": len(ids), "dtype": "bfloat16"})
+    return MemoryStore(directory)
+
+
+def _blocks(ids: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray]]:
+    for start in range(0, len(ids), size):
+        block = ids[start : start + size]
+        yield start, np.pad(block, (0, size - len(block)), mode="edge")
+
+
+def _spec(path: Path) -> dict:
+    return {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path.absolute()) + "/"}}
+
+
+def _schema(shape: tuple[int, ...]) -> dict:
+    return {"chunk_layout": {"chunk": {"shape": [min(ROWS_PER_CHUNK, shape[0]), *shape[1:]]}}}

@@ -1,0 +1,129 @@
+"""Embedding shards on disk: `shard-00000.npy` float32 [n, d] ..., and a `meta.json` that says what made them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from glimmer.errors import InputError
+from glimmer.files import atomic_write, existing, read_json, write_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardPlan:
+    """What decides the bytes of a corpus's shards; shards made under another plan are never reused."""
+
+    model_digest: str
+    passages_digest: str
+    passages: int
+    dimension: int
+    passages_per_shard: int
+    passage_tokens: int
+    dtype: str
+
+    def __post_init__(self):
+        if self.passages_per_shard < 1:
+            raise InputError(
+                "shards must hold something", expected="passages_per_shard >= 1", found=self.passages_per_shard
+            )
+
+    def shards(self) -> list[tuple[int, int]]:
+        """First and one-past-last passage id of each shard."""
+        step = self.passages_per_shard
+        return [(start, min(start + step, self.passages)) for start in range(0, self.passages, step)]
+
+
+def shard_path(directory: str | Path, number: int) -> Path:
+    """`shard-00007.npy` for number 7."""
+    return Path(directory) / f"shard-{number:05d}.npy"
+
+
+def write_shards(directory: str | Path, plan: ShardPlan, embed: Callable[[int, int], np.ndarray]) -> list[int]:
+    """Writes every shard that is not there yet; `embed(start, end)` gives float32 [end - start, d].
+
+    `meta.json` is written first. If one is there and names another plan, all shards beside it are removed before
+    any work. A shard is whole or absent (it is renamed into place), so an interrupted run goes on where it stopped.
+    Returns the numbers of the shards that were computed now.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    meta = directory / "meta.json"
+    if not (meta.exists() and _read_meta(meta) == asdict(plan)):
+        for stale in directory.glob("shard-*.npy"):
+            stale.unlink()
+        write_json(meta, asdict(plan))
+    computed = []
+    for number, (start, end) in enumerate(plan.shards()):
+        path = shard_path(directory, number)
+        if path.exists() and _shape(path) == (end - start, plan.dimension):
+            continue
+        rows = np.asarray(embed(start, end), dtype=np.float32)
+        if rows.shape != (end - start, plan.dimension):
+            raise InputError(
+                "embeddings of the wrong shape", where=path, expected=(end - start, plan.dimension), found=rows.shape
+            )
+        with atomic_write(path, "wb") as file:
+            np.save(file, rows, allow_pickle=False)
+        computed.append(number)
+    return computed
+
+
+def open_shards(directory: str | Path) -> list[np.ndarray]:
+    """All shards of a directory, memory-mapped, in order of passage id.
+
+    Raises InputError if one is missing, is not float32 [n, d], or the rows do not add up to what `meta.json` says.
+    """
+    meta_path = existing(existing(directory) / "meta.json")
+    plan = ShardPlan(**_read_meta(meta_path))
+    return [
+        _open_shard(shard_path(directory, number), (end - start, plan.dimension))
+        for number, (start, end) in enumerate(plan.shards())
+    ]
+
+
+def read_plan(directory: str | Path) -> ShardPlan:
+    """The plan in a shard directory's `meta.json`."""
+    return ShardPlan(**_read_meta(existing(directory) / "meta.json"))
+
+
+def blocks(shards: Iterable[np.ndarray], rows: int) -> Iterator[tuple[int, np.ndarray]]:
+    """(first passage id, float32 [<= rows, d] view) over all shards in order; nothing is copied."""
+    first = 0
+    for shard in shards:
+        for start in range(0, len(shard), rows):
+            yield first + start, shard[start : start + rows]
+        first += len(shard)
+
+
+def _read_meta(path: Path) -> dict:
+    meta = read_json(path)
+    keys = set(ShardPlan.__dataclass_fields__)
+    if not isinstance(meta, dict) or set(meta) != keys:
+        found = sorted(meta) if isinstance(meta, dict) else type(meta).__name__
+        raise InputError("not the description of embedding shards", where=path, expected=sorted(keys), found=found)
+    return meta
+
+
+def _shape(path: Path) -> tuple[int, ...] | None:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False).shape
+    except (ValueError, OSError, EOFError):
+        return None
+
+
+def _open_shard(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    try:
+        array = np.load(existing(path), mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError("not an embedding shard", where=path, expected="a whole .npy file", found=str(error)) from None
+    if array.dtype != np.float32 or array.shape != shape:
+        raise InputError(
+            "embedding shard of the wrong kind",
+            where=path,
+            expected=f"float32 {shape}",
+            found=f"{array.dtype} {array.shape}",
+        )
+    return array

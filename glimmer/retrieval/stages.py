@@ -1,0 +1,221 @@
+"""The retrieval stages from directory to directory: train the tower, embed the corpus, retrieve."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glimmer.errors import InputError
+from glimmer.files import atomic_directory, read_json, sha256_directory, sha256_file, write_json
+from glimmer.kilt.formats import Example, read_examples, task_file
+from glimmer.kilt.passages import PassageFile
+from glimmer.kilt.provenance import PageIndex
+from glimmer.models.tokenizer import Tokenizer
+from glimmer.retrieval.bm25 import build_bm25, search_bm25
+from glimmer.retrieval.contrastive import ContrastiveSettings, train_gtr
+from glimmer.retrieval.embed import Embedder, embed_corpus, passage_text
+from glimmer.retrieval.evidence import confidences, evidence_metrics, pages_of
+from glimmer.retrieval.gtr import GTR, gtr_from_t5, load_gtr, save_gtr, tokenizer_path
+from glimmer.retrieval.pairs import gold_pairs, hard_negatives, training_pairs
+from glimmer.retrieval.retrieved import Retrieved, retrieved_path, write_retrieved
+from glimmer.retrieval.search import search
+from glimmer.retrieval.shards import ShardPlan, open_shards, read_plan
+
+SPLITS = ("train", "dev")
+
+
+def train_retriever(
+    init: str | Path,
+    passages: str | Path,
+    data: str | Path,
+    out: str | Path,
+    *,
+    tasks: Sequence[str],
+    settings: ContrastiveSettings,
+    question_tokens: int,
+    passage_tokens: int,
+    dimension: int | None = None,
+    hard_negatives_per_question: int = 0,
+    pairs_per_task: int | None = None,
+) -> dict[str, Any]:
+    """Trains a GTR tower on the tasks' train questions and writes a sentence-transformers directory to `out`.
+
+    `init` is a T5 directory, or a sentence-transformers one, which zero steps pass on as it is. `out/training.json` has
+    settings, counts of pairs and every step's loss. Returns a summary.
+    """
+    gtr, tokenizer_file = _initial(Path(init), dimension, settings.seed)
+    log, counts = [], {}
+    if settings.steps:
+        tokenizer, corpus = Tokenizer(tokenizer_file), PassageFile(passages)
+        examples = {task: list(read_examples(task_file(data, task, "train"))) for task in tasks}
+        pairs = gold_pairs(examples, PageIndex(corpus), per_task=pairs_per_task, seed=settings.seed)
+        counts = {task: sum(pair.task == task for pair in pairs) for task in tasks}
+        negatives = None
+        if hard_negatives_per_question:
+            negatives = hard_negatives(pairs, corpus, build_bm25(_texts(corpus)), hard_negatives_per_question)
+        lengths = {"question_tokens": question_tokens, "passage_tokens": passage_tokens}
+        gtr, log = train_gtr(gtr, training_pairs(pairs, negatives, corpus, tokenizer, **lengths), settings)
+    with atomic_directory(out) as root:
+        save_gtr(gtr, root / "model", tokenizer_file, tokens=passage_tokens)
+        for path in sorted((root / "model").iterdir()):
+            path.rename(root / path.name)
+        (root / "model").rmdir()
+        described = dataclasses.asdict(settings) | {
+            "question_tokens": question_tokens,
+            "passage_tokens": passage_tokens,
+            "hard_negatives": hard_negatives_per_question,
+            "pairs_per_task": pairs_per_task,
+        }
+        write_json(root / "training.json", {"settings": described, "pairs": counts, "log": log})
+    last = log[-10:]
+    mean = {key: float(np.mean([row[key] for row in last])) for key in ("loss", "accuracy")} if last else {}
+    return {"steps": len(log), "dimension": gtr.dimension, "pairs": counts, "last_10_steps": mean}
+
+
+def embed_passages(
+    gtr: str | Path,
+    passages: str | Path,
+    out: str | Path,
+    *,
+    passage_tokens: int | None = None,
+    dtype: str = "float32",
+    passages_per_shard: int = 8192,
+    tokens_per_batch: int | None = None,
+) -> dict[str, Any]:
+    """Embeds every passage with the tower in `gtr`; goes on where an interrupted run stopped.
+
+    `passage_tokens` defaults to what the tower's directory says it was trained with. Returns a summary.
+    """
+    corpus = PassageFile(passages)
+    model, plan = _plan(gtr, corpus, passage_tokens, dtype, passages_per_shard)
+    embedder = Embedder(model, Tokenizer(tokenizer_path(gtr)), tokens_per_batch=tokens_per_batch)
+
+    def read(start: int, end: int) -> list[str]:
+        rows = (corpus[number] for number in range(start, end))
+        return [passage_text(row["title"], row["text"]) for row in rows]
+
+    computed = embed_corpus(embedder, read, out, plan=plan)
+    return {
+        "passages": plan.passages,
+        "dimension": plan.dimension,
+        "shards": len(plan.shards()),
+        "computed_now": len(computed),
+    }
+
+
+def retrieve_tasks(
+    data: str | Path,
+    passages: str | Path,
+    out: str | Path,
+    *,
+    tasks: Sequence[str],
+    depth: int,
+    kind: str = "gtr",
+    gtr: str | Path | None = None,
+    embeddings: str | Path | None = None,
+    question_tokens: int = 48,
+    dtype: str = "float32",
+    splits: Sequence[str] = SPLITS,
+) -> dict[str, Any]:
+    """Retrieves `depth` passages for every example of the tasks; writes <task>-<split>.npz and metrics.json.
+
+    `kind` "gtr" needs the tower and its embeddings, "bm25" neither. Returns {task: {split: metrics}}.
+    Raises InputError before any work if depth exceeds the corpus, or the embeddings are of another tower or corpus.
+    """
+    corpus = PassageFile(passages)
+    if not 1 <= depth <= len(corpus):
+        raise InputError(
+            "cannot retrieve that many passages",
+            where=passages,
+            expected=f"1 <= depth <= {len(corpus)} (the corpus)",
+            found=depth,
+        )
+    files = {(task, split): task_file(data, task, split) for task in tasks for split in splits}
+    if kind == "bm25":
+        index = build_bm25(_texts(corpus))
+
+        def find(questions: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+            return search_bm25(index, questions, depth)
+    elif kind == "gtr":
+        if gtr is None or embeddings is None:
+            raise InputError(
+                "dense retrieval needs a tower", expected="--gtr DIR and --embeddings DIR", found="not both"
+            )
+        shards = _checked_shards(gtr, embeddings, corpus)
+        embedder = Embedder(load_gtr(gtr, dtype=dtype), Tokenizer(tokenizer_path(gtr)))
+
+        def find(questions: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+            return search(embedder.texts(questions, question_tokens, progress="embed questions"), shards, depth)
+    else:
+        raise InputError("unknown kind of retriever", expected="gtr or bm25", found=kind)
+    pages = PageIndex(corpus)
+    metrics: dict[str, Any] = {}
+    with atomic_directory(out) as root:
+        for (task, split), file in files.items():
+            examples = list(read_examples(file))
+            retrieved = _retrieve(find, examples, pages, depth)
+            write_retrieved(retrieved_path(root, task, split), retrieved)
+            of_pages = pages_of(retrieved.passages, corpus)
+            metrics.setdefault(task, {})[split] = evidence_metrics(retrieved, examples, of_pages)
+        write_json(root / "metrics.json", metrics)
+    return metrics
+
+
+def _initial(init: Path, dimension: int | None, seed: int) -> tuple[GTR, Path]:
+    """The tower to start from and its tokenizer, of a T5 or of a sentence-transformers directory."""
+    if not (init / "modules.json").exists():
+        return gtr_from_t5(init, dimension=dimension, seed=seed), init / "tokenizer.json"
+    gtr = load_gtr(init)
+    if dimension not in (None, gtr.dimension):
+        raise InputError("the tower has another width", where=init, expected=dimension, found=gtr.dimension)
+    return gtr, tokenizer_path(init)
+
+
+def _plan(
+    gtr: str | Path, corpus: PassageFile, passage_tokens: int | None, dtype: str, passages_per_shard: int
+) -> tuple[GTR, ShardPlan]:
+    model = load_gtr(gtr, dtype=dtype)
+    if passage_tokens is None:
+        passage_tokens = int(read_json(Path(gtr) / "sentence_bert_config.json")["max_seq_length"])
+    return model, ShardPlan(
+        model_digest=sha256_directory(gtr),
+        passages_digest=_digest(corpus),
+        passages=len(corpus),
+        dimension=model.dimension,
+        passages_per_shard=passages_per_shard,
+        passage_tokens=passage_tokens,
+        dtype=dtype,
+    )
+
+
+def _checked_shards(gtr: str | Path, embeddings: str | Path, corpus: PassageFile) -> list[np.ndarray]:
+    plan = read_plan(embeddings)
+    for what, expected, found in (
+        ("tower", sha256_directory(gtr), plan.model_digest),
+        ("corpus", _digest(corpus), plan.passages_digest),
+    ):
+        if expected != found:
+            raise InputError(
+                f"embeddings of another {what}", where=embeddings, expected=expected[:12], found=found[:12]
+            )
+    return open_shards(embeddings)
+
+
+def _digest(corpus: PassageFile) -> str:
+    return sha256_file(corpus.directory / "passages.jsonl")
+
+
+def _texts(corpus: PassageFile):
+    return (passage_text(row["title"], row["text"]) for row in corpus)
+
+
+def _retrieve(find, examples: Sequence[Example], pages: PageIndex, depth: int) -> Retrieved:
+    if not examples:
+        nothing = np.zeros((0, depth), np.float32)
+        return Retrieved(passages=nothing.astype(np.int64), scores=nothing, confidence=nothing)
+    ids, scores = find([example.input for example in examples])
+    return Retrieved(passages=ids, scores=scores, confidence=confidences(ids, examples, pages))

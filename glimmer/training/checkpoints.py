@@ -1,0 +1,62 @@
+"""Orbax checkpoints of a run: the latest for resuming, the best for evaluating; written whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from glimmer.files import existing
+
+
+class RunCheckpoints:
+    """`latest/` holds the whole training state and the run's progress, `best/` the parameters of the best step."""
+
+    def __init__(self, directory: str | Path):
+        options = ocp.CheckpointManagerOptions(max_to_keep=1, create=True, enable_async_checkpointing=False)
+        root = Path(directory).absolute()
+        self._latest = ocp.CheckpointManager(root / "latest", options=options)
+        self._best = ocp.CheckpointManager(root / "best", options=options)
+
+    def save_latest(self, step: int, state: Any, progress: dict[str, Any]) -> None:
+        """Saves the training state after `step` steps, with `progress` (JSON-able)."""
+        arguments = ocp.args.Composite(state=ocp.args.StandardSave(_plain(state)), progress=ocp.args.JsonSave(progress))
+        self._latest.save(step, args=arguments, force=True)
+
+    def save_best(self, step: int, parameters: Any) -> None:
+        """Saves the parameters of the best step so far, replacing the previous best."""
+        self._best.save(step, args=ocp.args.StandardSave(_plain(parameters)), force=True)
+
+    def restore_latest(self, like: Any, identity: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
+        """The latest state, shaped and placed like `like`, and its progress; None if there is none of this identity."""
+        step = self._latest.latest_step()
+        if step is None:
+            return None
+        progress = self._latest.restore(step, args=ocp.args.Composite(progress=ocp.args.JsonRestore()))["progress"]
+        if progress.get("identity") != identity:
+            return None
+        arguments = ocp.args.Composite(state=ocp.args.StandardRestore(_plain(like)))
+        return _unplain(like, self._latest.restore(step, args=arguments)["state"]), progress
+
+    def close(self) -> None:
+        """Waits for what is being written."""
+        self._latest.close()
+        self._best.close()
+
+
+def restore_best(directory: str | Path, like: Any) -> Any:
+    """Parameters of the best step under `directory`, shaped and placed like `like`."""
+    with ocp.CheckpointManager(existing(Path(directory).absolute() / "best")) as manager:
+        return _unplain(like, manager.restore(manager.latest_step(), args=ocp.args.StandardRestore(_plain(like))))
+
+
+def _plain(tree: Any) -> dict[str, Any]:
+    """The leaves under their paths as names: a form that does not depend on the classes of the tree."""
+    return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def _unplain(like: Any, plain: dict[str, Any]) -> Any:
+    names = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(like)]
+    return jax.tree.unflatten(jax.tree.structure(like), [plain[name] for name in names])

@@ -1,0 +1,96 @@
+"""Reading exercises as token arrays, made in a thread while the compiled step runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import queue
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from glimmer.kilt.generate import ReadingExample, sample_reading_examples
+from glimmer.models.reader import Batch
+from glimmer.models.tokenizer import Tokenizer
+from glimmer.training.examples import Lengths
+
+_AHEAD = 4  # batches made in advance
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TextForms:
+    """How questions and passages are spelled for a reader; the templates of glimmer.training.examples."""
+
+    question: str = "{question}"
+    passage: str = "{title} : {text}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Exercises:
+    """What exercises to draw: tasks by weight, passages a question, facts a passage, near-duplicates among the passages."""
+
+    tasks: Mapping[str, int]
+    facts: tuple[int, int]
+    near_share: float
+    lengths: Lengths
+
+    def draw(self, rng: np.random.Generator, count: int, passages: int) -> list[ReadingExample]:
+        """`count` exercises of `passages` passages each."""
+        # A two-page question needs two passages.
+        tasks = [t for t, n in self.tasks.items() for _ in range(n) if passages > 1 or t != "hotpotqa"]
+        return sample_reading_examples(
+            rng, count, passages=passages, facts=self.facts, tasks=tuple(tasks), near_share=self.near_share
+        )
+
+
+def exercise_batch(
+    examples: Sequence[ReadingExample], tokenizer: Tokenizer, forms: TextForms, lengths: Lengths
+) -> Batch:
+    """Token ids as readers see them: questions padded on the left, passages and answers on the right.
+
+    Exercises of one world share passages: each is tokenized once.
+    """
+    rows: dict[tuple[str, str], int] = {}
+    places = [[rows.setdefault(passage, len(rows)) for passage in example.passages] for example in examples]
+    passages = tokenizer.encode_array(
+        [forms.passage.format(title=title, text=text) for title, text in rows], lengths.passage, end=True
+    )
+    questions = [forms.question.format(question=example.question) for example in examples]
+    return Batch(
+        question=tokenizer.encode_array(questions, lengths.question, pad_left=True),
+        passages=passages[np.array(places)],
+        answer=tokenizer.encode_array([example.answer for example in examples], lengths.answer, end=True),
+    )
+
+
+def made_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches, made by a thread that stays a few ahead; an error in it is raised here."""
+    ready: queue.Queue = queue.Queue(maxsize=_AHEAD)
+    done, stopped = object(), threading.Event()
+
+    def offer(item) -> bool:
+        while not stopped.is_set():
+            try:
+                ready.put(item, timeout=0.2)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def work():
+        try:
+            for batch in batches:
+                if not offer(batch):
+                    return
+            offer(done)
+        except BaseException as error:
+            offer(error)
+
+    threading.Thread(target=work, daemon=True, name="exercises").start()
+    try:
+        while (item := ready.get()) is not done:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()

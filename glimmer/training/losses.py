@@ -1,0 +1,102 @@
+"""L = L_lm + lambda L_pdist: cross-entropy of the answer, and perplexity distillation into the scorer.
+
+    p_rank = softmax(s / tau)        s_i the scorer's output for passage i
+    p_LM   = softmax(l / tau)        l_i = log p(answer | passage_i alone, question)
+    L_pdist = KL(p_rank, p_LM)       section 3.2 of the paper; no gradient through p_LM
+
+ATLAS (Izacard et al. 2022), which the paper follows, takes KL(p_LM || p_rank) and the mean of l over answer
+tokens: `kl="lm_rank"`, `token_reduction="mean"`. PyTorch's KLDivLoss() default would divide by k too: we do not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from glimmer.models.layers import MaybeKey, split_key
+from glimmer.models.reader import Batch, Pairs, Reader, token_log_probability
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DistillationWeights:
+    """lambda and tau as arguments of the compiled step, so that their ablations share one program."""
+
+    lambda_: Float[Array, ""]
+    tau: Float[Array, ""]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Losses:
+    """Scalars of one batch: the sum that is minimised and its two parts."""
+
+    total: Float[Array, ""]
+    language_model: Float[Array, ""]
+    distillation: Float[Array, ""]
+
+
+def language_model_loss(log_probability: Float[Array, "B A"], answer: Int[Array, "B A"], pad_id: int = 0):
+    """Minus the mean log probability of the batch's answer tokens (padding excluded)."""
+    return -jnp.sum(log_probability) / jnp.maximum(jnp.sum(answer != pad_id), 1)
+
+
+def distillation_loss(
+    scores: Float[Array, "B k"],
+    log_likelihood: Float[Array, "B k"],
+    present: Bool[Array, "B k"],
+    tau: Float[Array, ""] | float,
+    kl: str = "rank_lm",
+) -> Float[Array, ""]:
+    """Mean over questions of the KL divergence between p_rank and p_LM over the passages that are present.
+
+    The gradient reaches `scores` only. "rank_lm" is KL(p_rank || p_LM), "lm_rank" is KL(p_LM || p_rank).
+    """
+    floor = jnp.finfo(jnp.float32).min
+    log_rank = jax.nn.log_softmax(jnp.where(present, scores / tau, floor), axis=1)
+    log_lm = jax.nn.log_softmax(jnp.where(present, jax.lax.stop_gradient(log_likelihood) / tau, floor), axis=1)
+    first, second = (log_rank, log_lm) if kl == "rank_lm" else (log_lm, log_rank)
+    terms = jnp.where(present, jnp.exp(first) * (first - second), 0.0)
+    return jnp.mean(jnp.sum(terms, axis=1))
+
+
+def reader_losses(reader: Reader, batch: Batch, weights: DistillationWeights, key: MaybeKey) -> Losses:
+    """Both losses of a reader on one batch. Frozen memory gets neither gradient nor dropout.
+
+    The dropout keys of the language-model path do not depend on whether distillation runs, so lambda = 0 trains
+    exactly the model that has no distillation.
+    """
+    settings = reader.settings
+    question_key, passage_key, rerank_key, finish_key, decoder_key = split_key(key, 5)
+    frozen = settings.memory == "frozen"
+    passage_memory = reader.remember_passages(batch.passages, None if frozen else passage_key)
+    question_frozen = frozen and settings.question_encoder == "shared"
+    question_memory = reader.remember_question(batch.question, None if question_frozen else question_key)
+    pairs = reader.pair(batch.question, question_memory, batch.passages, passage_memory)
+    reranked, scores = reader.rerank(pairs, rerank_key)
+    encoded = reader.finish(reranked.take(reader.select(scores)), finish_key)
+    answer_log_probability = token_log_probability(
+        reader.logits(encoded, batch.answer, decoder_key), batch.answer, reader.config.pad_id
+    )
+    language_model = language_model_loss(answer_log_probability, batch.answer, reader.config.pad_id)
+    if reader.scorer is None or settings.lambda_ == 0:
+        return Losses(total=language_model, language_model=language_model, distillation=jnp.zeros(()))
+    log_likelihood = passage_log_likelihood(reader, reranked, batch.answer, settings.token_reduction)
+    distillation = distillation_loss(scores, log_likelihood, reranked.present, weights.tau, settings.kl)
+    total = language_model + weights.lambda_ * distillation
+    return Losses(total=total, language_model=language_model, distillation=distillation)
+
+
+def passage_log_likelihood(
+    reader: Reader, reranked: Pairs, answer: Int[Array, "B A"], token_reduction: str
+) -> Float[Array, "B k"]:
+    """log p(answer | passage_i alone, question), summed or averaged over answer tokens; no gradient, no dropout."""
+    encoded = reader.finish(jax.tree.map(jax.lax.stop_gradient, reranked))
+    per_token = jax.lax.stop_gradient(reader.answer_log_probability(encoded, answer))
+    total = jnp.sum(per_token, axis=2)
+    if token_reduction == "mean":
+        total = total / jnp.maximum(jnp.sum(answer != reader.config.pad_id, axis=1), 1)[:, None]
+    return total

@@ -1,0 +1,112 @@
+"""A structured start for small T5s: the circuits that web-scale pretraining would have planted, and growing in depth.
+
+A transformer of this size learns to copy and to match words only after a long plateau. Starting from weights that mimic
+trained ones (Trockman and Kolter 2023, "Mimetic initialization of self-attention layers") skips it:
+
+    lm_head = 2 d^-1/2 E^T           a decoder state that holds a word's embedding says that word
+    W_V orthogonal, W_O = W_V^T      cross-attention copies what it attends to
+    W_Q = 1.5 c^-1/2 W_K             head 0 of every attention attends to equal tokens
+    relative positions               head 0 away from the token itself, head 1 to the previous token, head 2 to the next
+
+with model width d, head width c and embedding E. Letters in shapes: D model width, H heads times head width.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Key
+
+from glimmer.errors import InputError
+from glimmer.models.config import T5Config
+from glimmer.models.t5 import T5
+
+MATCH_SHARPNESS = 1.5
+HEAD_SCALE = 2.0
+POSITION_BIAS = 6.0
+_MATCH, _PREVIOUS, _NEXT = 0, 1, 2  # heads
+
+
+def planted_t5(config: T5Config, key: Key[Array, ""]) -> T5:
+    """A T5 with random weights and the circuits of this module's docstring; heads that `config` lacks are left out."""
+    random_key, value_key = jax.random.split(key)
+    model = T5(config, rngs=nnx.Rngs(params=random_key))
+    model.embedding.head[...] = HEAD_SCALE * config.d_model**-0.5 * model.embedding.table[...].T
+    decoder = model.decoder.layers
+    for attention in (model.encoder.layers.attention, decoder.attention, decoder.cross_attention):
+        match = slice(_MATCH * config.d_kv, (_MATCH + 1) * config.d_kv)
+        matching = MATCH_SHARPNESS * config.d_kv**-0.5 * attention.key[..., match]
+        attention.query[...] = attention.query[...].at[..., match].set(matching)
+    cross = decoder.cross_attention
+    keys = jax.random.split(value_key, config.decoder_layers)
+    values = jax.vmap(lambda one: orthogonal(one, config.d_model, config.heads_width))(keys)
+    cross.value[...], cross.output[...] = values, jnp.swapaxes(values, 1, 2)
+    for bias in (model.encoder.relative_bias, model.decoder.relative_bias):
+        bias.table[...] = planted_positions(bias.table[...], bias.bidirectional)
+    return model
+
+
+def orthogonal(key: Key[Array, ""], rows: int, columns: int) -> Float[Array, "D H"]:
+    """A random matrix whose shorter side is orthonormal: W^T W or W W^T is the identity."""
+    return jax.nn.initializers.orthogonal()(key, (rows, columns), jnp.float32)
+
+
+def planted_positions(table: Float[Array, "R heads"], bidirectional: bool) -> Float[Array, "R heads"]:
+    """A relative-position table in which heads know where to look.
+
+    Buckets 0, 1, 2 are the token itself and those just before it; those after it begin at half of the table, plus one
+    for the next. A causal decoder has none after it, so its third head is left as it is.
+    """
+    after = table.shape[0] // 2
+    near = jnp.array([0, 1, after + 1] if bidirectional else [0, 1])
+    table = table.at[near, _MATCH].set(-POSITION_BIAS)
+    if table.shape[1] > _PREVIOUS:
+        table = table.at[1, _PREVIOUS].set(POSITION_BIAS)
+    if table.shape[1] > _NEXT and bidirectional:
+        table = table.at[after + 1, _NEXT].set(POSITION_BIAS)
+    return table
+
+
+def grown_t5(model: T5, places: tuple[int | None, ...]) -> T5:
+    """A T5 with more encoder layers that computes the same function, to float rounding.
+
+    `places` names, for each layer of the new encoder, the old layer that stands there, or None for a new one: a copy
+    of the layer before it (of the first, at the start) whose output projections are zero, so that it adds nothing to
+    the residual stream until training moves it. Raises InputError unless every old layer stands in it once, in order.
+    """
+    old = tuple(range(model.config.encoder_layers))
+    if tuple(place for place in places if place is not None) != old:
+        raise InputError("layers lost in growing", expected=f"{old} in this order", found=places)
+    config = dataclasses.replace(model.config, encoder_layers=len(places))
+    source, last = [], 0
+    for place in places:
+        last = last if place is None else place
+        source.append(last)
+    is_new = jnp.array([place is None for place in places])
+    definition, state = nnx.split(model.encoder.layers)
+    state = jax.tree.map(lambda leaf: leaf[jnp.array(source)], state)
+    grown = _copy(model)
+    grown.config = config
+    layers = nnx.merge(definition, state)
+    for output in (layers.attention.output, layers.feed_forward.output):
+        output[...] = jnp.where(is_new[:, None, None], 0.0, output[...])
+    grown.encoder.layers = nnx.data(layers)
+    return grown
+
+
+def spread_places(old: int, new: int) -> tuple[int | None, ...]:
+    """Where `old` layers stand among `new` ones: the first at the start, the others at the end, new ones between.
+
+    The memory encoder of a split reader then begins, and its live encoder ends, with layers that were trained.
+    """
+    if not 1 <= old <= new:
+        raise InputError("an encoder only grows", expected=f"at least {old} layers", found=new)
+    return (0, *[None] * (new - old), *range(1, old))
+
+
+def _copy(model: T5) -> T5:
+    definition, state = nnx.split(model)
+    return nnx.merge(definition, jax.tree.map(jnp.copy, state))

@@ -1,0 +1,95 @@
+"""Adafactor at a constant rate (section 4.1 of the paper), over stacked layers as if each were a parameter of its own.
+
+Weight matrices of stacked layers carry a layer axis. Factoring, clipping and scaling run once a layer, so that
+scanning over layers changes no number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import optax
+
+
+def build_optimizer(training: Mapping[str, Any]) -> optax.GradientTransformation:
+    """The optimizer of a study's `training` section: optimizer, learning_rate, schedule, warmup_steps, clip_norm."""
+    rate = learning_rate(training)
+    if training["optimizer"] == "adafactor":
+        transform = adafactor(rate, scale_by_parameter=training["scale_by_parameter"])
+    else:
+        transform = optax.adamw(rate, weight_decay=0.0)
+    if training["clip_norm"] is None:
+        return transform
+    return optax.chain(optax.clip_by_global_norm(training["clip_norm"]), transform)
+
+
+def learning_rate(training: Mapping[str, Any]) -> optax.Schedule:
+    """Linear warm-up, then constant, or decaying to zero over the remaining steps along a line or a cosine."""
+    peak, warmup = training["learning_rate"], training["warmup_steps"]
+    rest = max(training["steps"] - warmup, 1)
+    after = {
+        "constant": optax.constant_schedule(peak),
+        "linear": optax.linear_schedule(peak, 0.0, rest),
+        "cosine": optax.cosine_decay_schedule(peak, rest),
+    }[training["schedule"]]
+    return optax.join_schedules([optax.linear_schedule(peak / max(warmup, 1), peak, max(warmup, 1)), after], [warmup])
+
+
+def adafactor(
+    rate: optax.ScalarOrSchedule, *, scale_by_parameter: bool = True, min_dim_size_to_factor: int = 128
+) -> optax.GradientTransformation:
+    """Adafactor (Shazeer and Stern 2018) without momentum and weight decay, the second moment's decay 1 - t^-0.8.
+
+    `scale_by_parameter` multiplies each update by the parameter's root mean square (at least 1e-3), as T5X does.
+    Second moments are factored where both dimensions reach `min_dim_size_to_factor`.
+    """
+
+    def transform(scaled: bool) -> optax.GradientTransformation:
+        return optax.adafactor(
+            learning_rate=rate,
+            multiply_by_parameter_scale=scaled,
+            min_dim_size_to_factor=min_dim_size_to_factor,
+        )
+
+    return by_layer(transform(scale_by_parameter), scorer=transform(False))
+
+
+def by_layer(
+    transform: optax.GradientTransformation, scorer: optax.GradientTransformation
+) -> optax.GradientTransformation:
+    """Applies `transform` to every layer of a stack apart, and to every other parameter as it is.
+
+    A stack is what lies below a key `layers`; all parameters of one stack share the length of their first axis. The
+    scorer has its own transform: it starts at zero, so updates relative to its size would never move it.
+    """
+
+    def stack_of(path, _leaf) -> str:
+        names = [str(getattr(part, "key", getattr(part, "name", part))) for part in path]
+        if "scorer" in names:
+            return "scorer"
+        return "/".join(names[: names.index("layers")]) if "layers" in names else ""
+
+    def labels(params):
+        return jax.tree_util.tree_map_with_path(stack_of, params)
+
+    def transforms(params) -> optax.GradientTransformation:
+        stacks = set(jax.tree.leaves(labels(params)))
+        special = {"": transform, "scorer": scorer}
+        return optax.partition({stack: special.get(stack) or _vmapped(transform) for stack in stacks}, labels)
+
+    def init(params):
+        return transforms(params).init(params)
+
+    def update(gradients, state, params=None):
+        return transforms(params).update(gradients, state, params)
+
+    return optax.GradientTransformation(init, update)
+
+
+def _vmapped(transform: optax.GradientTransformation) -> optax.GradientTransformation:
+    def update(gradients, state, params=None):
+        return jax.vmap(transform.update)(gradients, state, params)
+
+    return optax.GradientTransformation(lambda params: jax.vmap(transform.init)(params), update)

@@ -1,0 +1,179 @@
+"""The initial checkpoint of a small study: a T5 that reads generated worlds other than the benchmark's.
+
+A curriculum of stages, each a number of optimiser steps on reading exercises: first one passage, then more, last the
+numbers that readers will meet. The model reads as FiD does. It starts from planted circuits and may grow in depth
+between stages (glimmer.training.mimetic). Every reader of the study starts from what comes out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from glimmer.errors import InputError
+from glimmer.experiments.settings import fid, lumen
+from glimmer.files import atomic_directory, write_json
+from glimmer.models.checkpoint import save_t5
+from glimmer.models.config import T5Config
+from glimmer.models.reader import Batch, Pairs, Reader, token_log_probability
+from glimmer.models.t5 import T5
+from glimmer.models.tokenizer import Tokenizer
+from glimmer.training.exercises import Exercises, TextForms, exercise_batch, made_ahead
+from glimmer.training.losses import language_model_loss
+from glimmer.training.mimetic import grown_t5, planted_t5, spread_places
+from glimmer.training.recipe import Examination, Recipe, Stage
+
+CLIP_NORM = 1.0
+Log = Callable[[dict[str, Any]], None]
+_EXAMINATION = 2**31  # the random stream of the examination, which no stage draws from
+
+
+def write_initial_checkpoint(
+    recipe: Recipe,
+    config: T5Config,
+    tokenizer: str | Path,
+    forms: TextForms,
+    out: str | Path,
+    log: Log = lambda _: None,
+) -> dict[str, Any]:
+    """Pretrains, examines, and writes a Hugging Face directory with the tokenizer and reading.json; returns the latter."""
+    started = time.perf_counter()
+    pieces = Tokenizer(tokenizer)
+    if len(pieces) > config.vocabulary:
+        raise InputError(
+            "tokenizer too large", where=tokenizer, expected=f"{config.vocabulary} pieces", found=len(pieces)
+        )
+    model = pretrain(recipe, config, pieces, forms, log)
+    trained = time.perf_counter()
+    reading = {
+        "exact_match": examine(model, recipe.examination, recipe.seed, pieces, forms),
+        "seconds": {"training": trained - started, "examination": time.perf_counter() - trained},
+    }
+    with atomic_directory(out) as temporary:
+        save_t5(model, temporary, tokenizer)
+        write_json(temporary / "reading.json", reading)
+    return reading
+
+
+def pretrain(recipe: Recipe, config: T5Config, tokenizer: Tokenizer, forms: TextForms, log: Log = lambda _: None) -> T5:
+    """Runs every stage of `recipe`, the last one at `config`'s depth. `log` gets a row of the curve now and then.
+
+    Same recipe, configuration and tokenizer, same weights. Raises InputError if the depths do not fit.
+    """
+    depth = recipe.stages[-1].encoder_layers
+    if depth != config.encoder_layers:
+        expected = f"{config.encoder_layers} encoder layers, as the model has"
+        raise InputError("the last stage has another depth", where="initial.stages", expected=expected, found=depth)
+    first = dataclasses.replace(config, encoder_layers=recipe.stages[0].encoder_layers, dropout=0.0)
+    model = planted_t5(first, jax.random.key(recipe.seed))
+    for number, stage in enumerate(recipe.stages):
+        depth = model.config.encoder_layers
+        if stage.encoder_layers != depth:
+            model = grown_t5(model, spread_places(depth, stage.encoder_layers))
+        model = run_stage(model, stage, np.random.default_rng([recipe.seed, number]), tokenizer, forms, log)
+    model.config = config
+    return model
+
+
+def run_stage(
+    model: T5,
+    stage: Stage,
+    rng: np.random.Generator,
+    tokenizer: Tokenizer,
+    forms: TextForms,
+    log: Log = lambda _: None,
+    log_every: int = 25,
+) -> T5:
+    """A trained copy of `model`: `stage.steps` steps of a fresh Adam on exercises drawn by `rng`."""
+    definition, parameters = nnx.split(model)
+    optimizer = optax.chain(
+        optax.clip_by_global_norm(CLIP_NORM),
+        optax.adam(_rate(stage), b2=float(__import__("os").environ.get("B2", "0.999"))),
+    )
+
+    def step(parameters, state, batch):
+        loss, gradients = jax.value_and_grad(lambda p: reading_loss(nnx.merge(definition, p), batch))(parameters)
+        updates, state = optimizer.update(gradients, state, parameters)
+        return optax.apply_updates(parameters, updates), state, loss
+
+    compiled = jax.jit(step, donate_argnums=(0, 1))
+    parameters = jax.tree.map(jnp.copy, parameters)  # donated below, and the caller keeps his model
+    state, losses, started = optimizer.init(parameters), [], time.perf_counter()
+    for number, batch in enumerate(made_ahead(_batches(stage, rng, tokenizer, forms)), start=1):
+        parameters, state, loss = compiled(parameters, state, batch)
+        losses.append(loss)
+        if number % log_every == 0 or number == stage.steps:
+            mean, seconds = float(jnp.stack(losses).mean()), time.perf_counter() - started
+            log({"stage": stage.name, "step": number, "loss": mean, "seconds": round(seconds, 2)})
+            losses.clear()
+    return nnx.merge(definition, parameters)
+
+
+def _rate(stage: Stage) -> optax.Schedule:
+    warmup = min(stage.warmup_steps, stage.steps - 1)
+    least = stage.learning_rate * stage.final_rate
+    return optax.warmup_cosine_decay_schedule(0.0, stage.learning_rate, warmup, max(stage.steps, 2), least)
+
+
+def _batches(stage: Stage, rng: np.random.Generator, tokenizer: Tokenizer, forms: TextForms) -> Iterator[Batch]:
+    exercises = stage.exercises
+    for _ in range(stage.steps):
+        k = int(rng.choice(stage.passages))
+        yield exercise_batch(exercises.draw(rng, max(stage.pairs // k, 1), k), tokenizer, forms, exercises.lengths)
+
+
+def read(reader: Reader, batch: Batch) -> Pairs:
+    """What the decoder of a reader without a scorer attends to: all passages, encoded with the question."""
+    question = reader.remember_question(batch.question)
+    return reader.finish(
+        reader.pair(batch.question, question, batch.passages, reader.remember_passages(batch.passages))
+    )
+
+
+def reading_loss(model: T5, batch: Batch) -> Float[Array, ""]:
+    """Cross-entropy of the answer's tokens, the model reading all passages as FiD does."""
+    reader = Reader(model, fid(k=batch.passages.shape[1]), rngs=nnx.Rngs(0))
+    log_probability = token_log_probability(reader.logits(read(reader, batch), batch.answer), batch.answer, 0)
+    return language_model_loss(log_probability, batch.answer)
+
+
+@nnx.jit(static_argnames="length")
+def read_answers(reader: Reader, batch: Batch, length: int) -> Int[Array, "B length"]:
+    """Greedy answers of a reader without a scorer."""
+    return reader.generate(read(reader, batch), length)
+
+
+def examine(
+    model: T5, examination: Examination, seed: int, tokenizer: Tokenizer, forms: TextForms
+) -> list[dict[str, Any]]:
+    """Exact match on unseen worlds with the evidence in view: a row for each alpha, number of passages and task.
+
+    An answer is right if it decodes to the very text asked for.
+    """
+    lengths, rows = examination.lengths, []
+    for k in examination.passages:
+        for task in examination.tasks:
+            if k < 2 and task == "hotpotqa":
+                continue
+            exercises = Exercises(
+                tasks={task: 1}, facts=examination.facts, near_share=examination.near_share, lengths=lengths
+            )
+            examples = exercises.draw(np.random.default_rng([seed, _EXAMINATION, k]), examination.examples, k)
+            batch = exercise_batch(examples, tokenizer, forms, lengths)
+            for alpha in examination.alphas:
+                settings = fid(k=k) if alpha == "1" else lumen(alpha=alpha, k=k)
+                given = np.asarray(read_answers(Reader(model, settings, rngs=nnx.Rngs(0)), batch, lengths.answer))
+                right = [tokenizer.decode(ids) == one.answer for ids, one in zip(given, examples, strict=True)]
+                row = {"alpha": alpha, "passages": k, "task": task, "examples": len(right)}
+                rows.append(row | {"exact_match": float(np.mean(right))})
+    return rows

@@ -1,0 +1,105 @@
+"""How the initial checkpoint of a small study is made: the keys of a study's `initial` section of kind pretrain."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from glimmer.errors import InputError
+from glimmer.kilt.formats import TASKS
+from glimmer.training.examples import Lengths
+from glimmer.training.exercises import Exercises
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage of the curriculum; its fields are the keys of an item of `initial.stages`."""
+
+    name: str
+    steps: int
+    passages: tuple[int, ...]
+    """Passages a question: each step draws one of these."""
+    pairs: int
+    """Question-passage pairs a step: pairs // passages questions, so that every step costs about the same."""
+    learning_rate: float
+    """Adam's rate once `warmup_steps` have raised it from 0."""
+    final_rate: float = 1.0
+    """Share of the rate that is left at the last step, after a cosine; 1 keeps it constant."""
+    warmup_steps: int = 20
+    encoder_layers: int
+    """Depth in this stage; where it exceeds the last stage's, the encoder grows without changing its function."""
+    facts: tuple[int, int]
+    """Least and most facts that a passage states."""
+    question_tokens: int
+    passage_tokens: int
+    answer_tokens: int = 4
+    near_share: float = 0.7
+    """Share of the passages beside the evidence that are of like-named pages."""
+    tasks: Mapping[str, int]
+    """Weight of each task's exercises; hotpotqa is left out of steps with one passage."""
+
+    @property
+    def exercises(self) -> Exercises:
+        """What this stage draws."""
+        lengths = Lengths(question=self.question_tokens, passage=self.passage_tokens, answer=self.answer_tokens)
+        return Exercises(tasks=self.tasks, facts=self.facts, near_share=self.near_share, lengths=lengths)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Examination:
+    """How the checkpoint is examined: `initial.examination`. Exercises come from worlds that no stage drew."""
+
+    passages: tuple[int, ...] = (5, 10, 25)
+    """Numbers of passages, the evidence among them."""
+    alphas: tuple[str, ...] = ("1", "1/3")
+    """Live proportions: 1 reads as FiD, the others as LUMEN readers that were never fine-tuned."""
+    examples: int = 32
+    """Exercises a task."""
+    tasks: tuple[str, ...] = TASKS
+    facts: tuple[int, int] = (2, 4)
+    near_share: float = 0.7
+    question_tokens: int = 24
+    passage_tokens: int = 56
+    answer_tokens: int = 8
+
+    @property
+    def lengths(self) -> Lengths:
+        """Tokens of each question, passage and answer."""
+        return Lengths(question=self.question_tokens, passage=self.passage_tokens, answer=self.answer_tokens)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The whole section."""
+
+    seed: int
+    stages: tuple[Stage, ...]
+    examination: Examination = Examination()
+
+    @staticmethod
+    def from_section(section: Mapping[str, Any], where: object = "initial") -> Recipe:
+        """Reads the section. Raises InputError for an unknown or missing key, naming it, or a stage that shrinks."""
+        stages = section.get("stages")
+        if not isinstance(stages, list | tuple) or not stages:
+            raise InputError("no stages", where=f"{where}.stages", expected="a list of stages", found=stages)
+        recipe = Recipe(
+            seed=section["seed"],
+            stages=tuple(_read(Stage, stage, f"{where}.stages[{n}]") for n, stage in enumerate(stages)),
+            examination=_read(Examination, section.get("examination", {}), f"{where}.examination"),
+        )
+        depths = [stage.encoder_layers for stage in recipe.stages]
+        if depths != sorted(depths):
+            raise InputError("an encoder only grows", where=f"{where}.stages", expected="rising depths", found=depths)
+        return recipe
+
+
+def _read(kind: type, values: Mapping[str, Any], where: str):
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise InputError(f"unknown key {unknown[0]}", where=where, expected=", ".join(fields))
+    missing = [n for n, f in fields.items() if f.default is dataclasses.MISSING and n not in values]
+    if missing:
+        raise InputError(f"key {missing[0]} missing", where=where, expected=", ".join(fields))
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})

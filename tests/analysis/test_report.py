@@ -1,0 +1,192 @@
+"""The report: one page that needs nothing else, in which every link leads somewhere and every picture has words."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+import synthetic
+
+from analysis import report
+from analysis.points import load_points
+from glimmer.files import write_json
+
+VOID = {"meta", "link", "br", "img", "hr", "input", "path", "use", "rect", "circle", "line", "image"}
+
+
+class Page(HTMLParser):
+    """Collects ids, links and pictures, and fails on tags that do not nest."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.ids, self.links, self.sources, self.open, self.svgs, self.titles, self.text = [], [], [], [], 0, 0, []
+        self.feed(text)
+        assert self.open == [], f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.ids += [attributes["id"]] if "id" in attributes else []
+        self.links += [attributes[key] for key in ("href", "xlink:href") if key in attributes]
+        self.sources += [attributes[key] for key in ("src", "srcset", "data", "action") if key in attributes]
+        if tag == "svg":
+            self.svgs += 1
+            assert attributes.get("role") == "img" and attributes.get("aria-labelledby")
+        if tag == "img":
+            assert attributes.get("alt")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def _page(results, study="smoke", *more):
+    assert report.main(["--study", study, "--results", str(results), *more]) == 0
+    text = (results / study / "report.html").read_text()
+    return text, Page(text)
+
+
+@pytest.mark.parametrize("study", ["smoke", "paper"])
+def test_the_page_is_well_formed_and_every_link_leads_to_an_id(results, study):
+    _, page = _page(results, study)
+    assert page.svgs >= 4
+    assert len(page.ids) == len(set(page.ids)), "an id stands twice"
+    assert {link for link in page.links if not link.startswith("#")} == set()
+    assert {link[1:] for link in page.links} <= set(page.ids)
+
+
+def test_the_page_asks_for_nothing_outside_itself(results):
+    text, page = _page(results)
+    assert page.sources == []
+    assert not re.search(r"@import|url\((?!#)|<link|<iframe|<img|fetch\(|XMLHttpRequest", text)
+    addresses = set(re.findall(r"https?://[^\s\"'<]+", text))
+    assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}, "only XML namespaces"
+
+
+def test_every_drawn_point_leads_to_its_run_and_says_its_value(results):
+    text, page = _page(results)
+    for point in load_points("smoke", results).of("figure2", "performance"):
+        link = re.search(rf'<a href="#run-{point.run_ids[0]}" class="drawn"><title>([^<]+)</title>', text)
+        assert link and f"{point.value:.1f} %" in link.group(1)
+        assert f"run-{point.run_ids[0]}" in page.ids
+
+
+def test_every_run_stands_in_the_appendix_with_its_settings(results):
+    _, page = _page(results)
+    text = "".join(page.text)
+    for run_id, run in load_points("smoke", results).runs.by_id.items():
+        assert f"run-{run_id}" in page.ids
+        assert json.dumps(run["code_version"]) in text
+
+
+def test_the_same_results_give_the_same_bytes(results):
+    assert _page(results)[0] == _page(results)[0]
+
+
+def test_the_page_says_what_the_study_is_and_what_it_is_not(results):
+    text, _ = _page(results)
+    assert "these are not KILT numbers" in text and "Its numbers mean nothing." in text
+
+
+def test_readers_stand_beside_their_baselines_with_scores_in_percent(results):
+    synthetic.write_study(results, "sample", n=20)
+    text, page = _page(results, "sample")
+    section = text[text.index('<section id="readers">') : text.index('<section id="figures">')]
+    assert section.count("untrained, with passages") == section.count("trained, without passages") == 3
+    assert "Mean of 5 tasks (percent)" in section and "zsRE" not in section
+    glimmer = load_points("sample", results).of("figure2", "performance")[2]
+    assert f"{glimmer.value:.1f}" in section
+
+
+def test_what_is_absent_is_said_and_never_zero(results):
+    for name in ("retrieval.json", "filter.json"):
+        (results / "smoke" / name).unlink()
+    point = load_points("smoke", results).of("table1")[2]
+    (results / "smoke" / "runs" / f"{point.run_ids[0]}.json").unlink()
+    text, page = _page(results)
+    for name in ("claims.json", "audit.json"):
+        assert f"there is no {name}" in text
+    assert "retrieval.json is absent" in text and "filter.json is absent" in text
+    assert "Points without a result" in text and point.name in "".join(page.text)
+
+
+def test_a_study_without_runs_still_has_a_page(results):
+    shutil.rmtree(results / "smoke")
+    text, _ = _page(results)
+    assert "No run has a result yet" in text and "0 of 11 points" in text
+
+
+def test_claims_and_audit_findings_are_shown_where_they_exist(results):
+    point = load_points("smoke", results).of("figure2", "performance")[2]
+    claim = {"id": "glimmer-above-lumen", "statement": "GLIMMER beats <LUMEN>", "source": "section 4.2"}
+    claim |= {"points": [point.id], "verdict": "undecided", "effect": 1.25, "interval": [-1.0, 3.5], "n": 240}
+    finding = {"id": "f1", "kind": "rounding", "severity": "note", "points": [point.id], "expected": 1.0, "found": 1.1}
+    finding |= {"difference": 0.1, "tolerance": 0.05, "explanation": "printed with one decimal"}
+    write_json(results / "smoke" / "claims.json", {"claims": [claim]})
+    write_json(results / "smoke" / "audit.json", [finding])
+    text, page = _page(results)
+    assert "GLIMMER beats &lt;LUMEN&gt;" in text and "1 undecided" in text and "-1 to 3.5" in text
+    assert "1 finding" in text and "printed with one decimal" in text and f"#{point.anchor}" in page.links
+
+
+def test_a_refused_run_is_listed_with_the_reason(results):
+    path = sorted((results / "smoke" / "runs").glob("*.json"))[0]
+    run = json.loads(path.read_text())
+    run["settings"]["seed"] = 7
+    path.write_text(json.dumps(run))
+    text, page = _page(results)
+    assert path.name in text and "digest to" in text and f"run-{path.stem}" not in page.ids
+
+
+def test_a_reproduction_is_compared_run_by_run_and_in_both_directions(results, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    shutil.copytree(results / "smoke", other / "smoke")
+    for sign, path in zip((0.9, -0.9), sorted((other / "smoke" / "runs").glob("*.json")), strict=False):
+        run = json.loads(path.read_text())
+        for task in run["tasks"].values():
+            task["score"] = max(0.0, min(1.0, task["score"] + sign))
+            task["interval"] = [task["score"]] * 2
+            del task["per_example"]
+        run["average"]["score"] = sum(task["score"] for task in run["tasks"].values()) / len(run["tasks"])
+        run["average"]["interval"] = [run["average"]["score"]] * 2
+        path.write_text(json.dumps(run))
+    text, _ = _page(results, "smoke", "--reference", str(other / "smoke"))
+    section = text[text.index('id="comparison"') :]
+    section = section[: section.index("</table>")]
+    others = len(load_points("smoke", results).runs.by_id) - 2
+    assert (section.count(">differs<"), section.count(">identical<")) == (2, others)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_browser_finds_no_error_and_nothing_wider_than_the_page(results, tmp_path, width):
+    _page(results)
+    page = (results / "smoke" / "report.html").read_text()
+    # Chromium opens no window narrower than 500 pixels; a frame is as narrow as a telephone.
+    probe = "<script>document.title = innerWidth + ' ' + (document.documentElement.scrollWidth - innerWidth);"
+    probe += "parent.document.title = document.title</script></body>"
+    frame = html.escape(page.replace("</body>", probe))
+    outside = f"<!DOCTYPE html><body><iframe srcdoc='{frame}' style='width:{width}px;height:900px;border:0'></iframe>"
+    (tmp_path / "probe.html").write_text(outside)
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--dump-dom"]
+    flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    flags += ["--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,900"]
+    command = ["chromium", *flags, f"file://{tmp_path / 'probe.html'}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    found = re.search(r"<title>(\d+) (-?\d+)</title>", done.stdout)
+    assert found, done.stderr[-2000:]
+    assert int(found.group(1)) == width and int(found.group(2)) <= 0, "the page scrolls sideways"
+    assert "CONSOLE" not in done.stderr, [line for line in done.stderr.splitlines() if "CONSOLE" in line]

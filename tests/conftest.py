@@ -1,0 +1,18 @@
+"""Fixtures that every test may use: where the optional shared material lies, and quiet CPU JAX."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The directory of reference material; tests that need it skip where it is missing."""
+    path = Path(os.environ.get("GLIMMER_SHARED", REPOSITORY.parent / "shared"))
+    if not path.is_dir():
+        pytest.skip(f"reference material not found at {path} (set GLIMMER_SHARED)")
+    return path

@@ -1,0 +1,231 @@
+"""Studies: reading and rejecting them, and the grid of runs each of them has."""
+
+import pytest
+import yaml
+
+from glimmer.errors import InputError
+from glimmer.experiments import (
+    artifacts_of,
+    load_registry,
+    load_study,
+    parse_overrides,
+    points,
+    run_id,
+    runs_for,
+    study_names,
+)
+from glimmer.experiments.config import read_yaml, repository_path
+
+FULL = ["figure2", "figure3", "figure4", "figure5", "figure6", "figure7", "table1", "table2", "table3"]
+
+
+def document():
+    return yaml.safe_load(repository_path("config/embedded.yaml").read_text())
+
+
+def written(tmp_path, value):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(value, sort_keys=False))
+    return path
+
+
+@pytest.mark.parametrize("name", study_names())
+def test_every_committed_study_has_a_valid_grid_under_its_own_name(name):
+    study = load_study(name)
+    assert study.name == name
+    runs = runs_for(study)
+    assert runs and all(run_id(run.settings) == id == run.id for id, run in runs.items())
+    assert {id for point in points(study) for id in point.run_ids} == set(runs)
+
+
+def test_the_full_grid_has_51_runs_a_seed_with_one_model_and_53_with_two():
+    small = load_study("embedded", {"artifacts": FULL, "baselines": [], "model.encoder_layers": 24, "seeds": [0]})
+    assert len(points(small)) == 73 and len(runs_for(small)) == 51
+    published = load_study("kilt", {"baselines": []})
+    assert len(runs_for(published)) == 53 * len(published.seeds)
+
+
+def test_figure_2_figure_3_and_table_1_need_14_runs():
+    study = load_study("embedded", {"artifacts": ["figure2", "figure3", "table1"], "baselines": [], "seeds": [0]})
+    assert len(runs_for(study)) == 14
+
+
+def test_the_smoke_study_has_8_to_12_runs():
+    assert 8 <= len(runs_for(load_study("smoke"))) <= 12
+
+
+def test_the_baseline_of_every_table_and_figure_is_one_run():
+    study = load_study("embedded", {"artifacts": FULL, "model.encoder_layers": 24, "seeds": [0]})
+    shared = next(run for run in runs_for(study).values() if "table1/GLIMMER (shared)" in run.points)
+    assert {
+        "table2/GLIMMER",
+        "table3/GLIMMER",
+        "figure3/retrieved/GLIMMER/k=25",
+        "figure3/selected/GLIMMER/m=5",
+        "figure4/beta/GLIMMER/beta=1/4",
+        "figure2/performance/GLIMMER",
+    } <= set(shared.points)
+
+
+def test_every_seed_has_its_own_runs_and_a_point_knows_them_all():
+    study = load_study("embedded", {"seeds": [0, 1, 7]})
+    runs = runs_for(study)
+    assert len(runs) == 3 * len(runs_for(load_study("embedded", {"seeds": [0]})))
+    for point in points(study):
+        for term in point.terms:
+            assert [runs[id].seed for id in term.run_ids.values()] == list(term.run_ids) == [0, 1, 7]
+
+
+def test_a_baseline_without_passages_is_one_closed_book_run_for_all_readers():
+    study = load_study("sample")
+    closed = [point for point in points(study) if point.panel == "no_passages"]
+    assert len(closed) == 3 and len({point.run_ids for point in closed}) == 1
+    untrained = [point for point in points(study) if point.panel == "untrained"]
+    assert len({point.run_ids for point in untrained}) == 3 and not any(point.reader.trained for point in untrained)
+
+
+def test_the_sample_study_has_the_settings_asked_for():
+    at = {point.id: point for point in points(load_study("sample"))}
+    readers = {name: at[f"figure2/performance/{name}"].reader for name in ("FiD", "LUMEN", "GLIMMER")}
+    assert [(reader.k, reader.m) for reader in readers.values()] == [(3, 3), (6, 6), (12, 3)]
+    assert str(readers["GLIMMER"].alpha) == str(readers["LUMEN"].alpha) == "3/8"
+    assert "zsre" not in load_study("sample").tasks and "zsre" not in readers["FiD"].train_tasks
+    at = {point.id: point for point in points(load_study("sample-gpu"))}
+    assert [(at[f"figure2/performance/{name}"].reader.k) for name in readers] == [5, 10, 25]
+
+
+def test_the_published_study_has_two_sizes_and_no_rounding():
+    study = load_study("kilt")
+    assert study.dimensions("XXL").d_model == 4096 and study.dimensions("Large").d_model == 1024
+    assert not any(point.rounding for point in points(study))
+
+
+def test_a_point_that_rounds_says_so_and_sits_where_its_layers_are():
+    study = load_study("embedded", {"artifacts": ["figure7"], "baselines": [], "model.encoder_layers": 12})
+    at = {point.id: point for point in points(study)}
+    eighth = at["figure7/alpha/KILT/alpha=1/8"]
+    assert (str(eighth.x), str(eighth.paper_x)) == ("1/12", "1/8") and "1 of 12 layers" in eighth.rounding
+    assert at["figure7/alpha/KILT/alpha=1/24"].run_ids == at["figure7/alpha/KILT/alpha=0"].run_ids
+    assert at["figure7/alpha/KILT/alpha=1/3"].rounding is None
+
+
+def test_labels_axes_and_lines_follow_the_scale():
+    changes = {"artifacts": ["figure3"], "baselines": [], "scale": {"passages": {"40": 20, "25": 12}}}
+    artifact = artifacts_of(load_study("embedded", changes))["figure3"]
+    retrieved, selected = artifact.panels
+    assert [series.label for series in retrieved.series] == ["LUMEN-20", "GLIMMER", "LUMEN-5"]
+    assert [point.x for point in retrieved.series[1].points] == [5, 10, 12, 20]
+    assert [point.x for point in retrieved.series[0].points] == [5, 20]
+    assert selected.title == "12 passages retrieved"
+    assert retrieved.series[1].points[2].id == "figure3/retrieved/GLIMMER/k=25"
+
+
+def test_a_point_s_value_is_the_weighted_sum_and_none_when_a_run_is_missing():
+    study = load_study("embedded", {"artifacts": ["figure6"], "baselines": []})
+    gain = next(point for point in points(study) if point.id == "figure6/Multi-task gain/FiD")
+    all_tasks, one_task = (term.run_ids[0] for term in gain.terms)
+    assert gain.value(0, {all_tasks: 0.6, one_task: 0.5}.get) == pytest.approx(0.1)
+    assert gain.value(0, {all_tasks: 0.6}.get) is None
+
+
+@pytest.mark.parametrize("key, value", [
+    ("data.seed", 5), ("data.pages", 77), ("corpus.max_words", 33), ("tokenizer.vocabulary_size", 999),
+    ("initial.steps", 7),
+    ("model.d_ff", 96), ("retriever.steps", 9), ("retriever.depth", 60), ("relevance_filter.threshold", 0.5),
+    ("lengths.question", 25), ("lengths.passage", 57), ("lengths.target", 9), ("distillation.kl", "lm_rank"),
+    ("training.learning_rate", 0.5), ("training.steps", 3), ("training.batch_size", 3), ("training.dropout", 0.5),
+    ("training.dtype", "bfloat16"), ("training.scale_by_parameter", True), ("training.dev_examples", 5),
+    ("training.freeze_embeddings", True), ("evaluation.dev_examples", 9),
+])  # fmt: skip
+def test_whatever_decides_the_number_changes_the_id(key, value):
+    def glimmer_id(overrides):
+        return points(load_study("embedded", overrides))[2].run_ids[0]
+
+    assert glimmer_id({key: value}) != glimmer_id({})
+
+
+@pytest.mark.parametrize("key, value", [
+    ("work", "elsewhere"), ("results", "elsewhere"), ("title", "Another"), ("evaluation.batch_size", 3),
+    ("evaluation.bootstrap_samples", 7), ("artifacts", ["figure2"]), ("baselines", []), ("seeds", [0, 1]),
+])  # fmt: skip
+def test_what_does_not_decide_the_number_leaves_the_id(key, value):
+    def glimmer_id(overrides):
+        return points(load_study("embedded", overrides))[2].run_ids[0]
+
+    assert glimmer_id({key: value}) == glimmer_id({})
+
+
+def test_where_data_and_checkpoint_lie_is_no_part_of_the_id():
+    moved = load_study("sample", parse_overrides(["data=/some/where", "initial.directory=/else/where"]))
+    assert moved.data["directory"] == "/some/where" and moved.initial["directory"] == "/else/where"
+    assert runs_for(moved).keys() == runs_for(load_study("sample")).keys()
+    assert "/some/where" not in str([run.settings for run in runs_for(moved).values()])
+
+
+def test_a_study_like_another_states_only_what_differs(tmp_path):
+    path = written(tmp_path, {"like": "embedded", "name": "mine", "training": {"steps": 3}})
+    mine, embedded = load_study(path), load_study("embedded")
+    assert mine.training["steps"] == 3 and mine.training["batch_size"] == embedded.training["batch_size"]
+    assert mine.name == "mine" and mine.seeds == embedded.seeds
+
+
+@pytest.mark.parametrize(
+    "break_it, message",
+    [
+        (lambda d: d["training"].update(stepz=1), "training is not valid"),
+        (lambda d: d["training"].update(dropout=1.5), "training.dropout"),
+        (lambda d: d["training"].update(learning_rate="1e-4"), "training.learning_rate"),
+        (lambda d: d["model"].pop("d_ff"), "model is not valid"),
+        (lambda d: d["data"].update(kind="wikipedia"), "data.kind"),
+        (lambda d: d["data"].update(tasks=["nq", "wow"]), "data.tasks.1"),
+        (lambda d: d.pop("seeds"), "seeds"),
+        (lambda d: d.update(seeds=[0, 0]), "seeds"),
+        (lambda d: d.update(name="../evil"), "name"),
+        (lambda d: d.update(surprise=1), "surprise"),
+        (lambda d: d.update(scale={"alpha": {"1/3": 0.375}}), "scale.alpha.1/3"),
+        (lambda d: d.update(like="nobody"), "no such study"),
+    ],
+)
+def test_a_wrong_study_is_refused_by_key_in_one_line(tmp_path, break_it, message):
+    value = document()
+    break_it(value)
+    with pytest.raises(InputError, match=message) as caught:
+        load_study(written(tmp_path, value))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"scale": {"passages": {"25": 5}}}, "scale.passages loses the order"),
+        ({"scale": {"passages": {"25": 4}}}, "scale.passages loses the order"),
+        ({"retriever.depth": 39}, "at least k = 40"),
+        ({"artifacts": ["figure9"]}, "no such artifact"),
+        ({"artifacts": ["figure6"], "data.tasks": ["fever"]}, "task that the study lacks"),
+    ],
+)
+def test_a_study_that_cannot_hold_an_artifact_is_refused(changes, message):
+    with pytest.raises(InputError, match=message):
+        runs_for(load_study("embedded", changes))
+
+
+def test_a_missing_study_names_those_there_are():
+    with pytest.raises(InputError, match="embedded"):
+        load_study("nope")
+
+
+@pytest.mark.parametrize("text", ["a: [1", "a: 1\na: 2", "5: x\n'5': y"])
+def test_broken_yaml_and_keys_given_twice_are_refused(tmp_path, text):
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(InputError, match="not YAML"):
+        read_yaml(tmp_path / "x.yaml")
+
+
+@pytest.mark.parametrize("text", ["steps", "=3", "a=[1"])
+def test_an_override_that_is_not_key_and_value_is_refused(text):
+    with pytest.raises(InputError):
+        parse_overrides([text])
+
+
+def test_the_grid_of_a_study_uses_the_registry_given():
+    assert points(load_study("smoke"), load_registry())

@@ -1,0 +1,137 @@
+"""Search over shards equals brute force, ties included, whatever the blocks; shards resume and refuse strangers."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from glimmer.errors import InputError
+from glimmer.retrieval.search import exact_scores, search
+from glimmer.retrieval.shards import ShardPlan, open_shards, shard_path, write_shards
+
+
+def brute_force(questions, passages, k):
+    """All scores at once, sorted by score downwards, then by id."""
+    ids = np.empty((len(questions), k), np.int64)
+    scores = np.empty((len(questions), k), np.float32)
+    for row, question in enumerate(questions):
+        every = exact_scores(np.broadcast_to(question, passages.shape), passages)
+        ids[row] = np.lexsort((np.arange(len(passages)), -every))[:k]
+        scores[row] = every[ids[row]]
+    return ids, scores
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_search_equals_brute_force_with_ties_for_any_shards_and_blocks(data):
+    passages = data.draw(st.integers(1, 60), label="passages")
+    width = data.draw(st.integers(1, 9), label="width")
+    random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1), label="seed"))
+    # Few distinct values: most scores tie, some exactly and some only after rounding.
+    draw = [lambda n: random.integers(-1, 2, (n, width)), lambda n: random.choice([0.1, 0.3, -0.7], (n, width))]
+    values = draw[data.draw(st.integers(0, 1), label="kind")]
+    corpus, questions = values(passages).astype(np.float32), values(5).astype(np.float32)
+    cuts = sorted(data.draw(st.lists(st.integers(0, passages), max_size=3), label="cuts"))
+    k = data.draw(st.integers(1, passages), label="k")
+    ids, scores = search(
+        questions,
+        np.split(corpus, cuts),
+        k,
+        question_rows=data.draw(st.integers(1, 6), label="question rows"),
+        passage_rows=data.draw(st.integers(1, 70), label="passage rows"),
+    )
+    expected_ids, expected_scores = brute_force(questions, corpus, k)
+    np.testing.assert_array_equal(ids, expected_ids)
+    np.testing.assert_array_equal(scores, expected_scores)
+
+
+def test_search_equals_brute_force_on_unit_vectors_with_copies():
+    random = np.random.default_rng(0)
+    corpus = random.standard_normal((700, 48)).astype(np.float32)
+    corpus[300:500] = corpus[:200]
+    corpus /= np.linalg.norm(corpus, axis=1, keepdims=True)
+    questions = corpus[random.integers(700, size=40)] + np.float32(1e-3)
+    ids, scores = search(questions, [corpus[:333], corpus[333:]], 25, passage_rows=64)
+    expected_ids, expected_scores = brute_force(questions, corpus, 25)
+    np.testing.assert_array_equal(ids, expected_ids)
+    np.testing.assert_array_equal(scores, expected_scores)
+
+
+def test_a_corpus_of_equal_passages_comes_back_in_order_of_id():
+    corpus = np.full((1000, 16), 0.25, np.float32)
+    ids, _ = search(np.full((3, 16), 0.1, np.float32), [corpus], 40, passage_rows=37)
+    np.testing.assert_array_equal(ids, np.tile(np.arange(40), (3, 1)))
+
+
+@pytest.mark.parametrize("k", [0, 5])
+def test_k_outside_the_corpus_is_an_input_error(k):
+    with pytest.raises(InputError, match="1 <= k <= 4"):
+        search(np.zeros((1, 2), np.float32), [np.zeros((4, 2), np.float32)], k)
+
+
+def test_widths_that_differ_and_numbers_that_are_none_are_input_errors():
+    with pytest.raises(InputError, match="widths"):
+        search(np.zeros((1, 3), np.float32), [np.zeros((4, 2), np.float32)], 1)
+    with pytest.raises(InputError, match="not finite"):
+        search(np.zeros((1, 2), np.float32), [np.full((4, 2), np.nan, np.float32)], 1)
+
+
+PLAN = ShardPlan(
+    model_digest="m",
+    passages_digest="p",
+    passages=10,
+    dimension=2,
+    passages_per_shard=4,
+    passage_tokens=8,
+    dtype="float32",
+)
+
+
+def rows(start, end):
+    return np.arange(2 * start, 2 * end, dtype=np.float32).reshape(-1, 2)
+
+
+def test_only_the_shard_that_is_missing_is_computed_again(tmp_path):
+    assert write_shards(tmp_path, PLAN, rows) == [0, 1, 2]
+    assert write_shards(tmp_path, PLAN, rows) == []
+    shard_path(tmp_path, 1).unlink()
+    assert write_shards(tmp_path, PLAN, rows) == [1]
+    np.testing.assert_array_equal(np.concatenate(open_shards(tmp_path)), rows(0, 10))
+
+
+def test_a_broken_shard_is_computed_again(tmp_path):
+    write_shards(tmp_path, PLAN, rows)
+    shard_path(tmp_path, 2).write_bytes(b"\x93NUMPY")
+    assert write_shards(tmp_path, PLAN, rows) == [2]
+
+
+def test_an_interrupted_run_leaves_whole_shards_and_goes_on(tmp_path):
+    def fails_at_the_second(start, end):
+        if start == 4:
+            raise KeyboardInterrupt
+        return rows(start, end)
+
+    with pytest.raises(KeyboardInterrupt):
+        write_shards(tmp_path, PLAN, fails_at_the_second)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["meta.json", "shard-00000.npy"]
+    assert write_shards(tmp_path, PLAN, rows) == [1, 2]
+
+
+@pytest.mark.parametrize("change", [{"model_digest": "n"}, {"passages_digest": "q"}, {"passages_per_shard": 5}])
+def test_shards_made_by_another_model_corpus_or_size_are_not_reused(tmp_path, change):
+    write_shards(tmp_path, PLAN, rows)
+    other = dataclasses.replace(PLAN, **change)
+    assert write_shards(tmp_path, other, rows) == list(range(len(other.shards())))
+    assert len(open_shards(tmp_path)) == len(other.shards())
+
+
+def test_opening_says_which_shard_is_missing_or_wrong(tmp_path):
+    write_shards(tmp_path, PLAN, rows)
+    np.save(shard_path(tmp_path, 1), np.zeros((4, 2), np.float64))
+    with pytest.raises(InputError, match=r"shard-00001.npy.*float32 \(4, 2\).*float64"):
+        open_shards(tmp_path)
+    shard_path(tmp_path, 1).unlink()
+    with pytest.raises(InputError, match="shard-00001.npy: no such file"):
+        open_shards(tmp_path)

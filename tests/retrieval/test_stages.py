@@ -1,0 +1,145 @@
+"""Pairs, and the stages from directory to directory on a small world."""
+
+import numpy as np
+import pytest
+
+from glimmer.errors import InputError
+from glimmer.files import read_json
+from glimmer.kilt.formats import Example, Provenance, read_examples, task_file
+from glimmer.kilt.passages import PassageFile
+from glimmer.kilt.provenance import PageIndex
+from glimmer.models.tokenizer import Tokenizer
+from glimmer.retrieval.bm25 import build_bm25
+from glimmer.retrieval.contrastive import ContrastiveSettings
+from glimmer.retrieval.pairs import gold_pairs, hard_negatives, training_pairs
+from glimmer.retrieval.retrieved import read_retrieved, retrieved_path
+from glimmer.retrieval.stages import embed_passages, retrieve_tasks, train_retriever
+
+
+@pytest.fixture(scope="module")
+def corpus(small_world):
+    return PassageFile(small_world / "passages")
+
+
+@pytest.fixture(scope="module")
+def examples(small_world):
+    return list(read_examples(task_file(small_world / "data", "nq", "train")))
+
+
+def test_the_gold_passage_is_the_first_that_shares_a_character_with_the_evidence(corpus, examples):
+    pairs = gold_pairs({"nq": examples}, PageIndex(corpus))
+    for pair in pairs:
+        row = corpus[pair.gold]
+        assert row["wikipedia_id"] == pair.example.evidence_sets[0][0].page_id and "built" in row["text"]
+    assert len(pairs) == len(examples)
+
+
+def test_evidence_that_names_only_a_page_gives_no_pair(corpus, examples):
+    page_only = Example(id="p", input="?", evidence_sets=[[Provenance(page_id="0")]])
+    absent = Example(id="q", input="?", evidence_sets=[[Provenance(page_id="none", start_paragraph=1)]])
+    pairs = gold_pairs({"nq": [page_only, absent, examples[0]]}, PageIndex(corpus))
+    assert [pair.example.id for pair in pairs] == [examples[0].id]
+    with pytest.raises(InputError, match="no training question"):
+        gold_pairs({"nq": [page_only]}, PageIndex(corpus))
+
+
+def test_a_limit_draws_the_same_examples_for_the_same_seed(corpus, examples):
+    index = PageIndex(corpus)
+    drawn = [[p.example.id for p in gold_pairs({"nq": examples}, index, per_task=5, seed=s)] for s in (0, 0, 1)]
+    assert len(drawn[0]) == 5 and drawn[0] == drawn[1] != drawn[2]
+
+
+def test_hard_negatives_neither_support_the_evidence_nor_hold_the_answer(corpus, examples):
+    pairs = gold_pairs({"nq": examples}, PageIndex(corpus))
+    bm25 = build_bm25(f"{row['title']} {row['text']}" for row in corpus)
+    chosen = hard_negatives(pairs, corpus, bm25, 2)
+    for pair, numbers in zip(pairs, chosen, strict=True):
+        assert len(set(numbers)) == 2 and not pair.supporting & set(numbers.tolist())
+        assert not any(pair.example.answers[0] in corpus.text(int(number)) for number in numbers)
+        assert corpus.title(int(numbers[0])) == corpus.title(pair.gold), "the same page's other passage is closest"
+
+
+def test_training_pairs_hold_each_passage_once(corpus, examples, small_world):
+    pairs = gold_pairs({"nq": examples[:4], "fever": examples[2:5]}, PageIndex(corpus))
+    tokenizer = Tokenizer(small_world / "tokenizer.json")
+    negatives = np.array([[0]] * len(pairs))
+    made = training_pairs(pairs, negatives, corpus, tokenizer, question_tokens=6, passage_tokens=9)
+    assert made.questions.shape == (7, 6) and made.passages.shape == (6, 9)
+    assert made.tasks.tolist() == [0, 0, 0, 1, 1, 1, 1]
+    for row, pair in enumerate(pairs):
+        expected = tokenizer.encode_array([f"{corpus.title(pair.gold)} {corpus.text(pair.gold)}"], 9, end=True)[0]
+        np.testing.assert_array_equal(made.passages[made.gold[row]], expected)
+
+
+def test_stages_from_checkpoint_to_retrieved_passages(small_world, corpus, tmp_path):
+    root, settings = small_world, ContrastiveSettings(steps=12, batch_size=8, learning_rate=3e-3, temperature=0.05)
+    places = (root / "init", root / "passages", root / "data", tmp_path / "gtr")
+    lengths = {"question_tokens": 12, "passage_tokens": 24}
+    summary = train_retriever(*places, tasks=["nq"], settings=settings, hard_negatives_per_question=1, **lengths)
+    assert summary["pairs"] == {"nq": 12} and len(read_json(tmp_path / "gtr/training.json")["log"]) == 12
+    embed = (tmp_path / "gtr", root / "passages", tmp_path / "embeddings")
+    assert embed_passages(*embed, passages_per_shard=10)["computed_now"] == 3
+    assert embed_passages(*embed, passages_per_shard=10)["computed_now"] == 0
+    where = {"tasks": ["nq"], "gtr": tmp_path / "gtr", "embeddings": tmp_path / "embeddings"}
+    metrics = retrieve_tasks(root / "data", root / "passages", tmp_path / "out", depth=5, question_tokens=12, **where)
+    assert read_json(tmp_path / "out/metrics.json") == metrics
+    found = read_retrieved(retrieved_path(tmp_path / "out", "nq", "dev"), rows=3, depth=5)
+    assert (np.diff(found.scores, axis=1) <= 0).all()
+    assert metrics["nq"]["train"]["evidence@5"] > 0.5, "12 steps on 12 questions should be enough to find most"
+    for row, passages in enumerate(found.passages):
+        gold = [corpus[int(n)]["wikipedia_id"] == str(row) and "built" in corpus.text(int(n)) for n in passages]
+        np.testing.assert_array_equal(found.confidence[row], np.array(gold, np.float32))
+
+
+def test_zero_steps_pass_a_published_tower_on_as_it_is(small_world, tmp_path):
+    settings = ContrastiveSettings(steps=0)
+    lengths = {"question_tokens": 12, "passage_tokens": 24}
+    rest = (small_world / "passages", small_world / "data")
+    train_retriever(small_world / "init", *rest, tmp_path / "one", tasks=["nq"], settings=settings, **lengths)
+    train_retriever(tmp_path / "one", *rest, tmp_path / "two", tasks=["nq"], settings=settings, **lengths)
+    for name in ("model.safetensors", "2_Dense/model.safetensors", "tokenizer.json"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_bm25_gives_the_same_kind_of_output(small_world, tmp_path):
+    metrics = retrieve_tasks(
+        small_world / "data", small_world / "passages", tmp_path, tasks=["nq"], depth=4, kind="bm25"
+    )
+    assert metrics["nq"]["dev"]["evidence@1"] == 1, "the name and `built` are in the gold passage alone"
+    assert read_retrieved(retrieved_path(tmp_path, "nq", "train"), rows=12).depth == 4
+
+
+def test_wrong_input_stops_before_any_work(small_world, tmp_path):
+    def retrieve(**changes):
+        arguments = {"tasks": ["nq"], "depth": 3} | changes
+        retrieve_tasks(small_world / "data", small_world / "passages", tmp_path / "out", **arguments)
+
+    for changes, message in (
+        ({"depth": 25}, r"1 <= depth <= 24 \(the corpus\); found 25"),
+        ({"tasks": ["nq", "trex"], "kind": "bm25"}, "trex is missing"),
+        ({"kind": "gtr"}, "needs a tower"),
+        ({"kind": "dpr"}, "unknown kind"),
+    ):
+        with pytest.raises(InputError, match=message):
+            retrieve(**changes)
+    assert not (tmp_path / "out").exists()
+
+
+def test_embeddings_of_another_tower_are_refused(small_world, tmp_path):
+    lengths = {"question_tokens": 12, "passage_tokens": 24}
+    rest = (small_world / "passages", small_world / "data")
+    for name, dimension in (("one", 16), ("two", 8)):
+        settings = ContrastiveSettings(steps=0)
+        train_retriever(
+            small_world / "init",
+            *rest,
+            tmp_path / name,
+            tasks=["nq"],
+            settings=settings,
+            dimension=dimension,
+            **lengths,
+        )
+    embed_passages(tmp_path / "one", small_world / "passages", tmp_path / "embeddings")
+    with pytest.raises(InputError, match="embeddings of another tower"):
+        retrieve_tasks(small_world / "data", small_world / "passages", tmp_path / "out", tasks=["nq"], depth=3,
+                       gtr=tmp_path / "two", embeddings=tmp_path / "embeddings")  # fmt: skip

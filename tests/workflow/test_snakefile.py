@@ -1,0 +1,110 @@
+"""What Snakemake plans: every stage once, one training a run, and no training for a picture."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from glimmer.cli import _parser
+from glimmer.experiments import load_study, runs_for
+
+ROOT = Path(__file__).resolve().parents[2]
+MEASURING = {"generate", "chunk", "tokenizer", "tokenize", "pretrain", "train_retriever", "embed", "retrieve",
+             "filter_by_relevance", "train", "evaluate"}  # fmt: skip
+
+
+def snakemake(*arguments: str) -> subprocess.CompletedProcess:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return subprocess.run([sys.executable, "-m", "snakemake", *arguments], cwd=ROOT, env=environment, text=True,
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False)  # fmt: skip
+
+
+def planned(*arguments: str) -> dict[str, int]:
+    """Rule -> number of jobs of a dry run."""
+    done = snakemake(*arguments[:1], "--dry-run", "--nolock", *arguments[1:])
+    assert done.returncode == 0, done.stderr[-2000:]
+    table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\ntotal", done.stdout + done.stderr, flags=re.S)
+    assert table, (done.stdout + done.stderr)[-2000:]
+    return {name: int(count) for name, count in (line.split() for line in table[1].splitlines())}
+
+
+def test_whole_study_plans_every_stage_once_and_two_jobs_a_run(tmp_path):
+    jobs = planned("all", "--config", "study=smoke", f"results={tmp_path}/results", f"work={tmp_path}/work")
+    runs = len(runs_for(load_study("smoke")))
+    assert jobs["train"] == jobs["evaluate"] == runs
+    once = MEASURING - {"train", "evaluate"} | {"publish_retrieval", "publish_filter", "report", "all"}
+    assert {rule: jobs.get(rule) for rule in once} == dict.fromkeys(once, 1)
+
+
+@pytest.mark.parametrize("target", ["figures", "report"])
+def test_showing_results_plans_no_measuring(tmp_path, target):
+    jobs = planned(target, "--config", "study=smoke", f"results={tmp_path}/results", f"work={tmp_path}/work")
+    assert jobs["figure"] >= 1 and not set(jobs) & MEASURING, jobs
+
+
+def test_a_study_of_given_data_generates_and_pretrains_nothing(tmp_path):
+    for name in ("data", "checkpoint"):
+        (tmp_path / name).mkdir()
+    jobs = planned("all", "--config", "study=sample", f"data={tmp_path}/data", f"checkpoint={tmp_path}/checkpoint",
+                   f"results={tmp_path}/results", f"work={tmp_path}/work")  # fmt: skip
+    assert {"chunk", "train"} <= set(jobs) and not {"generate", "pretrain"} & set(jobs), jobs
+
+
+def test_every_command_of_a_rule_is_one_that_glimmer_takes(tmp_path):
+    for name in ("data", "checkpoint"):
+        (tmp_path / name).mkdir()
+    places = (f"results={tmp_path}/results", f"work={tmp_path}/work")
+    commands = {}
+    for options in (["study=smoke"], ["study=sample", f"data={tmp_path}/data", f"checkpoint={tmp_path}/checkpoint"]):
+        done = snakemake("all", "--dry-run", "--nolock", "--printshellcmds", "--config", *options, *places)
+        for line in re.findall(r"glimmer (\S+ .*?) > \S+ 2>&1", done.stdout + done.stderr):
+            commands[(line.split()[0], options[0])] = shlex.split(line)
+    assert len({name for name, _ in commands}) == len(MEASURING), sorted(commands)
+    refused = [" ".join(words[:3]) + " ..." for words in commands.values() if not _is_taken(words)]
+    assert not refused, f"workflow/rules call what `glimmer COMMAND --help` does not offer: {refused}"
+
+
+def _is_taken(words: list[str]) -> bool:
+    try:
+        return bool(_parser(words).parse_args(words))
+    except SystemExit:
+        return False
+
+
+def test_bad_options_stop_with_one_line_and_code_2():
+    done = snakemake("--dry-run", "--nolock", "--config", "study=no-such-study")
+    assert done.returncode == 2
+    assert [line for line in done.stderr.splitlines() if "no such study" in line and "smoke" in line], done.stderr
+
+
+def test_snakefile_stays_under_50_lines():
+    assert len((ROOT / "Snakefile").read_text().splitlines()) < 50
+
+
+def test_rules_are_thin():
+    """No run: or script: blocks, and each rule names a log, an environment and one shell command."""
+    for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")):
+        text = path.read_text()
+        assert not re.search(r"^\s*(run|script):", text, flags=re.M), f"{path.name} holds code that no test reaches"
+        for rule in re.split(r"^\s*rule (?=\w+:)", text, flags=re.M)[1:]:
+            name = rule.split(":")[0]
+            absent = [part for part in ("output:", "log:", "conda:", "shell:") if part not in rule]
+            assert not absent, f"rule {name} in {path.name} lacks {absent}"
+
+
+def test_rules_that_measure_name_a_benchmark_and_resources():
+    text = "".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
+    rules = {rule.split(":")[0]: rule for rule in re.split(r"^\s*rule (?=\w+:)", text, flags=re.M)[1:]}
+    for name in MEASURING:
+        absent = [part for part in ("benchmark:", "resources:", "threads:") if part not in rules[name]]
+        assert not absent, f"rule {name} lacks {absent}"
+
+
+@pytest.mark.slow
+def test_lint_finds_nothing():
+    done = snakemake("--lint")
+    assert done.returncode == 0 and "good condition" in done.stdout + done.stderr, done.stdout + done.stderr

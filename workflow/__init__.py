@@ -1,0 +1,1 @@
+"""The Snakemake workflow; `layout` is the part of it that tests reach."""

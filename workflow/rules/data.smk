@@ -1,0 +1,45 @@
+# The corpus and the tasks of a study that makes them; otherwise the user's KILT files are used where they lie.
+if layout.study.data["kind"] == "generated":
+
+    rule generate:
+        output:
+            data=directory(f"{W}/data"),
+        log:
+            f"{W}/logs/generate.log",
+        benchmark:
+            f"{W}/benchmarks/generate.tsv"
+        conda:
+            "../../environment.yml"
+        threads: layout.needs("generate")["threads"]
+        resources:
+            **layout.resources("generate"),
+        params:
+            seed=layout.study.data["seed"],
+            pages=layout.study.data["pages"],
+            decides=layout.settings("data"),
+        shell:
+            "glimmer generate --out {output.data:q} --seed {params.seed} --pages {params.pages} > {log:q} 2>&1"
+
+
+if layout.study.data.get("subset"):
+
+    rule subset:
+        input:
+            files=layout.users_files,
+        output:
+            data=directory(f"{W}/data"),
+        log:
+            f"{W}/logs/subset.log",
+        benchmark:
+            f"{W}/benchmarks/subset.tsv"
+        conda:
+            "../../environment.yml"
+        threads: layout.needs("subset")["threads"]
+        resources:
+            **layout.resources("subset"),
+        params:
+            study=STUDY,
+            users=lambda wildcards: layout.users_data,
+            decides=layout.settings("data"),
+        shell:
+            "glimmer subset --study {params.study:q} --data {params.users:q} --out {output.data:q} > {log:q} 2>&1"

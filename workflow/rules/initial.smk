@@ -1,0 +1,23 @@
+# The initial checkpoint that all readers share, where the study pretrains it.
+if layout.study.initial["kind"] == "pretrain":
+
+    rule pretrain:
+        input:
+            tokenizer=f"{W}/tokenizer/tokenizer.json",
+        output:
+            initial=directory(f"{W}/init"),
+        log:
+            f"{W}/logs/pretrain.log",
+        benchmark:
+            f"{W}/benchmarks/pretrain.tsv"
+        conda:
+            "../../environment.yml"
+        threads: layout.needs("pretrain")["threads"]
+        resources:
+            **layout.resources("pretrain"),
+        params:
+            study=STUDY,
+            decides=layout.settings("initial", "model", "lengths"),
+        shell:
+            "glimmer pretrain --study {params.study:q} --tokenizer {input.tokenizer:q} --out {output.initial:q}"
+            " --threads {threads} > {log:q} 2>&1"

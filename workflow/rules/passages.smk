@@ -1,0 +1,21 @@
+# Pages to passages.
+rule chunk:
+    input:
+        data=layout.files_of_data,
+    output:
+        passages=directory(f"{W}/passages"),
+    log:
+        f"{W}/logs/chunk.log",
+    benchmark:
+        f"{W}/benchmarks/chunk.tsv"
+    conda:
+        "../../environment.yml"
+    threads: layout.needs("chunk")["threads"]
+    resources:
+        **layout.resources("chunk"),
+    params:
+        study=STUDY,
+        data=lambda wildcards: layout.data,
+        decides=layout.settings("data", "corpus"),
+    shell:
+        "glimmer chunk --study {params.study:q} --data {params.data:q} --out {output.passages:q} > {log:q} 2>&1"

@@ -1,0 +1,94 @@
+# What every question retrieves, by GTR or by BM25.
+GTR = layout.study.retriever["kind"] == "gtr"
+
+
+if GTR:
+
+    rule train_retriever:
+        input:
+            initial=layout.initial_of_retriever,
+            passages=f"{W}/passages",
+            data=layout.files_of_data,
+        output:
+            gtr=directory(f"{W}/gtr"),
+        log:
+            f"{W}/logs/train-retriever.log",
+        benchmark:
+            f"{W}/benchmarks/train-retriever.tsv"
+        conda:
+            "../../environment.yml"
+        threads: layout.needs("train_retriever")["threads"]
+        resources:
+            **layout.resources("train_retriever"),
+        params:
+            study=STUDY,
+            data=lambda wildcards: layout.data,
+            decides=layout.settings("retriever", "lengths"),
+        shell:
+            "glimmer train-retriever --study {params.study:q} --init {input.initial:q} --passages {input.passages:q}"
+            " --data {params.data:q} --out {output.gtr:q} --threads {threads} > {log:q} 2>&1"
+
+    rule embed:
+        input:
+            gtr=f"{W}/gtr",
+            passages=f"{W}/passages",
+        # Only the file that is written last: Snakemake deletes what a rule names before it runs it again, and the
+        # shards that an interrupted call has left are to be resumed.
+        output:
+            meta=f"{W}/embeddings/meta.json",
+        log:
+            f"{W}/logs/embed.log",
+        benchmark:
+            f"{W}/benchmarks/embed.tsv"
+        conda:
+            "../../environment.yml"
+        threads: layout.needs("embed")["threads"]
+        resources:
+            **layout.resources("embed"),
+        params:
+            study=STUDY,
+            embeddings=lambda wildcards: f"{W}/embeddings",
+            decides=layout.settings("lengths"),
+        shell:
+            "glimmer embed --study {params.study:q} --gtr {input.gtr:q} --passages {input.passages:q}"
+            " --out {params.embeddings:q} --threads {threads} > {log:q} 2>&1"
+
+
+rule retrieve:
+    input:
+        data=layout.files_of_data,
+        passages=f"{W}/passages",
+        gtr=[f"{W}/gtr", f"{W}/embeddings/meta.json"] if GTR else [],
+    output:
+        retrieved=directory(f"{W}/retrieved"),
+    log:
+        f"{W}/logs/retrieve.log",
+    benchmark:
+        f"{W}/benchmarks/retrieve.tsv"
+    conda:
+        "../../environment.yml"
+    threads: layout.needs("retrieve")["threads"]
+    resources:
+        **layout.resources("retrieve"),
+    params:
+        study=STUDY,
+        data=lambda wildcards: layout.data,
+        gtr=["--gtr", f"{W}/gtr", "--embeddings", f"{W}/embeddings"] if GTR else [],
+        decides=layout.settings("data", "retriever"),
+    shell:
+        "glimmer retrieve --study {params.study:q} --data {params.data:q} --passages {input.passages:q} {params.gtr:q}"
+        " --out {output.retrieved:q} --threads {threads} > {log:q} 2>&1"
+
+
+rule publish_retrieval:
+    input:
+        retrieved=f"{W}/retrieved",
+    output:
+        metrics=f"{R}/retrieval.json",
+    log:
+        f"{W}/logs/publish-retrieval.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    shell:
+        "cp {input.retrieved:q}/metrics.json {output.metrics:q} 2> {log:q}"

@@ -1,0 +1,25 @@
+# One reader of the study's grid. Its inputs are ancient: the run's id digests all that decides the result, so what stands
+# under that id is current, whatever the clock says. Checkpoints lie beside `trained`, out of Snakemake's reach, to resume.
+rule train:
+    input:
+        data=ancient(layout.files_of_data),
+        initial=ancient(lambda wildcards: layout.initial_of(wildcards.run)),
+        stages=ancient(layout.stages),
+    output:
+        trained=directory(f"{W}/runs/{{run}}/trained"),
+    log:
+        f"{W}/logs/train/{{run}}.log",
+    benchmark:
+        f"{W}/benchmarks/train/{{run}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: layout.needs("train")["threads"]
+    resources:
+        **layout.resources("train"),
+    params:
+        study=STUDY,
+        data=lambda wildcards: layout.data,
+        work=lambda wildcards: W,
+    shell:
+        "glimmer train --study {params.study:q} --run {wildcards.run} --work {params.work:q} --data {params.data:q}"
+        " --init {input.initial:q} --out {output.trained:q} --threads {threads} > {log:q} 2>&1"
