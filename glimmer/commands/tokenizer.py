@@ -24,7 +24,6 @@ def run(args) -> int:
     from glimmer.experiments import load_study, parse_overrides
     from glimmer.files import atomic_write, existing
     from glimmer.models.tokenizer import Tokenizer
-    from glimmer.training.vocabulary import study_texts, train_vocabulary
 
     study = load_study(args.study, parse_overrides(args.overrides))
     if study.tokenizer["kind"] == "checkpoint":
@@ -34,6 +33,27 @@ def run(args) -> int:
         with atomic_write(args.out, "wb") as file:
             file.write(source.read_bytes())
     else:
-        train_vocabulary(study_texts(study, args.data, args.passages), study.tokenizer["vocabulary_size"], args.out)
+        from glimmer.training.vocabulary import train_vocabulary
+
+        train_vocabulary(_texts(study, args.data, args.passages), study.tokenizer["vocabulary_size"], args.out)
     print(f"{len(Tokenizer(args.out))} pieces")
     return 0
+
+
+def _texts(study, data: str, passages: str):
+    """Every text of the corpus and of the tasks; of a generated study also pages of other worlds, as in pretraining."""
+    import numpy as np
+
+    from glimmer.kilt.formats import read_examples, task_file
+    from glimmer.kilt.generate import sample_pages
+    from glimmer.kilt.passages import PassageFile
+
+    for passage in PassageFile(passages):
+        yield study.templates["passage"].format(title=passage["title"], text=passage["text"])
+    for task in study.tasks:
+        for split in ("train", "dev"):
+            for example in read_examples(task_file(data, task, split)):
+                yield study.templates["question"].format(question=example.input)
+                yield from example.answers
+    if study.data["kind"] == "generated":
+        yield from sample_pages(np.random.default_rng(study.data["seed"]), 2000)
