@@ -39,7 +39,9 @@ class Answerer:
             question_memory = reader.remember_question(batch.question)
             pairs, scores = reader.rerank(reader.pair(batch.question, question_memory, batch.passages, passage_memory))
             order = jax.lax.top_k(scores, scores.shape[1])[1]
-            return reader.generate(reader.finish(pairs.take(reader.select(scores))), length), order
+            encoded = reader.finish(pairs.take(reader.select(scores)))
+            question = reader.question_for_decoder(batch.question, question_memory)
+            return reader.generate(encoded, length, question), order
 
         self._answer = jax.jit(answer)
 

@@ -151,24 +151,39 @@ class Reader(nnx.Module):
         states = stack(rows, mask, key, start, stop).reshape(pairs.states.shape)
         return dataclasses.replace(pairs, states=states)
 
+    def question_for_decoder(self, question: Int[Array, "B Q"], question_memory: Float[Array, "B Q D"]) -> Pairs | None:
+        """The question's own normed representation as one more thing to attend to, where the settings ask for it."""
+        if not self.settings.question_in_decoder:
+            return None
+        return Pairs(
+            states=self.encoder_norm(question_memory)[:, None],
+            tokens=(question != self.config.pad_id)[:, None],
+            present=jnp.ones((question.shape[0], 1), bool),
+        )
+
     # -- decoder -----------------------------------------------------------------------------------------------------
 
-    def logits(self, encoded: Pairs, answer: Int[Array, "B A"], key: MaybeKey = None) -> Float[Array, "B A V"]:
-        """Teacher-forced logits of the answer given all passages in `encoded` together."""
-        states, mask = _together(encoded)
+    def logits(
+        self, encoded: Pairs, answer: Int[Array, "B A"], key: MaybeKey = None, question: Pairs | None = None
+    ) -> Float[Array, "B A V"]:
+        """Teacher-forced logits of the answer given all passages in `encoded` (and `question`) together."""
+        states, mask = _together(encoded, question)
         targets = self.embedding(shift_right(answer, self.config.start_id))
         return self.embedding.logits(self.decoder(targets, states, mask, key))
 
-    def answer_log_probability(self, encoded: Pairs, answer: Int[Array, "B A"]) -> Float[Array, "B k A"]:
+    def answer_log_probability(
+        self, encoded: Pairs, answer: Int[Array, "B A"], question: Pairs | None = None
+    ) -> Float[Array, "B k A"]:
         """log p(answer token | passage_i alone, question, earlier tokens), 0 at padding; no dropout."""
         b, k = encoded.present.shape
         alone = jax.tree.map(lambda x: x.reshape(b * k, 1, *x.shape[2:]), encoded)
-        answers = jnp.repeat(answer, k, axis=0)
-        return token_log_probability(self.logits(alone, answers), answers, self.config.pad_id).reshape(b, k, -1)
+        answers, question = jax.tree.map(lambda x: jnp.repeat(x, k, axis=0), (answer, question))
+        logits = self.logits(alone, answers, question=question)
+        return token_log_probability(logits, answers, self.config.pad_id).reshape(b, k, -1)
 
-    def generate(self, encoded: Pairs, length: int) -> Int[Array, "B length"]:
+    def generate(self, encoded: Pairs, length: int, question: Pairs | None = None) -> Int[Array, "B length"]:
         """Greedy answer of at most `length` tokens."""
-        states, mask = _together(encoded)
+        states, mask = _together(encoded, question)
         return greedy_decode(self.embedding, self.decoder, states, mask, length=length, config=self.config)
 
 
@@ -201,10 +216,13 @@ def token_log_probability(logits: Float[Array, "B A V"], tokens: Int[Array, "B A
     return jnp.where(tokens != pad_id, chosen, 0.0)
 
 
-def _together(encoded: Pairs) -> tuple[Float[Array, "B S D"], Bool[Array, "B S"]]:
-    """All kept pairs of a question as one sequence for cross-attention, and which of its tokens are real."""
-    b, _, _, d = encoded.states.shape
-    return encoded.states.reshape(b, -1, d), (encoded.tokens & encoded.present[..., None]).reshape(b, -1)
+def _together(*parts: Pairs | None) -> tuple[Float[Array, "B S D"], Bool[Array, "B S"]]:
+    """All pairs of a question as one sequence for cross-attention, and which of its tokens are real."""
+    parts = [part for part in parts if part is not None]
+    b, _, _, d = parts[0].states.shape
+    states = [part.states.reshape(b, -1, d) for part in parts]
+    masks = [(part.tokens & part.present[..., None]).reshape(b, -1) for part in parts]
+    return jnp.concatenate(states, axis=1), jnp.concatenate(masks, axis=1)
 
 
 def _rows(x: Array) -> Array:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from glimmer.kilt.generate import ReadingExample, sample_reading_examples
+from glimmer.kilt.generate import BenchmarkSettings, ReadingExample, sample_reading_examples
 from glimmer.models.reader import Batch
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.training.examples import Lengths
@@ -27,19 +27,27 @@ class TextForms:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Exercises:
-    """What exercises to draw: tasks by weight, passages a question, facts a passage, near-duplicates among the passages."""
+    """What exercises to draw: tasks by weight, passages a question, facts a passage, near-duplicates, pronouns."""
 
     tasks: Mapping[str, int]
     facts: tuple[int, int]
     near_share: float
+    pronoun_share: float
     lengths: Lengths
 
     def draw(self, rng: np.random.Generator, count: int, passages: int) -> list[ReadingExample]:
         """`count` exercises of `passages` passages each."""
         # A two-page question needs two passages.
         tasks = [t for t, n in self.tasks.items() for _ in range(n) if passages > 1 or t != "hotpotqa"]
+        settings = BenchmarkSettings(pronoun_share=self.pronoun_share)
         return sample_reading_examples(
-            rng, count, passages=passages, facts=self.facts, tasks=tuple(tasks), near_share=self.near_share
+            rng,
+            count,
+            passages=passages,
+            facts=self.facts,
+            tasks=tuple(tasks),
+            near_share=self.near_share,
+            settings=settings,
         )
 
 

@@ -50,14 +50,18 @@ def distillation_loss(
     present: Bool[Array, "B k"],
     tau: Float[Array, ""] | float,
     kl: str = "rank_lm",
+    teacher_gradient: str = "stopped",
 ) -> Float[Array, ""]:
     """Mean over questions of the KL divergence between p_rank and p_LM over the passages that are present.
 
-    The gradient reaches `scores` only. "rank_lm" is KL(p_rank || p_LM), "lm_rank" is KL(p_LM || p_rank).
+    "rank_lm" is KL(p_rank || p_LM), "lm_rank" is KL(p_LM || p_rank). With `teacher_gradient` "stopped" the gradient
+    reaches `scores` only, with "flows" the reader's likelihoods too.
     """
+    if teacher_gradient == "stopped":
+        log_likelihood = jax.lax.stop_gradient(log_likelihood)
     floor = jnp.finfo(jnp.float32).min
     log_rank = jax.nn.log_softmax(jnp.where(present, scores / tau, floor), axis=1)
-    log_lm = jax.nn.log_softmax(jnp.where(present, jax.lax.stop_gradient(log_likelihood) / tau, floor), axis=1)
+    log_lm = jax.nn.log_softmax(jnp.where(present, log_likelihood / tau, floor), axis=1)
     first, second = (log_rank, log_lm) if kl == "rank_lm" else (log_lm, log_rank)
     terms = jnp.where(present, jnp.exp(first) * (first - second), 0.0)
     return jnp.mean(jnp.sum(terms, axis=1))
@@ -78,25 +82,30 @@ def reader_losses(reader: Reader, batch: Batch, weights: DistillationWeights, ke
     pairs = reader.pair(batch.question, question_memory, batch.passages, passage_memory)
     reranked, scores = reader.rerank(pairs, rerank_key)
     encoded = reader.finish(reranked.take(reader.select(scores)), finish_key)
-    answer_log_probability = token_log_probability(
-        reader.logits(encoded, batch.answer, decoder_key), batch.answer, reader.config.pad_id
-    )
+    question = reader.question_for_decoder(batch.question, question_memory)
+    logits = reader.logits(encoded, batch.answer, decoder_key, question)
+    answer_log_probability = token_log_probability(logits, batch.answer, reader.config.pad_id)
     language_model = language_model_loss(answer_log_probability, batch.answer, reader.config.pad_id)
     if reader.scorer is None or settings.lambda_ == 0:
         return Losses(total=language_model, language_model=language_model, distillation=jnp.zeros(()))
-    log_likelihood = passage_log_likelihood(reader, reranked, batch.answer, settings.token_reduction)
-    distillation = distillation_loss(scores, log_likelihood, reranked.present, weights.tau, settings.kl)
+    log_likelihood = passage_log_likelihood(reader, reranked, batch.answer, question)
+    distillation = distillation_loss(
+        scores, log_likelihood, reranked.present, weights.tau, settings.kl, settings.teacher_gradient
+    )
     total = language_model + weights.lambda_ * distillation
     return Losses(total=total, language_model=language_model, distillation=distillation)
 
 
 def passage_log_likelihood(
-    reader: Reader, reranked: Pairs, answer: Int[Array, "B A"], token_reduction: str
+    reader: Reader, reranked: Pairs, answer: Int[Array, "B A"], question: Pairs | None = None
 ) -> Float[Array, "B k"]:
-    """log p(answer | passage_i alone, question), summed or averaged over answer tokens; no gradient, no dropout."""
-    encoded = reader.finish(jax.tree.map(jax.lax.stop_gradient, reranked))
-    per_token = jax.lax.stop_gradient(reader.answer_log_probability(encoded, answer))
-    total = jnp.sum(per_token, axis=2)
-    if token_reduction == "mean":
+    """log p(answer | passage_i alone, question), summed or averaged over answer tokens as the settings say.
+
+    No dropout, and no gradient unless the settings let it flow: then nothing is kept for a way back.
+    """
+    if reader.settings.teacher_gradient == "stopped":
+        reader, reranked, question = jax.tree.map(jax.lax.stop_gradient, (reader, reranked, question))
+    total = jnp.sum(reader.answer_log_probability(reader.finish(reranked), answer, question), axis=2)
+    if reader.settings.token_reduction == "mean":
         total = total / jnp.maximum(jnp.sum(answer != reader.config.pad_id, axis=1), 1)[:, None]
     return total

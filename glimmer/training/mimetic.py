@@ -7,8 +7,9 @@ trained ones (Trockman and Kolter 2023, "Mimetic initialization of self-attentio
     W_V orthogonal, W_O = W_V^T      cross-attention copies what it attends to
     W_Q = 1.5 c^-1/2 W_K             head 0 of every attention attends to equal tokens
     relative positions               head 0 away from the token itself, head 1 to the previous token, head 2 to the next
+    E = (1-r)^1/2 G + r^1/2 S        words that go together are alike (S: glimmer.training.distribution, G: Gaussian)
 
-with model width d, head width c and embedding E. Letters in shapes: D model width, H heads times head width.
+with model width d, head width c, embedding E and r = `MEANING_SHARE`. Letters in shapes: D model width, H heads times head width.
 """
 
 from __future__ import annotations
@@ -27,13 +28,22 @@ from glimmer.models.t5 import T5
 MATCH_SHARPNESS = 1.5
 HEAD_SCALE = 2.0
 POSITION_BIAS = 6.0
+MEANING_SHARE = 0.7
 _MATCH, _PREVIOUS, _NEXT = 0, 1, 2  # heads
 
 
-def planted_t5(config: T5Config, key: Key[Array, ""]) -> T5:
-    """A T5 with random weights and the circuits of this module's docstring; heads that `config` lacks are left out."""
+def planted_t5(config: T5Config, key: Key[Array, ""], meaning: Float[Array, "V D"] | None = None) -> T5:
+    """A T5 with random weights and the circuits of this module's docstring; heads that `config` lacks are left out.
+
+    `meaning` holds a vector of length sqrt(d) for each word whose company is known and 0 for the others, which keep
+    their random embedding; None: none is known.
+    """
     random_key, value_key = jax.random.split(key)
     model = T5(config, rngs=nnx.Rngs(params=random_key))
+    if meaning is not None:
+        known = jnp.any(meaning != 0, axis=1, keepdims=True)
+        mixed = (1 - MEANING_SHARE) ** 0.5 * model.embedding.table[...] + MEANING_SHARE**0.5 * meaning
+        model.embedding.table[...] = jnp.where(known, mixed, model.embedding.table[...])
     model.embedding.head[...] = HEAD_SCALE * config.d_model**-0.5 * model.embedding.table[...].T
     decoder = model.decoder.layers
     for attention in (model.encoder.layers.attention, decoder.attention, decoder.cross_attention):

@@ -23,19 +23,22 @@ from jaxtyping import Array, Float, Int
 from glimmer.errors import InputError
 from glimmer.experiments.settings import fid, lumen
 from glimmer.files import atomic_directory, write_json
+from glimmer.kilt.generate import sample_reading_examples
 from glimmer.models.checkpoint import save_t5
 from glimmer.models.config import T5Config
 from glimmer.models.reader import Batch, Pairs, Reader, token_log_probability
 from glimmer.models.t5 import T5
 from glimmer.models.tokenizer import Tokenizer
+from glimmer.training.distribution import distributional_vectors
 from glimmer.training.exercises import Exercises, TextForms, exercise_batch, made_ahead
 from glimmer.training.losses import language_model_loss
 from glimmer.training.mimetic import grown_t5, planted_t5, spread_places
 from glimmer.training.recipe import Examination, Recipe, Stage
 
 CLIP_NORM = 1.0
+SECOND_MOMENT_DECAY = 0.95  # of Adam: at 0.999 the steep first steps slow down all that a stage of hundreds has
 Log = Callable[[dict[str, Any]], None]
-_EXAMINATION = 2**31  # the random stream of the examination, which no stage draws from
+_MEANING, _EXAMINATION = 2**31, 2**31 + 1  # random streams that no stage draws from: stage numbers are small
 
 
 def write_initial_checkpoint(
@@ -75,7 +78,7 @@ def pretrain(recipe: Recipe, config: T5Config, tokenizer: Tokenizer, forms: Text
         expected = f"{config.encoder_layers} encoder layers, as the model has"
         raise InputError("the last stage has another depth", where="initial.stages", expected=expected, found=depth)
     first = dataclasses.replace(config, encoder_layers=recipe.stages[0].encoder_layers, dropout=0.0)
-    model = planted_t5(first, jax.random.key(recipe.seed))
+    model = planted_t5(first, jax.random.key(recipe.seed), _meaning(recipe, config, tokenizer))
     for number, stage in enumerate(recipe.stages):
         depth = model.config.encoder_layers
         if stage.encoder_layers != depth:
@@ -83,6 +86,15 @@ def pretrain(recipe: Recipe, config: T5Config, tokenizer: Tokenizer, forms: Text
         model = run_stage(model, stage, np.random.default_rng([recipe.seed, number]), tokenizer, forms, log)
     model.config = config
     return model
+
+
+def _meaning(recipe: Recipe, config: T5Config, tokenizer: Tokenizer) -> np.ndarray | None:
+    if not recipe.meaning_exercises:
+        return None
+    rng = np.random.default_rng([recipe.seed, _MEANING])
+    one_hop = ("nq", "triviaqa", "trex")
+    examples = sample_reading_examples(rng, recipe.meaning_exercises, passages=1, facts=(1, 1), tasks=one_hop)
+    return distributional_vectors(examples, tokenizer, config.vocabulary, config.d_model)
 
 
 def run_stage(
@@ -166,7 +178,7 @@ def examine(
             if k < 2 and task == "hotpotqa":
                 continue
             exercises = Exercises(
-                tasks={task: 1}, facts=examination.facts, near_share=examination.near_share, lengths=lengths
+                tasks={task: 1}, facts=examination.facts, near_share=examination.near_share, pronoun_share=examination.pronoun_share, lengths=lengths
             )
             examples = exercises.draw(np.random.default_rng([seed, _EXAMINATION, k]), examination.examples, k)
             batch = exercise_batch(examples, tokenizer, forms, lengths)

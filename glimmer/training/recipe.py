@@ -36,6 +36,8 @@ class Stage:
     answer_tokens: int = 4
     near_share: float = 0.7
     """Share of the passages beside the evidence that are of like-named pages."""
+    pronoun_share: float = 0.8
+    """Share of sentences that say he, she or it for the page's name, where grammar allows it."""
     tasks: Mapping[str, int]
     """Weight of each task's exercises; hotpotqa is left out of steps with one passage."""
 
@@ -43,7 +45,7 @@ class Stage:
     def exercises(self) -> Exercises:
         """What this stage draws."""
         lengths = Lengths(question=self.question_tokens, passage=self.passage_tokens, answer=self.answer_tokens)
-        return Exercises(tasks=self.tasks, facts=self.facts, near_share=self.near_share, lengths=lengths)
+        return Exercises(tasks=self.tasks, facts=self.facts, near_share=self.near_share, pronoun_share=self.pronoun_share, lengths=lengths)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,7 @@ class Examination:
     tasks: tuple[str, ...] = TASKS
     facts: tuple[int, int] = (2, 4)
     near_share: float = 0.7
+    pronoun_share: float = 0.8
     question_tokens: int = 24
     passage_tokens: int = 56
     answer_tokens: int = 8
@@ -75,16 +78,22 @@ class Recipe:
 
     seed: int
     stages: tuple[Stage, ...]
+    meaning_exercises: int
+    """Exercises whose words' company starts the embeddings (glimmer.training.distribution); 0 starts them at random."""
     examination: Examination = Examination()
 
     @staticmethod
     def from_section(section: Mapping[str, Any], where: object = "initial") -> Recipe:
         """Reads the section. Raises InputError for an unknown or missing key, naming it, or a stage that shrinks."""
+        unknown = sorted(set(section) - {"kind", "seed", "stages", "meaning_exercises", "examination"})
+        if unknown:
+            raise InputError(f"unknown key {unknown[0]}", where=where, expected="meaning_exercises, stages, examination")
         stages = section.get("stages")
         if not isinstance(stages, list | tuple) or not stages:
             raise InputError("no stages", where=f"{where}.stages", expected="a list of stages", found=stages)
         recipe = Recipe(
             seed=section["seed"],
+            meaning_exercises=section.get("meaning_exercises", 0),
             stages=tuple(_read(Stage, stage, f"{where}.stages[{n}]") for n, stage in enumerate(stages)),
             examination=_read(Examination, section.get("examination", {}), f"{where}.examination"),
         )

@@ -3,19 +3,47 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import log
 from pathlib import Path
 
+import numpy as np
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from glimmer.errors import InputError
+from glimmer.experiments.study import Study
 from glimmer.files import atomic_write
+from glimmer.kilt.formats import TASKS, read_examples, task_file
+from glimmer.kilt.generate import name_words, sample_pages, sample_reading_examples
+from glimmer.kilt.passages import PassageFile
 from glimmer.models.tokenizer import END, PAD, UNKNOWN
 
 _SPECIAL = (PAD, END, UNKNOWN)
 _START_OF_WORD = "\u2581"
 _MARGIN = 1.0  # nats between the rarest word and the most likely smaller piece
+_SAMPLED = 4000  # pages, and exercises, of other worlds
+
+
+def study_texts(study: Study, data: str | Path, passages: str | Path) -> Iterator[str]:
+    """What the readers of `study` will read: passages, inputs and answers as they are spelled for a reader.
+
+    A study that pretrains on generated worlds adds text of such worlds: its names are not all in the benchmark.
+    """
+    question, passage = study.templates["question"], study.templates["passage"]
+    for row in PassageFile(passages):
+        yield passage.format(title=row["title"], text=row["text"])
+    for task in study.tasks:
+        for split in ("train", "dev"):
+            for example in read_examples(task_file(data, task, split)):
+                yield question.format(question=example.input)
+                yield from example.answers
+    if study.initial["kind"] == "pretrain":
+        rng = np.random.default_rng(study.initial["seed"])
+        yield from name_words()
+        yield from sample_pages(rng, _SAMPLED)
+        for example in sample_reading_examples(rng, _SAMPLED, passages=2, tasks=TASKS):
+            yield question.format(question=example.question)
+            yield example.answer
 
 
 def train_vocabulary(texts: Iterable[str], size: int, path: str | Path) -> int:

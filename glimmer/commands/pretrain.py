@@ -1,0 +1,81 @@
+"""`glimmer pretrain`: the initial checkpoint of a study that makes its own."""
+
+from __future__ import annotations
+
+from glimmer.commands.output import add_json_argument, show
+from glimmer.commands.runs import add_study_arguments
+from glimmer.commands.runtime import add_runtime_arguments, prepare
+from glimmer.errors import InputError
+
+HELP = "pretrain the small T5 that all readers of a study start from, on generated worlds of its own"
+
+
+def add_arguments(parser) -> None:
+    """Declares the command line."""
+    add_study_arguments(parser)
+    parser.add_argument("--tokenizer", required=True, metavar="FILE", help="tokenizer.json of the study")
+    parser.add_argument("--out", required=True, metavar="DIR", help="Hugging Face T5 directory to write")
+    parser.add_argument("--log", metavar="FILE", help="write the learning curve here as JSON lines")
+    add_runtime_arguments(parser)
+    add_json_argument(parser)
+
+
+def run(args) -> int:
+    """Pretrains, examines, writes the directory, and prints exact match by alpha, passages and task."""
+    prepare(args)
+    from glimmer.experiments import load_study, parse_overrides
+    from glimmer.models.config import T5Config
+    from glimmer.training.exercises import TextForms
+    from glimmer.training.pretrain import write_initial_checkpoint
+    from glimmer.training.recipe import Recipe
+
+    study = load_study(args.study, parse_overrides(args.overrides))
+    if study.initial["kind"] != "pretrain":
+        kind = study.initial["kind"]
+        raise InputError("this study does not pretrain", where="initial.kind", expected="pretrain", found=kind)
+    recipe = Recipe.from_section(study.initial)
+    config = T5Config(vocabulary=study.tokenizer["vocabulary_size"], **study.model)
+    with _Curve(args.log) as curve:
+        reading = write_initial_checkpoint(recipe, config, args.tokenizer, TextForms(**study.templates), args.out, curve)
+    show(reading if args.json else _by_task(reading["exact_match"]), args.json)
+    return 0
+
+
+def _by_task(rows: list[dict]) -> list[dict]:
+    """One row for each alpha and number of passages, one column a task."""
+    table: dict[tuple, dict] = {}
+    for row in rows:
+        key = {"alpha": row["alpha"], "passages": row["passages"]}
+        table.setdefault(tuple(key.values()), key)[row["task"]] = row["exact_match"]
+    return list(table.values())
+
+
+class _Curve:
+    """Writes rows of the learning curve to a file as they come, and shows the last one on a terminal.
+
+    Rows are appended at once, not renamed into place at the end: an interrupted pretraining is when one wants them.
+    """
+
+    def __init__(self, path: str | None):
+        self.path = path
+
+    def __enter__(self):
+        from tqdm import tqdm
+
+        self.file = open(self.path, "w", encoding="utf-8") if self.path else None  # noqa: SIM115
+        self.bar = tqdm(desc="pretraining", unit=" rows", disable=None, leave=False)
+        return self
+
+    def __call__(self, row: dict) -> None:
+        import json
+
+        if self.file is not None:
+            self.file.write(json.dumps(row) + "\n")
+            self.file.flush()
+        self.bar.set_postfix_str(", ".join(f"{key} {value}" for key, value in row.items()))
+        self.bar.update()
+
+    def __exit__(self, *_) -> None:
+        self.bar.close()
+        if self.file is not None:
+            self.file.close()

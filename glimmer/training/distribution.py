@@ -1,0 +1,53 @@
+"""Word embeddings that know which words go together, from co-occurrence in generated exercises.
+
+What pretraining on text gives a T5 before anything else: "die" lies near "died" and near the years, "genre" near
+"comedy". With C_ij the number of exercises that hold words i and j, and N that of all exercises,
+
+    M_ij = max(0, log N C_ij / (C_ii C_jj)) C_ij / (C_ij + 10)
+
+is the shrunken positive pointwise mutual information; its leading eigenvectors, scaled by the roots of their eigenvalues,
+are vectors s_i with s_i . s_j ~ M_ij (Levy and Goldberg 2014). Names mean nothing outside their world: they get none.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from glimmer.kilt.generate import ReadingExample, name_words
+from glimmer.kilt.generate.names import BYNAMES
+from glimmer.models.tokenizer import Tokenizer
+
+_LEAST_COUNT = 3
+_SHRINKAGE = 10.0
+
+
+def distributional_vectors(
+    examples: list[ReadingExample], tokenizer: Tokenizer, vocabulary: int, width: int
+) -> Float[np.ndarray, "V D"]:
+    """A vector of length sqrt(width) for each piece that the exercises use, and 0 for names and all others."""
+    names = {number for word in (*name_words(), *BYNAMES) for number in tokenizer.encode(word)}
+    held = np.zeros((len(examples), vocabulary), np.float32)
+    for row, example in enumerate(examples):
+        texts = (example.question, example.answer, *(text for _, text in example.passages))
+        held[row, list(set(tokenizer.encode(" ".join(texts))) - names)] = 1.0
+    used = np.flatnonzero(held.sum(axis=0))
+    vectors = np.zeros((vocabulary, width), np.float32)
+    information = _mutual_information(held[:, used])
+    values, columns = np.linalg.eigh(information)
+    kept = slice(None, -width - 1, -1)
+    factors = columns[:, kept] * np.sqrt(np.maximum(values[kept], 0.0))
+    length = np.linalg.norm(factors, axis=1, keepdims=True)
+    vectors[used, : factors.shape[1]] = np.where(length > 1e-3, factors / np.maximum(length, 1e-3), 0) * width**0.5
+    return vectors
+
+
+def _mutual_information(held: Float[np.ndarray, "N U"]) -> Float[np.ndarray, "U U"]:
+    together = (held.T @ held).astype(np.float64)
+    alone = np.diag(together)
+    ratio = len(held) * together / np.outer(alone, alone)
+    positive = np.log(np.maximum(ratio, 1.0)) * together / (together + _SHRINKAGE)
+    positive[together < _LEAST_COUNT] = 0.0
+    # A word's information with itself says only how rare it is: its largest with any word takes the place.
+    np.fill_diagonal(positive, positive.max(axis=1))
+    return positive
