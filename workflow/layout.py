@@ -16,7 +16,8 @@ from glimmer.errors import GlimmerError, InputError
 from glimmer.experiments import Artifact, Run, Study, artifacts_of, load_registry, load_study, runs_for
 from glimmer.experiments.config import read_yaml
 from glimmer.experiments.settings import SCIENCE_VERSION
-from glimmer.files import existing
+from glimmer.files import existing, read_json
+from glimmer.models.config import from_hugging_face, require_size
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 COMMITTED = Path("results")
@@ -96,10 +97,15 @@ class Layout:
         return self._initial(self.study.initial_for(size), f"{key}.directory", f"{key}.directory=DIR")
 
     def check_places(self) -> None:
-        """Raises InputError where a directory that the study needs is not given or not there."""
+        """Raises InputError where a directory that the study needs is not given, not there, or of another size."""
         if self.study.data["kind"] == "kilt":
             _ = self.users_data
-        _ = self.initial_of_retriever, [self.initial_of(run) for run in self.runs]
+        _ = self.initial_of_retriever
+        given = {self.initial_of(run): one for run, one in self.runs.items()}
+        for directory, run in given.items():
+            if directory != f"{self.work}/init":
+                config = Path(directory) / "config.json"
+                require_size(from_hugging_face(read_json(config), where=config), run.dimensions, directory)
 
     @property
     def initial_of_retriever(self) -> str:

@@ -20,7 +20,6 @@ def add_arguments(parser) -> None:
 
 def run(args) -> int:
     """Checks provenance, writes the passages and prints their counts."""
-    from glimmer.errors import InputError
     from glimmer.experiments import load_study, parse_overrides
     from glimmer.kilt.chunking import write_passages
     from glimmer.kilt.formats import knowledge_source_file, read_pages, task_file
@@ -29,12 +28,8 @@ def run(args) -> int:
     study = load_study(args.study, parse_overrides(args.overrides))
     source = knowledge_source_file(args.data)
     files = [task_file(args.data, task, split) for task in study.tasks for split in ("train", "dev")]
-    check_provenance(files, page_ids(source), admitted=study.data.get("admitted_missing_provenance", 0))
-    meta = write_passages(read_pages(source), args.out, study.corpus["max_words"])
+    admitted = study.data.get("admitted_missing_provenance", 0)
+    check_provenance(files, page_ids(source), admitted=admitted, require_input=True)
     deepest = study.retriever["depth"]
-    if meta["passages"] < deepest:
-        raise InputError(
-            "retriever.depth is beyond the corpus", where=source, expected=f"{deepest} passages", found=meta["passages"]
-        )
-    show(meta, args.json)
+    show(write_passages(read_pages(source), args.out, study.corpus["max_words"], at_least=deepest), args.json)
     return 0

@@ -36,7 +36,9 @@ def run(args) -> int:
     recipe = Recipe.from_section(study.initial)
     config = T5Config(vocabulary=study.tokenizer["vocabulary_size"], **study.model)
     with _Curve(args.log) as curve:
-        reading = write_initial_checkpoint(recipe, config, args.tokenizer, TextForms(**study.templates), args.out, curve)
+        reading = write_initial_checkpoint(
+            recipe, config, args.tokenizer, TextForms(**study.templates), args.out, curve
+        )
     show(reading if args.json else _by_task(reading["exact_match"]), args.json)
     return 0
 

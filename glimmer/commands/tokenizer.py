@@ -11,7 +11,9 @@ HELP = "write tokenizer.json: the checkpoint's, or one trained on the corpus, th
 def add_arguments(parser) -> None:
     """Declares the command line."""
     add_study_arguments(parser)
-    parser.add_argument("--checkpoint", metavar="DIR", help="directory with a tokenizer.json (tokenizer.kind: checkpoint)")
+    parser.add_argument(
+        "--checkpoint", metavar="DIR", help="directory with a tokenizer.json (tokenizer.kind: checkpoint)"
+    )
     parser.add_argument("--data", required=True, metavar="DIR", help="task files in KILT's formats")
     parser.add_argument("--passages", required=True, metavar="DIR", help="passages of the corpus")
     parser.add_argument("--out", required=True, metavar="FILE", help="tokenizer.json to write")

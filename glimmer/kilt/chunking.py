@@ -122,12 +122,12 @@ def _pieces(paragraph: str, max_words: int) -> Iterator[tuple[int, int, int]]:
             yield run[0][0], run[-1][1], len(run)
 
 
-def write_passages(pages: Iterable[Page], directory: str | Path, max_words: int) -> dict:
+def write_passages(pages: Iterable[Page], directory: str | Path, max_words: int, at_least: int = 0) -> dict:
     """Chunks `pages` into a directory in one pass and constant memory.
 
     It holds passages.jsonl, offsets.npy and meta.json. offsets.npy is int64 [n + 1]: passage i is the bytes
     offsets[i]:offsets[i + 1] of passages.jsonl. Returns the content of meta.json: counts of pages, pages
-    without text, passages and words, and `max_words`.
+    without text, passages and words, and `max_words`. Raises InputError for fewer passages than `at_least`.
     """
     meta = {"pages": 0, "pages_without_text": 0, "passages": 0, "words": 0, "max_words": max_words}
     with atomic_directory(directory) as target:
@@ -142,6 +142,10 @@ def write_passages(pages: Iterable[Page], directory: str | Path, max_words: int)
                 meta["pages"] += 1
                 meta["pages_without_text"] += meta["passages"] == before
             offsets.append(lines.tell())
+        if meta["passages"] < at_least:
+            raise InputError(
+                "the corpus is too small to retrieve from", expected=f"{at_least} passages", found=meta["passages"]
+            )
         write_json(target / "meta.json", meta)
     return meta
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from glimmer.errors import CheckFailed, InputError
+from glimmer.errors import InputError
 from glimmer.files import numbered_lines
 from glimmer.kilt.digests import DigestTable
 from glimmer.kilt.formats import id_text, read_examples, read_pages
@@ -216,21 +216,27 @@ def page_ids(knowledge_source: str | Path) -> DigestTable:
     return ids
 
 
-def check_provenance(files: Iterable[str | Path], pages, admitted: int = 0) -> dict[str, dict[str, int]]:
-    """Counts the provenances that point to no page.
+def check_provenance(
+    files: Iterable[str | Path], pages, admitted: int = 0, require_input: bool = False
+) -> dict[str, dict[str, int]]:
+    """Reads task files whole and counts the provenances that point to no page.
 
     Args:
         files: task files.
         pages: a container of page ids (of page_ids, a PageIndex, or a set).
         admitted: how many provenances without a page are accepted, over all files.
+        require_input: whether a line without `input` is an error.
     Returns per file: examples, provenances, how many of them are without a page, and examples_without_page,
-    which have such a one. Raises CheckFailed if more than `admitted` are without a page.
+    which have such a one. Raises InputError if more than `admitted` are without a page, naming the first.
     """
-    counts = {}
+    counts, first = {}, None
     for path in files:
         count = dict.fromkeys(("examples", "provenances", "without_page", "examples_without_page"), 0)
-        for example in read_examples(path, require_input=False):
+        for example in read_examples(path, require_input=require_input):
             missing = [provenance.page_id not in pages for provenance in example.provenances()]
+            if any(missing) and first is None:
+                absent = next(one.page_id for one in example.provenances() if one.page_id not in pages)
+                first = f"page {absent} of example {example.id} in {path}"
             count["examples"] += 1
             count["provenances"] += len(missing)
             count["without_page"] += sum(missing)
@@ -238,9 +244,11 @@ def check_provenance(files: Iterable[str | Path], pages, admitted: int = 0) -> d
         counts[str(path)] = count
     total = sum(count["without_page"] for count in counts.values())
     if total > admitted:
-        raise CheckFailed(
-            f"{total} provenances point to no page, {admitted} are admitted: "
-            + ", ".join(f"{path} {count['without_page']}" for path, count in counts.items())
+        raise InputError(
+            "provenance points to no page",
+            where=first,
+            expected=f"at most {admitted} such",
+            found=f"{total} provenances",
         )
     return counts
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
+from glimmer.compute import Dimensions
 from glimmer.errors import InputError
 
 
@@ -111,6 +112,21 @@ def from_hugging_face(config: dict[str, Any], where: object = "config.json") -> 
         )
     except KeyError as missing:
         raise InputError("key missing", where=where, expected=missing.args[0], found=sorted(config)) from None
+
+
+def require_size(config: T5Config, expected: Dimensions, where: object, *, any_vocabulary: bool = False) -> None:
+    """Raises InputError naming the first dimension in which a checkpoint is not of the size that was asked for.
+
+    `any_vocabulary`: a trained tokenizer may hold fewer pieces than asked for.
+    """
+    for field in dataclasses.fields(expected):
+        if field.name == "vocabulary" and any_vocabulary:
+            continue
+        asked, found = getattr(expected, field.name), getattr(config, field.name)
+        if asked != found:
+            raise InputError(
+                "checkpoint of another size", where=where, expected=f"{field.name} {asked}", found=f"{found}"
+            )
 
 
 def to_hugging_face(config: T5Config) -> dict[str, Any]:

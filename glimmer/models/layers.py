@@ -112,7 +112,7 @@ class Attention(nnx.Module):
         keys: Float[Array, "B K H C"],
         values: Float[Array, "B K H C"],
         bias: Float[Array, "*#B H Q K"] | None,
-        mask: Bool[Array, "B #H #Q K"],
+        mask: Bool[Array, "#B #H #Q K"],
         key: MaybeKey,
     ) -> Float[Array, "B Q D"]:
         """Queries from `x` attend to given keys and values; False in `mask` hides a key.

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Bool
 
 from glimmer.kilt.generate import BenchmarkSettings, ReadingExample, sample_reading_examples
 from glimmer.models.reader import Batch
@@ -71,7 +72,12 @@ def exercise_batch(
     )
 
 
-def made_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+def evidence_of(examples: Sequence[ReadingExample]) -> Bool[np.ndarray, "B k"]:
+    """Which passages hold the evidence."""
+    return np.array([[place in example.gold for place in range(len(example.passages))] for example in examples])
+
+
+def made_ahead(batches: Iterator) -> Iterator:
     """The same batches, made by a thread that stays a few ahead; an error in it is raised here."""
     ready: queue.Queue = queue.Queue(maxsize=_AHEAD)
     done, stopped = object(), threading.Event()

@@ -14,6 +14,7 @@ from glimmer.experiments import Run, Study, runs_for
 from glimmer.files import existing, sha256_file
 from glimmer.kilt.formats import task_file
 from glimmer.models.checkpoint import load_t5, read_config
+from glimmer.models.config import require_size
 from glimmer.models.reader import Reader
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.training.examples import Batcher, Corpus, Lengths, TaskExamples
@@ -57,16 +58,8 @@ def find_run(study: Study, run_id: str) -> Run:
 
 def load_reader(study: Study, run: Run, places: Places) -> Reader:
     """The run's reader from the initial checkpoint. Raises InputError if that is not of the size the study names."""
-    config, expected = read_config(places.initial), dataclasses.asdict(run.dimensions)
-    found = {key: getattr(config, key) for key in expected}
-    # A trained tokenizer may hold fewer pieces than asked for; everything else must be what the run's id says.
-    if study.tokenizer["kind"] == "unigram":
-        expected["vocabulary"] = found["vocabulary"]
-    if found != expected:
-        wrong = next(key for key in expected if found[key] != expected[key])
-        raise InputError(
-            f"checkpoint of another size: {wrong}", where=places.initial, expected=expected[wrong], found=found[wrong]
-        )
+    trained_vocabulary = study.tokenizer["kind"] == "unigram"
+    require_size(read_config(places.initial), run.dimensions, places.initial, any_vocabulary=trained_vocabulary)
     digest, named = sha256_file(places.initial / "model.safetensors"), study.initial_for(run.size).get("sha256")
     if named is not None and digest != named:
         raise InputError("another checkpoint than the study names", where=places.initial, expected=named, found=digest)

@@ -25,11 +25,15 @@ from glimmer.errors import InputError
 from glimmer.models.config import T5Config
 from glimmer.models.t5 import T5
 
-MATCH_SHARPNESS = 1.5
+MATCH_SHARPNESS = 2.0
 HEAD_SCALE = 2.0
 POSITION_BIAS = 6.0
+HIDDEN_BIAS = 10.0
+FAR_BIAS = 2.0
+EQUALITY_GAIN = 2.0
+MARK_SCALE = 0.3
 MEANING_SHARE = 0.7
-_MATCH, _PREVIOUS, _NEXT = 0, 1, 2  # heads
+_MATCH, _PREVIOUS, _NEXT, _FAR = 0, 1, 2, 3  # heads
 
 
 def planted_t5(config: T5Config, key: Key[Array, ""], meaning: Float[Array, "V D"] | None = None) -> T5:
@@ -38,7 +42,7 @@ def planted_t5(config: T5Config, key: Key[Array, ""], meaning: Float[Array, "V D
     `meaning` holds a vector of length sqrt(d) for each word whose company is known and 0 for the others, which keep
     their random embedding; None: none is known.
     """
-    random_key, value_key = jax.random.split(key)
+    random_key, value_key, equality_key = jax.random.split(key, 3)
     model = T5(config, rngs=nnx.Rngs(params=random_key))
     if meaning is not None:
         known = jnp.any(meaning != 0, axis=1, keepdims=True)
@@ -50,6 +54,7 @@ def planted_t5(config: T5Config, key: Key[Array, ""], meaning: Float[Array, "V D
         match = slice(_MATCH * config.d_kv, (_MATCH + 1) * config.d_kv)
         matching = MATCH_SHARPNESS * config.d_kv**-0.5 * attention.key[..., match]
         attention.query[...] = attention.query[...].at[..., match].set(matching)
+    _plant_equality(model, equality_key)
     cross = decoder.cross_attention
     keys = jax.random.split(value_key, config.decoder_layers)
     values = jax.vmap(lambda one: orthogonal(one, config.d_model, config.heads_width))(keys)
@@ -71,13 +76,42 @@ def planted_positions(table: Float[Array, "R heads"], bidirectional: bool) -> Fl
     for the next. A causal decoder has none after it, so its third head is left as it is.
     """
     after = table.shape[0] // 2
-    near = jnp.array([0, 1, after + 1] if bidirectional else [0, 1])
-    table = table.at[near, _MATCH].set(-POSITION_BIAS)
+    table = table.at[:2, _MATCH].set(-HIDDEN_BIAS)
+    if bidirectional:
+        table = table.at[after:, _MATCH].set(-HIDDEN_BIAS)
     if table.shape[1] > _PREVIOUS:
         table = table.at[1, _PREVIOUS].set(POSITION_BIAS)
     if table.shape[1] > _NEXT and bidirectional:
         table = table.at[after + 1, _NEXT].set(POSITION_BIAS)
+    if table.shape[1] > _FAR and bidirectional:
+        table = table.at[after // 2 : after, _FAR].set(FAR_BIAS)
     return table
+
+
+def _plant_equality(model: T5, key: Key[Array, ""]) -> None:
+    """The first encoder layer marks tokens that stand to their left too: in a passage's title, those of the question.
+
+    With orthonormal directions K, P and f of the residual stream, head 0 writes the key of what it attends to,
+    P K^T x_j, and pairs of hidden units multiply it with the token's own, since gelu(a) b - gelu(-a) b = a b:
+    f . FF(x_i) = sum_c (K^T x_i)_c (P^T x_i)_c, large where the attended token equals the token itself.
+    """
+    width, d = model.config.d_kv, model.config.d_model
+    if 2 * width >= d or 2 * width > model.config.d_ff:
+        return  # no room for the directions
+    basis = orthogonal(key, d, 2 * width + 1)
+    own, other, mark = basis[:, :width], basis[:, width : 2 * width], basis[:, -1]
+    attention, feed_forward = model.encoder.layers.attention, model.encoder.layers.feed_forward
+    head = slice(_MATCH * width, (_MATCH + 1) * width)
+    attention.key[...] = attention.key[...].at[0, :, head].set(own)
+    attention.query[...] = attention.query[...].at[0, :, head].set(MATCH_SHARPNESS * width**-0.5 * own)
+    attention.value[...] = attention.value[...].at[0, :, head].set(own)
+    attention.output[...] = attention.output[...].at[0, head].set(EQUALITY_GAIN * other.T)
+    units = slice(0, 2 * width)
+    signs = jnp.concatenate([own, -own], axis=1)
+    feed_forward.gate[...] = feed_forward.gate[...].at[0, :, units].set(signs)
+    feed_forward.input[...] = feed_forward.input[...].at[0, :, units].set(jnp.concatenate([other, other], axis=1))
+    out = jnp.concatenate([jnp.ones(width), -jnp.ones(width)])[:, None] * mark
+    feed_forward.output[...] = feed_forward.output[...].at[0, units].set(MARK_SCALE * out)
 
 
 def grown_t5(model: T5, places: tuple[int | None, ...]) -> T5:

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from glimmer.errors import InputError
 from glimmer.experiments.settings import fid, lumen
@@ -30,7 +30,7 @@ from glimmer.models.reader import Batch, Pairs, Reader, token_log_probability
 from glimmer.models.t5 import T5
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.training.distribution import distributional_vectors
-from glimmer.training.exercises import Exercises, TextForms, exercise_batch, made_ahead
+from glimmer.training.exercises import Exercises, TextForms, evidence_of, exercise_batch, made_ahead
 from glimmer.training.losses import language_model_loss
 from glimmer.training.mimetic import grown_t5, planted_t5, spread_places
 from glimmer.training.recipe import Examination, Recipe, Stage
@@ -108,27 +108,39 @@ def run_stage(
 ) -> T5:
     """A trained copy of `model`: `stage.steps` steps of a fresh Adam on exercises drawn by `rng`."""
     definition, parameters = nnx.split(model)
-    optimizer = optax.chain(
-        optax.clip_by_global_norm(CLIP_NORM),
-        optax.adam(_rate(stage), b2=float(__import__("os").environ.get("B2", "0.999"))),
-    )
+    optimizer = _optimizer(stage)
+    probe = {"weight": jnp.zeros(model.config.d_model), "offset": jnp.zeros(())}
 
-    def step(parameters, state, batch):
-        loss, gradients = jax.value_and_grad(lambda p: reading_loss(nnx.merge(definition, p), batch))(parameters)
-        updates, state = optimizer.update(gradients, state, parameters)
-        return optax.apply_updates(parameters, updates), state, loss
+    def step(trained, state, batch, evidence):
+        def loss(trained):
+            parameters, probe = trained
+            model = nnx.merge(definition, parameters)
+            answer, passages = reading_losses(model, probe, batch, evidence)
+            return answer + stage.evidence_weight * passages, (answer, passages)
+
+        gradients, losses = jax.grad(loss, has_aux=True)(trained)
+        updates, state = optimizer.update(gradients, state, trained)
+        return optax.apply_updates(trained, updates), state, losses
 
     compiled = jax.jit(step, donate_argnums=(0, 1))
-    parameters = jax.tree.map(jnp.copy, parameters)  # donated below, and the caller keeps his model
-    state, losses, started = optimizer.init(parameters), [], time.perf_counter()
+    trained = (jax.tree.map(jnp.copy, parameters), probe)  # donated below, and the caller keeps his model
+    state, losses, started = optimizer.init(trained), [], time.perf_counter()
     for number, batch in enumerate(made_ahead(_batches(stage, rng, tokenizer, forms)), start=1):
-        parameters, state, loss = compiled(parameters, state, batch)
+        trained, state, loss = compiled(trained, state, *batch)
         losses.append(loss)
         if number % log_every == 0 or number == stage.steps:
-            mean, seconds = float(jnp.stack(losses).mean()), time.perf_counter() - started
-            log({"stage": stage.name, "step": number, "loss": mean, "seconds": round(seconds, 2)})
+            answer, evidence = (float(jnp.stack(one).mean()) for one in zip(*losses, strict=True))
+            seconds = round(time.perf_counter() - started, 2)
+            row = {"stage": stage.name, "step": number, "loss": answer, "evidence_loss": evidence, "seconds": seconds}
+            log(row)
             losses.clear()
-    return nnx.merge(definition, parameters)
+    return nnx.merge(definition, trained[0])
+
+
+def _optimizer(stage: Stage) -> optax.GradientTransformation:
+    return optax.chain(
+        optax.clip_by_global_norm(CLIP_NORM), optax.adam(_rate(stage), b2=SECOND_MOMENT_DECAY)
+    )
 
 
 def _rate(stage: Stage) -> optax.Schedule:
@@ -137,11 +149,12 @@ def _rate(stage: Stage) -> optax.Schedule:
     return optax.warmup_cosine_decay_schedule(0.0, stage.learning_rate, warmup, max(stage.steps, 2), least)
 
 
-def _batches(stage: Stage, rng: np.random.Generator, tokenizer: Tokenizer, forms: TextForms) -> Iterator[Batch]:
+def _batches(stage: Stage, rng: np.random.Generator, tokenizer: Tokenizer, forms: TextForms) -> Iterator[tuple]:
     exercises = stage.exercises
     for _ in range(stage.steps):
         k = int(rng.choice(stage.passages))
-        yield exercise_batch(exercises.draw(rng, max(stage.pairs // k, 1), k), tokenizer, forms, exercises.lengths)
+        examples = exercises.draw(rng, max(stage.pairs // k, 1), k)
+        yield exercise_batch(examples, tokenizer, forms, exercises.lengths), evidence_of(examples)
 
 
 def read(reader: Reader, batch: Batch) -> Pairs:
@@ -152,11 +165,22 @@ def read(reader: Reader, batch: Batch) -> Pairs:
     )
 
 
-def reading_loss(model: T5, batch: Batch) -> Float[Array, ""]:
-    """Cross-entropy of the answer's tokens, the model reading all passages as FiD does."""
+def reading_losses(
+    model: T5, probe: dict[str, Array], batch: Batch, evidence: Bool[Array, "B k"]
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Cross-entropy of the answer's tokens, the model reading as FiD does; and of the evidence, probed at every token.
+
+    The probe asks each token's normed state whether its passage holds the evidence. Answers alone say which passage
+    was meant once a question; the probe says it at every token, and what it teaches is to bring a title's agreement
+    with the question to the whole passage. It is not part of the checkpoint.
+    """
     reader = Reader(model, fid(k=batch.passages.shape[1]), rngs=nnx.Rngs(0))
-    log_probability = token_log_probability(reader.logits(read(reader, batch), batch.answer), batch.answer, 0)
-    return language_model_loss(log_probability, batch.answer)
+    pairs = read(reader, batch)
+    log_probability = token_log_probability(reader.logits(pairs, batch.answer), batch.answer, 0)
+    answer = language_model_loss(log_probability, batch.answer)
+    logits = pairs.states @ probe["weight"] + probe["offset"]
+    each = optax.sigmoid_binary_cross_entropy(logits, jnp.broadcast_to(evidence[..., None], logits.shape))
+    return answer, jnp.sum(each * pairs.tokens) / jnp.sum(pairs.tokens)
 
 
 @nnx.jit(static_argnames="length")
@@ -178,7 +202,11 @@ def examine(
             if k < 2 and task == "hotpotqa":
                 continue
             exercises = Exercises(
-                tasks={task: 1}, facts=examination.facts, near_share=examination.near_share, pronoun_share=examination.pronoun_share, lengths=lengths
+                tasks={task: 1},
+                facts=examination.facts,
+                near_share=examination.near_share,
+                pronoun_share=examination.pronoun_share,
+                lengths=lengths,
             )
             examples = exercises.draw(np.random.default_rng([seed, _EXAMINATION, k]), examination.examples, k)
             batch = exercise_batch(examples, tokenizer, forms, lengths)

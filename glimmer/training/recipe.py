@@ -38,6 +38,8 @@ class Stage:
     """Share of the passages beside the evidence that are of like-named pages."""
     pronoun_share: float = 0.8
     """Share of sentences that say he, she or it for the page's name, where grammar allows it."""
+    evidence_weight: float = 0.0
+    """Weight of the loss that asks every token whether its passage holds the evidence; see reading_losses."""
     tasks: Mapping[str, int]
     """Weight of each task's exercises; hotpotqa is left out of steps with one passage."""
 
@@ -45,7 +47,13 @@ class Stage:
     def exercises(self) -> Exercises:
         """What this stage draws."""
         lengths = Lengths(question=self.question_tokens, passage=self.passage_tokens, answer=self.answer_tokens)
-        return Exercises(tasks=self.tasks, facts=self.facts, near_share=self.near_share, pronoun_share=self.pronoun_share, lengths=lengths)
+        return Exercises(
+            tasks=self.tasks,
+            facts=self.facts,
+            near_share=self.near_share,
+            pronoun_share=self.pronoun_share,
+            lengths=lengths,
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,7 +95,9 @@ class Recipe:
         """Reads the section. Raises InputError for an unknown or missing key, naming it, or a stage that shrinks."""
         unknown = sorted(set(section) - {"kind", "seed", "stages", "meaning_exercises", "examination"})
         if unknown:
-            raise InputError(f"unknown key {unknown[0]}", where=where, expected="meaning_exercises, stages, examination")
+            raise InputError(
+                f"unknown key {unknown[0]}", where=where, expected="meaning_exercises, stages, examination"
+            )
         stages = section.get("stages")
         if not isinstance(stages, list | tuple) or not stages:
             raise InputError("no stages", where=f"{where}.stages", expected="a list of stages", found=stages)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from glimmer.errors import InputError
-from glimmer.files import write_json
+from glimmer.files import read_json, write_json
 from workflow.layout import Layout, draws_only, layout, study_of
 
 
@@ -55,12 +55,26 @@ def test_drawing_asks_for_no_data():
     assert layout({"study": "sample"}, ["figures"]).draws_only
 
 
-def test_given_directories_reach_the_stages(tmp_path):
-    data, checkpoint = tmp_path / "data", tmp_path / "checkpoint"
-    data.mkdir(), checkpoint.mkdir()
-    found = Layout(study=study_of({"study": "sample", "data": data, "checkpoint": checkpoint}), draws_only=False)
+def test_given_directories_reach_the_stages(given):
+    data, checkpoint = given
+    found = Layout(study=study_of({"study": "sample-gpu", "data": data, "checkpoint": checkpoint}), draws_only=False)
     assert (found.data, found.initial, found.vocabulary) == (str(data), str(checkpoint), [str(checkpoint)])
     assert {found.initial_of(run) for run in found.runs} == {str(checkpoint)}
+
+
+def test_a_study_of_a_part_of_the_data_makes_that_part_first(given):
+    data, _ = given
+    found = Layout(study=study_of({"study": "sample", "data": data}), draws_only=False)
+    assert (found.users_data, found.data) == (str(data), f"{found.work}/data")
+
+
+def test_a_checkpoint_of_another_size_is_refused_before_any_work(given):
+    data, checkpoint = given
+    config = read_json(checkpoint / "config.json")
+    write_json(checkpoint / "config.json", config | {"num_layers": 12})
+    found = Layout(study=study_of({"study": "sample", "data": data, "checkpoint": checkpoint}), draws_only=False)
+    with pytest.raises(InputError, match="encoder_layers 8; found 12"):
+        found.check_places()
 
 
 def test_directories_decide_neither_ids_nor_settings(tmp_path):

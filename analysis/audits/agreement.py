@@ -1,0 +1,231 @@
+"""Numbers that must be equal since they are the same run, sums that must be equal to their parts, and numbers that are
+equal although their runs are not the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+
+from analysis.audits.finding import (
+    DISCREPANCY,
+    EPSILON,
+    NOTE,
+    OPEN_SETTINGS,
+    Finding,
+    Number,
+    by_run,
+    quantity,
+    run_key,
+)
+from glimmer.compute import SIZES
+from glimmer.experiments.registry import Artifact
+from glimmer.experiments.settings import ReaderSettings
+
+
+def same_run(numbers: Sequence[Number], artifacts: Mapping[str, Artifact]) -> Iterator[Finding]:
+    """Numbers of one run agree within the rounding of both. Where a table and a figure differ, the kind says so."""
+    for group in by_run(numbers).values():
+        spelled: dict[float, list[Number]] = {}
+        for number in group:
+            spelled.setdefault(number.value, []).append(number)
+        for ones, others in itertools.combinations(spelled.values(), 2):
+            one, other = ones[0], others[0]
+            tolerance = one.rounding + other.rounding
+            if abs(other.value - one.value) <= tolerance + EPSILON:
+                continue
+            tables = {artifacts[number.point.artifact].kind == "table" for number in ones + others}
+            yield Finding(
+                kind="table-and-figure" if len(tables) == 2 else "same-run",
+                severity=DISCREPANCY,
+                points=tuple(number.id for number in ones + others),
+                expected=one.value,
+                found=other.value,
+                difference=other.value - one.value,
+                tolerance=tolerance,
+                explanation=f"The registry gives these points one configuration, but {_where(one)} has {one} and"
+                f" {_where(other)} has {other}. Another training run or checkpoint, or a setting that differs without"
+                f" being stated, would explain it; {OPEN_SETTINGS}.",
+            )
+
+
+def _where(number: Number) -> str:
+    point = number.point
+    return " ".join(part for part in (point.artifact, point.panel) if part)
+
+
+def sums(numbers: Sequence[Number], artifacts: Mapping[str, Artifact]) -> Iterator[Finding]:
+    """A gain is the difference of its two runs, and a stack ends where the run it adds up to stands elsewhere."""
+    known = by_run(numbers)
+    for number in numbers:
+        if len(number.point.terms) > 1:
+            yield from _against_parts(number, known)
+    for artifact in artifacts.values():
+        if artifact.kind == "stacked_bars":
+            yield from _stacks([n for n in numbers if n.point.artifact == artifact.name], known)
+
+
+def _against_parts(number: Number, known: Mapping[tuple, list[Number]]) -> Iterator[Finding]:
+    point = number.point
+    parts = [_elsewhere(known.get((quantity(point), run_key(point, term)), ()), point.artifact) for term in point.terms]
+    if None in parts:
+        return
+    expected = sum(term.weight * part.value for term, part in zip(point.terms, parts, strict=True))
+    tolerance = number.rounding + sum(part.rounding for part in parts)
+    if abs(number.value - expected) <= tolerance + EPSILON:
+        return
+    made = " - ".join(str(part) for part in parts)
+    yield Finding(
+        kind="gain-and-parts",
+        severity=DISCREPANCY,
+        points=(number.id, *(part.id for part in parts)),
+        expected=expected,
+        found=number.value,
+        difference=number.value - expected,
+        tolerance=tolerance,
+        explanation=f"The gain is given as {number}, while {_where(parts[0])} gives {made} = {expected:.4g} for the same"
+        f" two configurations. Other runs, or another unstated setting, behind one of the artifacts would explain it;"
+        f" {OPEN_SETTINGS}.",
+    )
+
+
+def _stacks(numbers: Sequence[Number], known: Mapping[tuple, list[Number]]) -> Iterator[Finding]:
+    by_series: dict[str, list[Number]] = {}
+    for number in numbers:
+        by_series.setdefault(number.point.series, []).append(number)
+    for parts in by_series.values():
+        total: dict[tuple, int] = {}
+        for number in parts:
+            for term in number.point.terms:
+                key = quantity(number.point), run_key(number.point, term)
+                total[key] = total.get(key, 0) + term.weight
+        total = {key: weight for key, weight in total.items() if weight}
+        if len(parts) < 2 or list(total.values()) != [1]:
+            continue
+        same = _elsewhere(known.get(next(iter(total)), ()), parts[0].point.artifact)
+        if same is None:
+            continue
+        found = sum(number.value for number in parts)
+        tolerance = same.rounding + sum(number.rounding for number in parts)
+        if abs(found - same.value) > tolerance + EPSILON:
+            yield Finding(
+                kind="stack-and-whole",
+                severity=DISCREPANCY,
+                points=(*(number.id for number in parts), same.id),
+                expected=same.value,
+                found=found,
+                difference=found - same.value,
+                tolerance=tolerance,
+                explanation=f"The stacked parts {' + '.join(map(str, parts))} end at {found:.4g}, while {_where(same)}"
+                f" has {same} for the configuration they add up to. Other runs, or another unstated setting, behind one"
+                f" of the artifacts would explain it; {OPEN_SETTINGS}.",
+            )
+
+
+def _elsewhere(numbers: Iterable[Number], artifact: str) -> Number | None:
+    """The most precise of these numbers outside one artifact."""
+    return min((n for n in numbers if n.point.artifact != artifact), key=lambda n: n.rounding, default=None)
+
+
+def same_function(numbers: Sequence[Number]) -> Iterator[Finding]:
+    """GLIMMER that keeps all it retrieves computes what LUMEN does; only training tells the two apart. Where some such
+    pairs have equal numbers and some have not, each that has not is worth a look."""
+    pairs = [(one, other) for one, other in _different_runs(numbers) if _function(one) == _function(other)]
+    differing = [pair for pair in pairs if not _agree(*pair)]
+    for one, other in differing:
+        yield Finding(
+            kind="same-function",
+            severity=NOTE,
+            points=(one.id, other.id),
+            expected=one.value,
+            found=other.value,
+            difference=other.value - one.value,
+            tolerance=one.rounding + other.rounding,
+            explanation=f"With every retrieved passage kept, both are the same function of their parameters and differ"
+            f" in the training loss alone. Of {len(pairs)} such pairs {len(pairs) - len(differing)} have the same"
+            f" number; a LUMEN run standing in for GLIMMER in those, and separate runs here, would explain both.",
+        )
+
+
+def _function(number: Number) -> tuple:
+    """What the reader computes, apart from how it was trained to."""
+    point = number.point
+    reader: ReaderSettings = point.terms[0].reader.resolved(SIZES[point.size.lower()]().encoder_layers)
+    if reader.name == "glimmer" and reader.m == reader.k and reader.reranker == "shared":
+        reader = dataclasses.replace(
+            reader,
+            name="lumen",
+            beta=None,
+            lambda_=0.0,
+            tau=1.0,
+            scorer="first_token",
+            kl="rank_lm",
+            token_reduction="sum",
+            teacher_gradient="stopped",
+        )
+    return quantity(point), point.size, reader
+
+
+def equal_values(numbers: Sequence[Number]) -> Iterator[Finding]:
+    """Numbers that agree to the last digit although their configurations differ: chance, or one run shown twice.
+
+    Compared where both are spelled with equally many digits, or both with two or more; the explanation says how many
+    such pairs chance alone would give among so many numbers.
+    """
+    groups: dict[tuple, dict[str, list[Number]]] = {}
+    runs = list(by_run(numbers).items())
+    for ((what, _), ones), ((other_what, _), others) in itertools.combinations(runs, 2):
+        pairs = (
+            (pair for pair in itertools.product(ones, others) if _equally_spelled(*pair)) if what == other_what else ()
+        )
+        one, other = next(iter(pairs), (None, None))
+        if one is not None:
+            coarse = min(one, other, key=lambda number: number.decimals or 0)
+            members = groups.setdefault((what, coarse.decimals), {}).setdefault(coarse.text, [])
+            members += [number for number in (one, other) if number not in members]
+    for (what, digits), equal in groups.items():
+        chance = _expected_pairs(
+            [n for n in numbers if quantity(n.point) == what and (n.decimals or 0) >= digits], digits
+        )
+        for text, members in equal.items():
+            functions = {_function(number) for number in members}
+            same = " They compute the same function, trained in different ways." if len(functions) == 1 else ""
+            yield Finding(
+                kind="equal-values",
+                severity=NOTE,
+                points=tuple(number.id for number in members),
+                expected="different numbers",
+                found=float(text),
+                difference=0.0,
+                tolerance=max(number.rounding for number in members),
+                explanation=f"{len(members)} points of different configurations agree to all {digits} decimals at {text}."
+                f"{same} Chance alone would give about {chance:.2g} such pairs among the paper's numbers of this kind;"
+                " one run shown twice would explain it too.",
+            )
+
+
+def _different_runs(numbers: Sequence[Number]) -> list[tuple[Number, Number]]:
+    """Pairs of numbers that measure the same of different runs; one number stands for each run."""
+    firsts = [min(group, key=lambda n: n.rounding) for group in by_run(numbers).values()]
+    return [
+        (one, other) for one, other in itertools.combinations(firsts, 2) if quantity(one.point) == quantity(other.point)
+    ]
+
+
+def _agree(one: Number, other: Number) -> bool:
+    return abs(one.value - other.value) <= max(one.rounding, other.rounding) + EPSILON
+
+
+def _equally_spelled(one: Number, other: Number) -> bool:
+    """Whether both have the same digits, as far as the coarser one has any (two decimals at least, or equally many)."""
+    comparable = one.decimals == other.decimals or min(one.decimals or 0, other.decimals or 0) >= 2
+    return comparable and _agree(one, other)
+
+
+def _expected_pairs(numbers: Sequence[Number], digits: int) -> float:
+    """How many of all pairs would agree to `digits` decimals if the numbers lay anywhere in the range they span."""
+    values = [min(group, key=lambda n: n.rounding).value for group in by_run(numbers).values()]
+    spread = max(values) - min(values)
+    cells = Fraction(10) ** digits
+    return len(values) * (len(values) - 1) / 2 / float(max(1, cells * Fraction(spread).limit_denominator(10**6)))

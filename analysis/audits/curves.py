@@ -1,0 +1,78 @@
+"""Curves over something that costs operations (passages, live layers, rerank layers): do they rise throughout?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from analysis.audits.finding import DISCREPANCY, EPSILON, NOTE, Finding, Number
+from analysis.ledger.verdicts import CONTRADICTED, UNDECIDED
+from glimmer import experiments
+
+Resolved = Callable[[experiments.Point, experiments.Point], bool]
+"""Whether the difference of two points is more than noise."""
+
+
+def curves_of(numbers: Sequence[Number]) -> dict[tuple[str, str, str], list[Number]]:
+    """(artifact, panel, series) -> its numbers in the order of x; level lines and lone points are no curves."""
+    found: dict[tuple[str, str, str], list[Number]] = {}
+    for number in numbers:
+        point = number.point
+        if point.x is not None and not point.level:
+            found.setdefault((point.artifact, point.panel, point.series), []).append(number)
+    return {key: sorted(ns, key=lambda n: n.point.x) for key, ns in found.items() if len(ns) > 2}
+
+
+def monotone(numbers: Sequence[Number], resolved: Resolved | None = None) -> Iterator[Finding]:
+    """Curves that fall somewhere although every step along x costs operations.
+
+    A fall counts where it is larger than the rounding of its two ends, and, with `resolved`, larger than noise.
+    """
+    for (artifact, panel, series), curve in curves_of(numbers).items():
+        falls = []
+        for index, number in enumerate(curve[1:], start=1):
+            before = max(curve[:index], key=lambda n: n.value)
+            beyond = number.value - before.value < -(number.rounding + before.rounding + EPSILON)
+            if beyond and (resolved is None or resolved(before.point, number.point)):
+                falls.append((before, number))
+        if not falls:
+            continue
+        best, worst = min(falls, key=lambda fall: fall[1].value - fall[0].value)
+        symbol = best.point.x_name
+        listed = "; ".join(f"{low} at {symbol} = {low.point.x}" for _, low in falls)
+        yield Finding(
+            kind="monotone",
+            severity=NOTE,
+            points=(best.id, worst.id),
+            expected=best.value,
+            found=worst.value,
+            difference=worst.value - best.value,
+            tolerance=worst.rounding + best.rounding,
+            explanation=f"{artifact} {panel} {series}: more operations along {symbol}, yet below the best so far:"
+            f" {listed} (best {best} at {symbol} = {best.point.x}). A real optimum, or the spread between training runs,"
+            " would explain it.",
+        )
+
+
+def statements(rows: Sequence[dict]) -> Iterator[Finding]:
+    """Sentences of the ledger that the numbers they stand on do not bear out, or not beyond rounding."""
+    for row in rows:
+        if row["verdict"] not in (CONTRADICTED, UNDECIDED):
+            continue
+        against = row["verdict"] == CONTRADICTED
+        why = (
+            "the numbers say otherwise"
+            if against
+            else "the numbers agree with it, but only within what rounding of their last digits could undo"
+        )
+        yield Finding(
+            kind="statement",
+            severity=DISCREPANCY if against else NOTE,
+            points=tuple(row["points"]),
+            expected="above 0",
+            found=row["effect"],
+            difference=row["effect"],
+            tolerance=row.get("tolerance"),
+            explanation=f"Claim {row['id']} ({row['source']}): {why}. {row['statement']}"
+            f" The effect is that of: {row.get('effect_of', '')}.",
+            about=row["id"],
+        )

@@ -1,0 +1,118 @@
+"""What every rule of the audit speaks: a number with its rounding, the identity of a run, a finding."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from glimmer import experiments
+from glimmer.compute import SIZES
+from glimmer.experiments.registry import PaperValue, Term
+from glimmer.files import canonical_json
+
+FAILURE, DISCREPANCY, NOTE = "failure", "discrepancy", "note"
+SEVERITIES = (FAILURE, DISCREPANCY, NOTE)
+"""A file that cannot be trusted; two things that should agree and do not; something worth a look."""
+
+EPSILON = 1e-9  # of floating point, not a tolerance
+OPEN_SETTINGS = "settings that the paper leaves open are the registry's choice (config/experiments.yaml, `choices`)"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One finding. `difference` is found minus expected, of either sign; `tolerance` is what it was held against;
+    `about` tells findings apart that are of one kind and about the same points."""
+
+    kind: str
+    severity: str
+    points: tuple[str, ...]
+    expected: Any
+    found: Any
+    difference: float | None
+    tolerance: float | None
+    explanation: str
+    about: str = ""
+
+    @property
+    def id(self) -> str:
+        """Stable as long as the rule and what it speaks of are the same."""
+        text = canonical_json([self.kind, self.points, self.about])
+        return f"{self.kind}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The finding as audit.json has it."""
+        values = dataclasses.asdict(self)
+        del values["about"]
+        return {"id": self.id} | {key: _short(value) for key, value in values.items()}
+
+
+def _short(value: Any) -> Any:
+    """Without the digits that only floating point adds."""
+    if isinstance(value, float):
+        return float(f"{value:.10g}")
+    return [_short(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Number:
+    """One point with its value: percent or samples per TFLOP. `text` and `decimals` are how a paper spells it (empty
+    and None where measured); `rounding` is half a unit of its last digit (0 where measured)."""
+
+    point: experiments.Point
+    value: float
+    rounding: float = 0.0
+    decimals: int | None = None
+    text: str = ""
+
+    @property
+    def id(self) -> str:
+        return self.point.id
+
+    def __str__(self) -> str:
+        return self.text or f"{self.value:.6g}"
+
+
+def reported_numbers(reported: Mapping[str, PaperValue], points: Iterable[experiments.Point]) -> list[Number]:
+    """The points that have a reported value, in the registry's order."""
+    return [
+        Number(
+            point=point,
+            value=reported[point.id].value,
+            rounding=0.5 * 10.0 ** -reported[point.id].decimals,
+            decimals=reported[point.id].decimals,
+            text=reported[point.id].text,
+        )
+        for point in points
+        if point.id in reported
+    ]
+
+
+def run_key(point: experiments.Point, term: Term) -> tuple:
+    """What says that two terms are the same trained model: their run ids, or on paper the size and resolved reader."""
+    if term.run_ids:
+        return tuple(term.run_ids.values())
+    layers = SIZES[point.size.lower()]().encoder_layers
+    return point.size, term.reader.resolved(layers)
+
+
+def measured_run(number: Number) -> tuple | None:
+    """(what is measured, of which run), or None for a number that several runs make."""
+    if len(number.point.terms) > 1:
+        return None
+    return quantity(number.point), run_key(number.point, number.point.terms[0])
+
+
+def quantity(point: experiments.Point) -> tuple:
+    """What is measured, apart from of what."""
+    return point.measure.kind, point.measure.task
+
+
+def by_run(numbers: Iterable[Number]) -> dict[tuple, list[Number]]:
+    """Numbers of one run each, grouped by what is measured of which run."""
+    groups: dict[tuple, list[Number]] = {}
+    for number in numbers:
+        if (key := measured_run(number)) is not None:
+            groups.setdefault(key, []).append(number)
+    return groups

@@ -1,0 +1,257 @@
+"""From a drawn number back to run files: which can be trusted, what they were computed from, and whether they changed."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from analysis.audits.finding import DISCREPANCY, FAILURE, NOTE, Finding, Number
+from analysis.runs import Runs
+from glimmer import experiments
+from glimmer.experiments import Run
+from glimmer.files import atomic_write, canonical_json, sha256_file
+
+SEAL = "SHA256SUMS"
+"""Beside the run files, as sha256sum writes it: what they were when they were measured."""
+
+
+def seal(directory: Path) -> Path:
+    """Writes the digests of `directory`/runs/*.json; `sha256sum -c` reads the file too. Returns its path."""
+    path = directory / "runs" / SEAL
+    with atomic_write(path) as file:
+        for run in sorted(path.parent.glob("*.json")):
+            file.write(f"{sha256_file(run)}  {run.name}\n")
+    return path
+
+
+def sealed(directory: Path) -> dict[str, str] | None:
+    """File name -> digest as sealed, or None where nothing was sealed."""
+    path = directory / "runs" / SEAL
+    if not path.exists():
+        return None
+    rows = (line.split(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    return {row[1].strip().lstrip("*"): row[0] for row in rows if len(row) == 2}
+
+
+def trace(directory: Path, points: Iterable[experiments.Point], runs: Runs) -> dict[str, Any]:
+    """Point id -> run ids, and run id -> file, digest, code version and digests of what it was computed from."""
+    return {
+        "points": {point.id: [id for id in point.run_ids if id in runs] for point in points},
+        "runs": {
+            id: {
+                "file": f"runs/{id}.json",
+                "sha256": sha256_file(directory / "runs" / f"{id}.json"),
+                **{key: run.get(key) for key in ("code_version", "seed", "versions", "device", "digests")},
+            }
+            for id, run in runs.by_id.items()
+        },
+    }
+
+
+def run_files(directory: Path, planned: Mapping[str, Run], runs: Runs) -> Iterator[Finding]:
+    """Run files that were refused, that are not as they were sealed, or that no point of the study asks for."""
+    for refused in runs.refused:
+        yield _about_file(refused.file, planned, "run-file", FAILURE, "a file that passes its checks", refused.reason)
+    digests = sealed(directory)
+    present = {path.name: path for path in sorted((directory / "runs").glob("*.json"))}
+    if digests is None:
+        if present:
+            yield _finding(
+                "unsealed",
+                NOTE,
+                expected=f"runs/{SEAL}",
+                found="none",
+                explanation="The run files agree with themselves, but nothing says what they were when they were"
+                " measured: a change that keeps a file consistent cannot be found.",
+            )
+        return
+    for name, digest in digests.items():
+        if name not in present:
+            yield _about_file(name, planned, "changed-file", FAILURE, digest[:12], "no such file")
+        elif (found := sha256_file(present[name])) != digest:
+            yield _about_file(name, planned, "changed-file", FAILURE, digest[:12], found[:12])
+    for name in sorted(set(present) - set(digests)):
+        yield _about_file(name, planned, "unsealed", NOTE, f"a line in runs/{SEAL}", "none")
+
+
+def _about_file(name: str, planned: Mapping[str, Run], kind: str, severity: str, expected: str, found: str) -> Finding:
+    words = {
+        "run-file": f"{name} is left out, and its points count as missing: {found}.",
+        "changed-file": f"{name} is not the file that was sealed after it was measured.",
+        "unsealed": f"{name} was not there when the run files were sealed.",
+    }
+    run = planned.get(name.removesuffix(".json"))
+    return _finding(
+        kind,
+        severity,
+        points=run.points if run else (),
+        expected=expected,
+        found=found,
+        explanation=words[kind],
+        about=name,
+    )
+
+
+def _finding(kind: str, severity: str, *, points: Sequence[str] = (), explanation: str, **values: Any) -> Finding:
+    empty = {"expected": None, "found": None, "difference": None, "tolerance": None}
+    return Finding(kind=kind, severity=severity, points=tuple(points), explanation=explanation, **(empty | values))
+
+
+def missing(points: Iterable[experiments.Point], numbers: Iterable[Number]) -> Iterator[Finding]:
+    """Per artifact the points without a number."""
+    found = {number.id for number in numbers}
+    artifacts: dict[str, list[str]] = {}
+    for point in points:
+        artifacts.setdefault(point.artifact, []).append(point.id)
+    for artifact, ids in artifacts.items():
+        absent = [id for id in ids if id not in found]
+        if absent:
+            yield _finding(
+                "missing",
+                NOTE,
+                points=absent,
+                expected=len(ids),
+                found=len(ids) - len(absent),
+                difference=-len(absent),
+                tolerance=0,
+                explanation=f"{artifact}: {len(absent)} of {len(ids)} points have no result; they are drawn as missing.",
+                about=artifact,
+            )
+
+
+def origins(planned: Mapping[str, Run], runs: Runs) -> Iterator[Finding]:
+    """Run files that do not say what they come from, that come from several states of the code, or whose inputs differ
+    although their settings for them are the same."""
+    for id, run in runs.by_id.items():
+        points = planned[id].points if id in planned else ()
+        if id not in planned:
+            yield _finding(
+                "unplanned",
+                NOTE,
+                expected="a run of the study",
+                found=id,
+                explanation=f"No point of the study asks for run {id}; it is not used.",
+                about=id,
+            )
+        absent = [key for key in ("code_version", "digests", "versions", "device") if not run.get(key)]
+        if absent:
+            yield _finding(
+                "untraced",
+                DISCREPANCY,
+                points=points,
+                expected="code version, digests, versions, device",
+                found=f"no {', '.join(absent)}",
+                explanation=f"Run {id} does not say all that it was computed from.",
+                about=id,
+            )
+        if (run.get("kilt_package_check") or {}).get("status") == "differs":
+            yield _finding(
+                "kilt-package",
+                DISCREPANCY,
+                points=points,
+                expected="the scores of KILT's own package",
+                found=run["kilt_package_check"].get("detail"),
+                explanation=f"KILT's own evaluators give run {id} other scores.",
+                about=id,
+            )
+    yield from _code_versions(runs)
+    yield from _inputs(planned, runs)
+
+
+def _code_versions(runs: Runs) -> Iterator[Finding]:
+    versions = sorted({str(run["code_version"]) for run in runs.by_id.values() if run.get("code_version")})
+    changed = [version for version in versions if version.endswith("+changes")]
+    if len(versions) > 1 or changed:
+        yield _finding(
+            "code-version",
+            NOTE,
+            expected="one commit",
+            found=", ".join(versions),
+            explanation="The runs were measured with more than one state of the code"
+            + (", or with changes that no commit holds" if changed else "")
+            + ". Equal ids mean equal settings and SCIENCE_VERSION, which says that the numbers do not depend on it.",
+        )
+
+
+def _inputs(planned: Mapping[str, Run], runs: Runs) -> Iterator[Finding]:
+    """Digests of one input that differ between runs of one size: data, checkpoint, retrieval are the study's, not the
+    run's."""
+    seen: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for id, run in runs.by_id.items():
+        initial = canonical_json([run["settings"].get("model"), run["settings"].get("initial")])
+        for name, digest in _flat(run.get("digests") or {}):
+            seen.setdefault((initial, name), {}).setdefault(digest, []).append(id)
+    for (_, name), digests in seen.items():
+        if len(digests) > 1:
+            odd = min(digests.values(), key=len)
+            yield _finding(
+                "inputs",
+                DISCREPANCY,
+                points=[point for id in odd if id in planned for point in planned[id].points],
+                expected="one digest",
+                found=f"{len(digests)} digests",
+                difference=len(digests) - 1,
+                tolerance=0,
+                explanation=f"Runs with the same settings for it were computed from different contents of {name}; the"
+                f" fewest: {', '.join(odd[:5])}.",
+                about=name,
+            )
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, item in value.items():
+        if isinstance(item, Mapping):
+            yield from _flat(item, f"{prefix}{key}/")
+        else:
+            yield f"{prefix}{key}", str(item)
+
+
+def equal_answers(planned: Mapping[str, Run], runs: Runs) -> Iterator[Finding]:
+    """Runs of different settings with the same score on every single example of every task (all right or all wrong
+    does not count): chance is out of the question there, one run copied is not."""
+    groups: dict[str, list[str]] = {}
+    for id, run in runs.by_id.items():
+        scores = {task: (found.get("per_example") or {}).get("metric") for task, found in run["tasks"].items()}
+        if all(scores.values()) and len({score for row in scores.values() for score in row}) > 1:
+            groups.setdefault(canonical_json(scores), []).append(id)
+    for ids in groups.values():
+        for one, other in itertools.pairwise(ids):
+            yield _finding(
+                "equal-answers",
+                NOTE,
+                points=[point for id in (one, other) if id in planned for point in planned[id].points],
+                expected="different answers",
+                found="the same score on every example",
+                explanation=f"Runs {one} and {other} have different settings and the same score on every dev example."
+                " Too few examples, or a setting without effect at this size, would explain it.",
+                about=f"{one} {other}",
+            )
+
+
+def drawings(directory: Path, numbers: Sequence[Number]) -> Iterator[Finding]:
+    """Values in the .csv beside a figure or table that are not those of the results they claim to show."""
+    known = {number.id: number for number in numbers}
+    for path in sorted([*directory.glob("figures/*.csv"), *directory.glob("tables/*.csv")]):
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row.get("study") == directory.name]
+        for row in rows:
+            drawn = row.get("value_percent") or row.get("samples_per_tflop") or ""
+            number = known.get(row.get("point", ""))
+            value = None if number is None else number.value
+            if drawn == ("" if value is None else f"{value:.10g}"):
+                continue
+            yield _finding(
+                "drawing",
+                DISCREPANCY,
+                points=[row["point"]],
+                expected=value,
+                found=float(drawn) if drawn else None,
+                difference=float(drawn) - value if drawn and value is not None else None,
+                tolerance=0.0,
+                explanation=f"{path.parent.name}/{path.name} does not show what the results say now; it was drawn from"
+                " others, or edited.",
+                about=path.name,
+            )

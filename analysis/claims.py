@@ -1,0 +1,231 @@
+"""The ledger of claims: every entry of config/claims.yaml, evaluated on the paper's own numbers or on a study."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from analysis.ledger import verdicts
+from analysis.ledger.language import Place, Requirement, compile_statement
+from analysis.ledger.replicates import JointBootstrap, NotPaired, Sample
+from analysis.points import PAPER
+from analysis.runs import load_runs
+from glimmer import experiments
+from glimmer.errors import GlimmerError, InputError
+from glimmer.experiments.config import read_yaml, repository_path, validate
+from glimmer.experiments.registry import PaperValue
+from glimmer.files import write_json
+
+EXACT = "operation counts: exact, nothing is sampled"
+NO_INTERVAL = "the paper gives no scores per example: no interval, only what rounding allows"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One checkable sentence. `points` maps the aliases of its expression to point ids of the registry."""
+
+    id: str
+    statement: str
+    source: str
+    points: Mapping[str, str]
+    expression: Mapping[str, Any]
+    reading: str = ""
+
+    @property
+    def point_ids(self) -> tuple[str, ...]:
+        """The ids of its points, without repeats."""
+        return tuple(dict.fromkeys(self.points.values()))
+
+
+def load_claims(path: str | Path | None = None) -> tuple[Claim, ...]:
+    """Reads config/claims.yaml (or `path`). Raises InputError naming the claim that is wrong."""
+    path = Path(path or repository_path("config/claims.yaml"))
+    document = read_yaml(path)
+    validate(document, "claims", path)
+    claims = tuple(Claim(**entry) for entry in document["claims"])
+    twice = [id for id, n in Counter(claim.id for claim in claims).items() if n > 1]
+    if twice:
+        raise InputError("claim given twice", where=path, found=", ".join(twice))
+    known = {point.id: point for point in experiments.load_registry().points()}
+    for claim in claims:
+        where = f"{path}: {claim.id}"
+        for id in claim.point_ids:
+            if id not in known:
+                raise InputError("no such point", where=where, expected="a point of experiments.yaml", found=id)
+        used = {id for one in requirements(claim, known, where) for id in one.points}
+        if used != set(claim.point_ids):
+            unused = ", ".join(sorted(set(claim.point_ids) - used))
+            raise InputError("points that the expression does not use", where=where, found=unused)
+    return claims
+
+
+def requirements(claim: Claim, points: Mapping[str, experiments.Point], where: object = None) -> list[Requirement]:
+    """What a claim requires, with x as these points have it (a study's own, or the paper's)."""
+    places = {alias: _place(points[id]) for alias, id in claim.points.items()}
+    return compile_statement(claim.expression, places, where or claim.id)
+
+
+def _place(point: experiments.Point) -> Place:
+    return Place(id=point.id, x=None if point.x is None else float(point.x), unit=point.measure.unit)
+
+
+def evaluate_paper(claims: Sequence[Claim], reported: Mapping[str, PaperValue]) -> list[dict[str, Any]]:
+    """Every claim on reported numbers: the verdict is what holds however their last digits were rounded."""
+    points = {point.id: point for point in experiments.load_registry().points()}
+    rows = []
+    for claim in claims:
+        absent = [id for id in claim.point_ids if id not in reported]
+        if absent:
+            rows.append(_row(claim, verdicts.MISSING, note=f"not reported: {', '.join(absent)}"))
+            continue
+        values = {id: reported[id].value for id in claim.point_ids}
+        rounding = {id: 0.5 * 10.0 ** -reported[id].decimals for id in claim.point_ids}
+        verdict, parts = verdicts.by_number(requirements(claim, points), values, rounding)
+        part = verdicts.weakest(parts)
+        note = EXACT if _is_exact(claim, points) else NO_INTERVAL
+        tolerance = (part.interval[1] - part.interval[0]) / 2
+        row = _row(claim, verdict, note=note, **_effect(part, parts)) | {"interval": None, "tolerance": tolerance}
+        rows.append(row)
+    return rows
+
+
+def evaluate_study(
+    claims: Sequence[Claim], points: Mapping[str, experiments.Point], runs: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Every claim on a study: `points` by id at its scale, `runs` its trusted run files by run id."""
+    bootstrap = JointBootstrap(points=points, runs=runs)
+    rows, tested = [], {}
+    for claim in claims:
+        row, parts = _on_study(claim, bootstrap)
+        rows.append(row)
+        if row["verdict"] == verdicts.UNDECIDED and parts:
+            tested[claim.id] = verdicts.p_value(parts)
+    adjusted = verdicts.holm({id: p for id, (p, _) in tested.items()})
+    for row in rows:
+        if row["id"] in tested:
+            p, speaks_for = tested[row["id"]]
+            row |= {"p": p, "p_holm": adjusted[row["id"]]}
+            row["verdict"] = speaks_for if adjusted[row["id"]] <= verdicts.LEVEL else verdicts.UNDECIDED
+    return rows
+
+
+def _on_study(claim: Claim, bootstrap: JointBootstrap) -> tuple[dict[str, Any], list[verdicts.Part]]:
+    """(row, parts to test): undecided until all p values are corrected together; no parts where nothing is sampled."""
+    points = bootstrap.points
+    absent = [id for id in claim.point_ids if id not in points]
+    if absent:
+        return _row(claim, verdicts.MISSING, note=f"not part of this study: {', '.join(absent)}"), []
+    seeds = bootstrap.seeds_of(claim.point_ids)
+    if not seeds:
+        without = [id for id in claim.point_ids if not bootstrap.seeds_of([id])]
+        return _row(claim, verdicts.MISSING, note=f"no result: {', '.join(without) or 'no seed has all points'}"), []
+    needed = requirements(claim, points)
+    values, rounding = bootstrap.values(claim.point_ids, seeds), dict.fromkeys(claim.point_ids, 0.0)
+    if _is_exact(claim, points):
+        verdict, parts = verdicts.by_number(needed, values, rounding)
+        return _row(claim, verdict, note=EXACT, **_effect(verdicts.weakest(parts), parts)) | {"interval": None}, []
+    try:
+        sample = bootstrap.sample(claim.point_ids)
+    except NotPaired as reason:
+        _, parts = verdicts.by_number(needed, values, rounding)
+        found = _effect(verdicts.weakest(parts), parts) | {"interval": None}
+        return _row(claim, verdicts.UNDECIDED, note=f"no interval: {reason}", **found), []
+    parts = verdicts.by_sample(needed, sample)
+    found = _effect(verdicts.weakest(parts), parts) | {"n": sample.n, "seeds": list(sample.seeds)}
+    return _row(claim, verdicts.UNDECIDED, **found), parts
+
+
+def _is_exact(claim: Claim, points: Mapping[str, experiments.Point]) -> bool:
+    return all(points[id].measure.kind == "speed" for id in claim.point_ids)
+
+
+def _effect(part: verdicts.Part, parts: Sequence[verdicts.Part]) -> dict[str, Any]:
+    return {
+        "effect": round(part.effect, 6),
+        "unit": part.unit,
+        "interval": [round(bound, 6) for bound in part.interval],
+        "effect_of": part.name,
+        "requirements": [verdicts.as_json(one) for one in parts],
+    }
+
+
+def _row(claim: Claim, verdict: str, **found: Any) -> dict[str, Any]:
+    empty = {"effect": None, "unit": "", "interval": None, "n": None, "note": "", "requirements": []}
+    return {
+        "id": claim.id,
+        "statement": claim.statement,
+        "source": claim.source,
+        "reading": claim.reading,
+        "points": list(claim.point_ids),
+        "expression": claim.expression,
+        "verdict": verdict,
+    } | (empty | found)
+
+
+def evaluate(name: str, results: Path) -> dict[str, Any]:
+    """claims.json of a study, or of the paper. Raises InputError for an unknown study or an absent paper."""
+    claims = load_claims()
+    if name == PAPER:
+        rows = evaluate_paper(claims, experiments.paper_values(results / PAPER / "points.csv"))
+        where, method = "on the paper's own numbers", {"verdict": NO_INTERVAL, "correction": "none: nothing is tested"}
+    else:
+        study = experiments.load_study(name)
+        points = {point.id: point for point in experiments.points(study)}
+        rows = evaluate_study(claims, points, load_runs(results / name).by_id)
+        generated = ", a generated benchmark and not KILT" if study.data["kind"] == "generated" else ""
+        where, method = f"on the data of the study {name}{generated}", _METHOD
+    for row in rows:
+        row["verdict_text"] = f"{row['verdict']} {where}"
+    counts = Counter(row["verdict"] for row in rows)
+    return {"study": name, "evaluated": where, "method": method, "counts": dict(counts), "claims": rows}
+
+
+_METHOD = {
+    "interval": "95 %, percentile bootstrap: dev examples (within tasks) and seeds crossed, drawn once for all runs;"
+    " of the requirement that the claim hangs on; not corrected",
+    "test": "bootstrap, two-sided; a claim of several requirements is supported if all are shown (intersection-union)",
+    "correction": f"Holm over the claims of the study that are tested, at {verdicts.LEVEL:g}",
+    "resamples": 4000,
+}
+
+
+def show(document: Mapping[str, Any]) -> str:
+    """The ledger as a table for the terminal."""
+    lines = [f"Claims {document['evaluated']}; correction: {document['method']['correction']}"]
+    for row in document["claims"]:
+        effect = "–" if row["effect"] is None else f"{row['effect']:+.4g} {row['unit']}"
+        bounds = row["interval"]
+        interval = f"[{bounds[0]:.3g}, {bounds[1]:.3g}]" if bounds else ""
+        lines.append(f"{row['verdict']:<13} {row['id']:<42} {effect:<26} {interval:<20} {row['n'] or ''}".rstrip())
+    lines.append(", ".join(f"{n} {verdict}" for verdict, n in document["counts"].items()))
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python -m analysis.claims --study NAME [NAME ...] [--paper] [--results DIR]`: 0, or 2 for bad input."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", nargs="+", default=[], metavar="NAME", help="studies to evaluate the claims on")
+    parser.add_argument("--paper", action="store_true", help="also (or only) evaluate them on the paper's own numbers")
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: results")
+    args = parser.parse_args(argv)
+    names = list(dict.fromkeys(args.study + ([PAPER] if args.paper else [])))
+    if not names:
+        parser.error("name at least one --study, or --paper")
+    try:
+        for name in names:
+            document = evaluate(name, args.results)
+            write_json(args.results / name / "claims.json", document)
+            print(show(document))
+    except GlimmerError as error:
+        print(f"claims: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,237 @@
+"""The language of claims: a statement in YAML becomes requirements, each an effect that has to be above zero.
+
+A term is a point (by the alias that the claim gives it), or {difference: [a, b]}, {sum: [...]}, {mean: [...]} of terms:
+always a linear combination of points. A statement is one of
+
+    greater: [a, b, c]          each term above the next
+    increasing: [a, b, c]       each term below the next (decreasing: the reverse, the same as greater)
+    positive: [a, b]            each term above zero
+    within: {of: a, tolerance: t}      a lies in [-t, t]
+    diminishing: [p1, p2, p3]   along x, the gain for one step of x falls from point to point
+    best: {point: p, of: [...]} p is above every other one
+    best_before: [[...], [...]] the best x of the first curve lies below the best x of the second
+    all: [...]                  every statement of a list
+
+Nothing is evaluated as code: a statement is data, checked by config/schema/claims.schema.json.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from glimmer.errors import InputError
+
+Values = Mapping[str, Any]
+"""Point id -> a number, or an array of replicates."""
+
+
+class Requirement(Protocol):
+    """One effect that has to be above zero (or, where `closed`, not below)."""
+
+    name: str
+    unit: str
+    closed: bool
+
+    @property
+    def points(self) -> tuple[str, ...]:
+        """Ids of the points it rests on."""
+
+    def effect(self, values: Values) -> Any:
+        """The effect, elementwise over arrays of replicates."""
+
+    def bounds(self, values: Values, rounding: Values) -> tuple[float, float]:
+        """Between which numbers the effect lies if every value may be off by its rounding."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Linear:
+    """constant + sum of weight x point."""
+
+    name: str
+    weights: Mapping[str, float]
+    constant: float = 0.0
+    unit: str = ""
+    closed: bool = False
+
+    @property
+    def points(self) -> tuple[str, ...]:
+        return tuple(self.weights)
+
+    def effect(self, values: Values) -> Any:
+        return self.constant + sum(weight * values[point] for point, weight in self.weights.items())
+
+    def bounds(self, values: Values, rounding: Values) -> tuple[float, float]:
+        slack = sum(abs(weight) * rounding[point] for point, weight in self.weights.items())
+        return self.effect(values) - slack, self.effect(values) + slack
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BestBefore:
+    """x of the second curve's best point minus x of the first one's; a curve is (point id, x) pairs."""
+
+    name: str
+    first: tuple[tuple[str, float], ...]
+    second: tuple[tuple[str, float], ...]
+    unit: str = ""
+    closed: bool = False
+
+    @property
+    def points(self) -> tuple[str, ...]:
+        return tuple(point for point, _ in (*self.first, *self.second))
+
+    def effect(self, values: Values) -> Any:
+        return _best_x(self.second, values) - _best_x(self.first, values)
+
+    def bounds(self, values: Values, rounding: Values) -> tuple[float, float]:
+        first, second = (_candidates(curve, values, rounding) for curve in (self.first, self.second))
+        return min(second) - max(first), max(second) - min(first)
+
+
+def _best_x(curve: Sequence[tuple[str, float]], values: Values) -> Any:
+    stacked = np.stack([np.asarray(values[point], dtype=float) for point, _ in curve])
+    return np.asarray([x for _, x in curve])[np.argmax(stacked, axis=0)]
+
+
+def _candidates(curve: Sequence[tuple[str, float]], values: Values, rounding: Values) -> list[float]:
+    """Every x that rounding allows to be the best."""
+    floor = max(values[point] - rounding[point] for point, _ in curve)
+    return [x for point, x in curve if values[point] + rounding[point] >= floor]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Place:
+    """What an alias stands for: the point's id, its x (None without an axis) and unit."""
+
+    id: str
+    x: float | None
+    unit: str
+
+
+def compile_statement(expression: Mapping[str, Any], places: Mapping[str, Place], where: object) -> list[Requirement]:
+    """The requirements of one statement; `places` maps the claim's aliases. Raises InputError for what has no meaning."""
+    return list(_Compiler(places=places, where=where).statement(expression))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Compiler:
+    places: Mapping[str, Place]
+    where: object
+
+    def statement(self, expression: Mapping[str, Any]) -> Iterator[Requirement]:
+        operators: dict[str, Callable[[Any], Iterator[Requirement]]] = {
+            "greater": self.greater,
+            "decreasing": self.greater,
+            "increasing": lambda terms: self.greater(terms[::-1]),
+            "positive": self.positive,
+            "within": self.within,
+            "diminishing": self.diminishing,
+            "best": lambda found: self.best(found["point"], found["of"]),
+            "best_before": self.best_before,
+            "all": lambda parts: (one for part in parts for one in self.statement(part)),
+        }
+        if not isinstance(expression, Mapping) or len(expression) != 1 or not set(expression) <= set(operators):
+            self.refuse("not a statement", "one of " + ", ".join(operators), expression)
+        ((operator, argument),) = expression.items()
+        yield from operators[operator](argument)
+
+    def greater(self, terms: Sequence[Any]) -> Iterator[Requirement]:
+        for above, below in zip(terms, terms[1:], strict=False):
+            yield self.linear(f"{name_of(above)} above {name_of(below)}", {"difference": [above, below]})
+
+    def positive(self, terms: Sequence[Any]) -> Iterator[Requirement]:
+        for term in terms:
+            yield self.linear(f"{name_of(term)} above 0", term)
+
+    def within(self, found: Mapping[str, Any]) -> Iterator[Requirement]:
+        one, tolerance = self.linear("", found["of"]), float(found["tolerance"])
+        text = f"{name_of(found['of'])} within {tolerance:g}"
+        for sign, side in ((-1, "from above"), (1, "from below")):
+            weights = {point: sign * weight for point, weight in one.weights.items()}
+            yield Linear(name=f"{text}, {side}", weights=weights, constant=tolerance, unit=one.unit, closed=True)
+
+    def diminishing(self, aliases: Sequence[str]) -> Iterator[Requirement]:
+        slopes = []
+        for low, high in zip(aliases, aliases[1:], strict=False):
+            step = self.x(high) - self.x(low)
+            if step <= 0:
+                self.refuse("x does not rise", "points in the order of their x", f"{low}, {high}")
+            slopes.append((f"{low} to {high}", self.weights({"difference": [high, low]}), step))
+        for (before, first, step), (after, second, next_step) in zip(slopes, slopes[1:], strict=False):
+            weights = _added(_times(first, 1 / step), _times(second, -1 / next_step))
+            unit = f"{self.unit_of(weights)} a step"
+            yield Linear(name=f"gain {before} above gain {after}", weights=weights, unit=unit)
+
+    def best(self, point: Any, others: Sequence[Any]) -> Iterator[Requirement]:
+        for other in others:
+            if other != point:
+                yield from self.greater([point, other])
+
+    def best_before(self, curves: Sequence[Sequence[str]]) -> Iterator[Requirement]:
+        first, second = (tuple((self.place(alias).id, self.x(alias)) for alias in curve) for curve in curves)
+        text = f"best of {', '.join(curves[0])} before best of {', '.join(curves[1])}"
+        yield BestBefore(name=text, first=first, second=second, unit="steps of x")
+
+    def linear(self, name: str, term: Any) -> Linear:
+        weights = self.weights(term)
+        return Linear(name=name, weights=weights, unit=self.unit_of(weights))
+
+    def weights(self, term: Any) -> dict[str, float]:
+        if isinstance(term, str):
+            return {self.place(term).id: 1.0}
+        if isinstance(term, Mapping) and len(term) == 1:
+            ((operator, parts),) = term.items()
+            found = [self.weights(part) for part in parts]
+            if operator == "difference" and len(found) == 2:
+                return _added(found[0], _times(found[1], -1))
+            if operator == "sum":
+                return _added(*found)
+            if operator == "mean" and found:
+                return _times(_added(*found), 1 / len(found))
+        self.refuse("not a term", "a point's alias, or difference (of two), sum or mean of terms", term)
+
+    def unit_of(self, weights: Mapping[str, float]) -> str:
+        units = {place.unit for place in self.places.values() if place.id in weights}
+        if len(units) > 1:
+            self.refuse("mixes units", "points of one unit in a term", ", ".join(sorted(units)))
+        return "points" if units == {"percent"} else next(iter(units), "")
+
+    def place(self, alias: Any) -> Place:
+        if not isinstance(alias, str) or alias not in self.places:
+            self.refuse("no such alias", "one of " + ", ".join(self.places), alias)
+        return self.places[alias]
+
+    def x(self, alias: Any) -> float:
+        place = self.place(alias)
+        if place.x is None:
+            self.refuse("a point without x", "a point of a curve", place.id)
+        return place.x
+
+    def refuse(self, what: str, expected: str, found: Any):
+        raise InputError(what, where=self.where, expected=expected, found=found)
+
+
+def name_of(term: Any) -> str:
+    """A term as people read it: `GLIMMER`, `(a - b)`."""
+    if isinstance(term, str):
+        return term
+    ((operator, parts),) = term.items()
+    names = [name_of(part) for part in parts]
+    if operator == "difference":
+        return f"({names[0]} - {names[1]})"
+    return f"{operator} of {', '.join(names)}"
+
+
+def _added(*terms: Mapping[str, float]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for term in terms:
+        for point, weight in term.items():
+            total[point] = total.get(point, 0.0) + weight
+    return total
+
+
+def _times(term: Mapping[str, float], factor: float) -> dict[str, float]:
+    return {point: factor * weight for point, weight in term.items()}

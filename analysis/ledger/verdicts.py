@@ -1,0 +1,111 @@
+"""Verdicts: from rounding where only numbers are known, from the joint bootstrap where there are examples; Holm's
+correction over all claims of a study."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from analysis.ledger.language import Requirement, Values
+from analysis.ledger.replicates import Sample
+
+SUPPORTED, CONTRADICTED, UNDECIDED, MISSING = "supported", "contradicted", "undecided", "missing"
+LEVEL = 0.05
+CONFIDENCE = 0.95
+_SLACK = 1e-9  # of floating point, not a tolerance
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Part:
+    """One requirement, evaluated. `interval` is the bootstrap's, or what rounding allows on reported numbers."""
+
+    name: str
+    effect: float
+    unit: str
+    interval: tuple[float, float]
+    p_above: float | None = None
+    p_below: float | None = None
+
+
+def by_number(requirements: Sequence[Requirement], values: Values, rounding: Values) -> tuple[str, list[Part]]:
+    """(verdict, parts) where every value may be off by its rounding: supported only if every requirement holds however
+    the digits were rounded, contradicted only if one fails however they were."""
+    parts, verdicts = [], []
+    for one in requirements:
+        low, high = one.bounds(values, rounding)
+        parts.append(
+            Part(name=one.name, effect=float(one.effect(values)), unit=one.unit, interval=(float(low), float(high)))
+        )
+        holds = low >= -_SLACK if one.closed else low > _SLACK
+        verdicts.append(SUPPORTED if holds else CONTRADICTED if high < -_SLACK else UNDECIDED)
+    return _together(verdicts), parts
+
+
+def _together(verdicts: Sequence[str]) -> str:
+    if CONTRADICTED in verdicts:
+        return CONTRADICTED
+    return UNDECIDED if UNDECIDED in verdicts else SUPPORTED
+
+
+def by_sample(requirements: Sequence[Requirement], sample: Sample) -> list[Part]:
+    """Each requirement with its percentile interval and one-sided p values over the joint replicates.
+
+    p_above is for "not above zero", (1 + replicates at or below zero) / (1 + replicates); p_below the reverse.
+    """
+    parts = []
+    for one in requirements:
+        drawn = np.asarray(one.effect(sample.replicates), dtype=float)
+        low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        at_most, at_least = int((drawn <= _SLACK).sum()), int((drawn >= -_SLACK).sum())
+        parts.append(
+            Part(
+                name=one.name,
+                effect=float(one.effect(sample.values)),
+                unit=one.unit,
+                interval=(float(low), float(high)),
+                p_above=(1 + at_most) / (1 + len(drawn)),
+                p_below=(1 + at_least) / (1 + len(drawn)),
+            )
+        )
+    return parts
+
+
+def p_value(parts: Sequence[Part]) -> tuple[float, str]:
+    """(p, the verdict it speaks for) of a claim whose requirements must all hold.
+
+    For: the largest p of its parts (intersection-union test: all have to be shown). Against: the smallest p of the
+    reverse, times the number of parts (one failure refutes it, and it could be any). Doubled, since either may win.
+    """
+    for_it = max(part.p_above for part in parts)
+    against = min(1.0, len(parts) * min(part.p_below for part in parts))
+    return min(1.0, 2 * min(for_it, against)), SUPPORTED if for_it <= against else CONTRADICTED
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Adjusted p values (Holm, 1979): the i-th smallest of n times n - i + 1, never below the one before, at most 1.
+
+    Holds however the tests depend on each other, which claims that share runs do.
+    """
+    adjusted, largest = {}, 0.0
+    for index, (name, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
+        largest = max(largest, min(1.0, (len(p_values) - index) * p))
+        adjusted[name] = largest
+    return {name: adjusted[name] for name in p_values}
+
+
+def weakest(parts: Sequence[Part]) -> Part:
+    """The part that a claim hangs on: the least sure to be above zero, then one that fails, then the smallest effect
+    (in the unit of the first part, since effects in different units have no order)."""
+    return min(
+        parts, key=lambda part: (-(part.p_above or 0.0), part.effect > 0, part.unit != parts[0].unit, part.effect)
+    )
+
+
+def as_json(part: Part) -> dict[str, Any]:
+    """A part as claims.json shows it."""
+    found: dict[str, Any] = {"requirement": part.name, "effect": round(part.effect, 6), "unit": part.unit}
+    found["interval"] = [round(bound, 6) for bound in part.interval]
+    return found if part.p_above is None else found | {"p": part.p_above}
