@@ -1,4 +1,4 @@
-# From a corpus to the report: `snakemake` runs a study, `snakemake figures` and `snakemake report` show what is cached.
+# From a corpus to the report: `snakemake` runs a study, `snakemake figures audit claims report` show what is cached.
 # Options: --config study=NAME data=DIR checkpoint=DIR results=DIR work=DIR (workflow/README.md).
 import sys
 
@@ -8,16 +8,7 @@ from workflow.layout import layout as find_layout
 
 min_version("9.0")
 layout = find_layout(config, sys.argv[1:])
-STUDY = layout.study.name
-W = layout.work
-R = layout.results
-RESULTS = str(layout.study.results)
-
-
-wildcard_constraints:
-    run="[0-9a-f]{12}",
-    source="[a-z][a-z0-9-]*",
-
+STUDY, W, R, RESULTS = layout.study.name, layout.work, layout.results, str(layout.study.results)
 
 # What only shows results does not even load the rules that measure, so it cannot trigger them.
 if not layout.draws_only:
@@ -34,7 +25,7 @@ rule all:
     input:
         layout.run_files(),
         layout.drawn(),
-        f"{R}/report.html",
+        layout.reports(),
     localrule: True
 
 
@@ -42,3 +33,17 @@ rule figures:
     input:
         layout.drawn(),
     localrule: True
+
+
+rule audit:
+    input:
+        layout.checks("audit"),
+    log:
+        f"{W}/logs/audit.log",
+    localrule: True
+    conda:
+        "environment.yml"
+    params:
+        shown=layout.shown,
+    shell:
+        "python -m analysis.audit --check {params.shown:q} 2>&1 | tee {log:q}"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from analysis import claims
-from analysis.audits import agreement, counts, curves, precision, provenance, shape
+from analysis.audits import agreement, counts, coverage, curves, precision, provenance, shape
 from analysis.audits.finding import FAILURE, SEVERITIES, Finding, Number, reported_numbers
 from analysis.ledger.replicates import JointBootstrap, NotPaired
 from analysis.points import PAPER
@@ -29,12 +29,12 @@ def audit_paper(results: Path) -> dict[str, Any]:
     points = registry.points()
     known = {point.id: point for point in points}
     every = experiments.paper_values(results / PAPER / "points.csv")
-    reported = {id: one for id, one in every.items() if provenance.unusable(one, known.get(id)) is None}
+    reported = {id: one for id, one in every.items() if coverage.unusable(one, known.get(id)) is None}
     numbers = reported_numbers(reported, points)
     rules = {
-        "reported": provenance.reported_file(every, known),
-        "missing": provenance.missing(points, numbers),
-        "drawing": provenance.drawings(results / PAPER, numbers),
+        "reported": coverage.reported_file(every, known),
+        "missing": coverage.missing(points, numbers),
+        "drawing": coverage.drawings(results / PAPER, numbers),
         "same-run": agreement.same_run(numbers, registry.artifacts),
         "sums": agreement.sums(numbers, registry.artifacts),
         "same-function": agreement.same_function(numbers),
@@ -66,7 +66,7 @@ def audit_study(name: str, results: Path) -> dict[str, Any]:
     study = experiments.load_study(name)
     directory = results / name
     points, planned, runs = experiments.points(study), experiments.runs_for(study), load_runs(directory)
-    bootstrap = JointBootstrap(points={point.id: point for point in points}, runs=runs.by_id)
+    bootstrap = JointBootstrap(points={point.id: point for point in points}, runs=runs.by_id, resamples=2000)
     numbers = [
         Number(point=point, value=bootstrap.values([point.id], seeds)[point.id])
         for point in points
@@ -79,8 +79,8 @@ def audit_study(name: str, results: Path) -> dict[str, Any]:
         "run-file": provenance.run_files(directory, planned, runs),
         "origins": provenance.origins(planned, runs),
         "equal-answers": provenance.equal_answers(planned, runs),
-        "missing": provenance.missing(points, numbers),
-        "drawing": provenance.drawings(directory, numbers),
+        "missing": coverage.missing(points, numbers),
+        "drawing": coverage.drawings(directory, numbers),
         "operation-count": counts.of_runs(planned, runs.by_id),
         "same-run": agreement.same_run(numbers, registry.artifacts),
         "sums": agreement.sums(numbers, registry.artifacts),

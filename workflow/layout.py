@@ -216,6 +216,48 @@ class Layout:
         templates = (REPOSITORY / "analysis" / "templates").glob("*")
         return sorted(_shared_code(load_registry().artifacts, *_REPORT) + [os.path.relpath(path) for path in templates])
 
+    def code_of_checks(self) -> list[str]:
+        """The modules behind audit.json and claims.json; no picture depends on them."""
+        analysis = REPOSITORY / "analysis"
+        shared = [analysis / f"{name}.py" for name in ("audit", "claims", "points", "runs")]
+        return [os.path.relpath(path) for path in (*shared, *sorted(analysis.glob("*/*.py")))]
+
+    def checks(self, name: str) -> list[str]:
+        """audit.json or claims.json of every source."""
+        return [f"{self.study.results}/{source}/{name}.json" for source in self.sources()]
+
+    def reports(self) -> list[str]:
+        """The report of every source."""
+        return [f"{self.study.results}/{source}/report.html" for source in self.sources()]
+
+    def numbers(self) -> list[str]:
+        """Everything that the numbers of all sources come from."""
+        return [*self.run_files(), self.paper_points]
+
+    def definitions(self, wildcards: Any) -> str:
+        """What config/ says about every artifact, as `definition_of` says it of one."""
+        return repr([self._artifacts_of(source) for source in self.sources()])
+
+    def drawings(self) -> list[str]:
+        """The drawn points beside the pictures; when only drawing, those that exist: the audit compares, draws none."""
+        files = [str(Path(file).with_suffix(".csv")) for file in self.drawn()]
+        return [file for file in files if Path(file).exists()] if self.draws_only else files
+
+    @property
+    def seal(self) -> str:
+        """The digests of the run files as they were measured."""
+        return f"{self.results}/runs/SHA256SUMS"
+
+    def seals(self) -> list[str]:
+        """The seal; when only drawing, if there is one."""
+        return [self.seal] if not self.draws_only or Path(self.seal).exists() else []
+
+    @property
+    def shown(self) -> list[str]:
+        """How analysis/ is told of all sources at once."""
+        paper = ["--paper"] if PAPER in self.sources() else []
+        return ["--study", self.study.name, *paper, "--results", str(self.study.results)]
+
     def needs(self, rule: str) -> dict[str, int]:
         """Threads, mem_mb, runtime (minutes) and gpu of a rule in this study; see workflow/resources.yaml."""
         return _needs(rule, self.study.name)
@@ -288,7 +330,9 @@ def draws_only(arguments: Iterable[str]) -> bool:
     """
     targets = get_argument_parser().parse_known_args(list(arguments))[0].targets or []
     return "all" not in targets and any(
-        target in DRAWING_TARGETS or target.endswith("report.html") or Path(target).parent.name in ("figures", "tables")
+        target in DRAWING_TARGETS
+        or Path(target).name in ("report.html", "audit.json", "claims.json")
+        or Path(target).parent.name in ("figures", "tables")
         for target in targets
     )
 

@@ -84,9 +84,9 @@ def _against_parts(number: Number, known: Mapping[tuple, list[Number]]) -> Itera
         found=number.value,
         difference=number.value - expected,
         tolerance=tolerance,
-        explanation=f"The gain is given as {number}, while {_where(parts[0])} gives {made} = {expected:.4g} for the same"
-        f" two configurations. Other runs, or another unstated setting, behind one of the artifacts would explain it;"
-        f" {OPEN_SETTINGS}.",
+        explanation=f"The gain is given as {number}, while {_where(parts[0])} gives {made} = {expected:.4g} for the"
+        f" same two configurations. Other runs, or another unstated setting, behind one of the artifacts would explain"
+        f" it; {OPEN_SETTINGS}.",
     )
 
 
@@ -176,18 +176,15 @@ def equal_values(numbers: Sequence[Number]) -> Iterator[Finding]:
     groups: dict[tuple, dict[str, list[Number]]] = {}
     runs = list(by_run(numbers).items())
     for ((what, _), ones), ((other_what, _), others) in itertools.combinations(runs, 2):
-        pairs = (
-            (pair for pair in itertools.product(ones, others) if _equally_spelled(*pair)) if what == other_what else ()
-        )
-        one, other = next(iter(pairs), (None, None))
+        pairs = (pair for pair in itertools.product(ones, others) if what == other_what and _equally_spelled(*pair))
+        one, other = next(pairs, (None, None))
         if one is not None:
             coarse = min(one, other, key=lambda number: number.decimals or 0)
             members = groups.setdefault((what, coarse.decimals), {}).setdefault(coarse.text, [])
             members += [number for number in (one, other) if number not in members]
     for (what, digits), equal in groups.items():
-        chance = _expected_pairs(
-            [n for n in numbers if quantity(n.point) == what and (n.decimals or 0) >= digits], digits
-        )
+        alike = [n for n in numbers if quantity(n.point) == what and (n.decimals or 0) >= digits]
+        chance = _expected_pairs(alike, digits)
         for text, members in equal.items():
             functions = {_function(number) for number in members}
             same = " They compute the same function, trained in different ways." if len(functions) == 1 else ""
@@ -199,9 +196,9 @@ def equal_values(numbers: Sequence[Number]) -> Iterator[Finding]:
                 found=float(text),
                 difference=0.0,
                 tolerance=max(number.rounding for number in members),
-                explanation=f"{len(members)} points of different configurations agree to all {digits} decimals at {text}."
-                f"{same} Chance alone would give about {chance:.2g} such pairs among the paper's numbers of this kind;"
-                " one run shown twice would explain it too.",
+                explanation=f"{len(members)} points of different configurations agree at {text}, to as many decimals as"
+                f" are given ({digits}).{same} Chance alone would give about {chance:.2g} such pairs among the numbers"
+                " of this kind; one run shown twice would explain it too.",
             )
 
 

@@ -48,8 +48,8 @@ def monotone(numbers: Sequence[Number], resolved: Resolved | None = None) -> Ite
             difference=worst.value - best.value,
             tolerance=worst.rounding + best.rounding,
             explanation=f"{artifact} {panel} {series}: more operations along {symbol}, yet below the best so far:"
-            f" {listed} (best {best} at {symbol} = {best.point.x}). A real optimum, or the spread between training runs,"
-            " would explain it.",
+            f" {listed} (best {best} at {symbol} = {best.point.x}). A real optimum, or the spread between training"
+            " runs, would explain it.",
         )
 
 

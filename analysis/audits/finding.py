@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from glimmer import experiments
@@ -46,6 +46,12 @@ class Finding:
         values = dataclasses.asdict(self)
         del values["about"]
         return {"id": self.id} | {key: _short(value) for key, value in values.items()}
+
+
+def plain(kind: str, severity: str, *, points: Sequence[str] = (), explanation: str, **values: Any) -> Finding:
+    """A finding that need not be about numbers: what is not given is None."""
+    empty = {"expected": None, "found": None, "difference": None, "tolerance": None}
+    return Finding(kind=kind, severity=severity, points=tuple(points), explanation=explanation, **(empty | values))
 
 
 def _short(value: Any) -> Any:

@@ -53,7 +53,8 @@ def unsupported(numbers: Sequence[Number]) -> Iterator[Finding]:
 
 
 def mixed(numbers: Sequence[Number]) -> Iterator[Finding]:
-    """Per panel, numbers with at least three digits fewer than the others, unless all are means of two-decimal scores."""
+    """Per panel, numbers with at least three digits fewer than the others; not where all are means of two-decimal
+    scores, which explains both."""
     for members in _panels(numbers).values():
         most = max(n.decimals for n in members)
         short = [n for n in members if n.decimals <= most - _FEWER]

@@ -1,14 +1,13 @@
-"""From a drawn number back to run files: which can be trusted, what they were computed from, and whether they changed."""
+"""From a number back to run files: which can be trusted, what they were computed from, and whether they changed."""
 
 from __future__ import annotations
 
-import csv
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis.audits.finding import DISCREPANCY, FAILURE, NOTE, Finding, Number
+from analysis.audits.finding import DISCREPANCY, FAILURE, NOTE, Finding, plain
 from analysis.runs import Runs
 from glimmer import experiments
 from glimmer.experiments import Run
@@ -59,7 +58,7 @@ def run_files(directory: Path, planned: Mapping[str, Run], runs: Runs) -> Iterat
     present = {path.name: path for path in sorted((directory / "runs").glob("*.json"))}
     if digests is None:
         if present:
-            yield _finding(
+            yield plain(
                 "unsealed",
                 NOTE,
                 expected=f"runs/{SEAL}",
@@ -84,7 +83,7 @@ def _about_file(name: str, planned: Mapping[str, Run], kind: str, severity: str,
         "unsealed": f"{name} was not there when the run files were sealed.",
     }
     run = planned.get(name.removesuffix(".json"))
-    return _finding(
+    return plain(
         kind,
         severity,
         points=run.points if run else (),
@@ -95,40 +94,13 @@ def _about_file(name: str, planned: Mapping[str, Run], kind: str, severity: str,
     )
 
 
-def _finding(kind: str, severity: str, *, points: Sequence[str] = (), explanation: str, **values: Any) -> Finding:
-    empty = {"expected": None, "found": None, "difference": None, "tolerance": None}
-    return Finding(kind=kind, severity=severity, points=tuple(points), explanation=explanation, **(empty | values))
-
-
-def missing(points: Iterable[experiments.Point], numbers: Iterable[Number]) -> Iterator[Finding]:
-    """Per artifact the points without a number."""
-    found = {number.id for number in numbers}
-    artifacts: dict[str, list[str]] = {}
-    for point in points:
-        artifacts.setdefault(point.artifact, []).append(point.id)
-    for artifact, ids in artifacts.items():
-        absent = [id for id in ids if id not in found]
-        if absent:
-            yield _finding(
-                "missing",
-                NOTE,
-                points=absent,
-                expected=len(ids),
-                found=len(ids) - len(absent),
-                difference=-len(absent),
-                tolerance=0,
-                explanation=f"{artifact}: {len(absent)} of {len(ids)} points have no result; they are drawn as missing.",
-                about=artifact,
-            )
-
-
 def origins(planned: Mapping[str, Run], runs: Runs) -> Iterator[Finding]:
     """Run files that do not say what they come from, that come from several states of the code, or whose inputs differ
     although their settings for them are the same."""
     for id, run in runs.by_id.items():
         points = planned[id].points if id in planned else ()
         if id not in planned:
-            yield _finding(
+            yield plain(
                 "unplanned",
                 NOTE,
                 expected="a run of the study",
@@ -138,7 +110,7 @@ def origins(planned: Mapping[str, Run], runs: Runs) -> Iterator[Finding]:
             )
         absent = [key for key in ("code_version", "digests", "versions", "device") if not run.get(key)]
         if absent:
-            yield _finding(
+            yield plain(
                 "untraced",
                 DISCREPANCY,
                 points=points,
@@ -148,7 +120,7 @@ def origins(planned: Mapping[str, Run], runs: Runs) -> Iterator[Finding]:
                 about=id,
             )
         if (run.get("kilt_package_check") or {}).get("status") == "differs":
-            yield _finding(
+            yield plain(
                 "kilt-package",
                 DISCREPANCY,
                 points=points,
@@ -165,7 +137,7 @@ def _code_versions(runs: Runs) -> Iterator[Finding]:
     versions = sorted({str(run["code_version"]) for run in runs.by_id.values() if run.get("code_version")})
     changed = [version for version in versions if version.endswith("+changes")]
     if len(versions) > 1 or changed:
-        yield _finding(
+        yield plain(
             "code-version",
             NOTE,
             expected="one commit",
@@ -187,7 +159,7 @@ def _inputs(planned: Mapping[str, Run], runs: Runs) -> Iterator[Finding]:
     for (_, name), digests in seen.items():
         if len(digests) > 1:
             odd = min(digests.values(), key=len)
-            yield _finding(
+            yield plain(
                 "inputs",
                 DISCREPANCY,
                 points=[point for id in odd if id in planned for point in planned[id].points],
@@ -219,7 +191,7 @@ def equal_answers(planned: Mapping[str, Run], runs: Runs) -> Iterator[Finding]:
             groups.setdefault(canonical_json(scores), []).append(id)
     for ids in groups.values():
         for one, other in itertools.pairwise(ids):
-            yield _finding(
+            yield plain(
                 "equal-answers",
                 NOTE,
                 points=[point for id in (one, other) if id in planned for point in planned[id].points],
@@ -228,30 +200,4 @@ def equal_answers(planned: Mapping[str, Run], runs: Runs) -> Iterator[Finding]:
                 explanation=f"Runs {one} and {other} have different settings and the same score on every dev example."
                 " Too few examples, or a setting without effect at this size, would explain it.",
                 about=f"{one} {other}",
-            )
-
-
-def drawings(directory: Path, numbers: Sequence[Number]) -> Iterator[Finding]:
-    """Values in the .csv beside a figure or table that are not those of the results they claim to show."""
-    known = {number.id: number for number in numbers}
-    for path in sorted([*directory.glob("figures/*.csv"), *directory.glob("tables/*.csv")]):
-        with open(path, encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row.get("study") == directory.name]
-        for row in rows:
-            drawn = row.get("value_percent") or row.get("samples_per_tflop") or ""
-            number = known.get(row.get("point", ""))
-            value = None if number is None else number.value
-            if drawn == ("" if value is None else f"{value:.10g}"):
-                continue
-            yield _finding(
-                "drawing",
-                DISCREPANCY,
-                points=[row["point"]],
-                expected=value,
-                found=float(drawn) if drawn else None,
-                difference=float(drawn) - value if drawn and value is not None else None,
-                tolerance=0.0,
-                explanation=f"{path.parent.name}/{path.name} does not show what the results say now; it was drawn from"
-                " others, or edited.",
-                about=path.name,
             )

@@ -1,1 +1,1 @@
-"""The ledger of claims: the statement language, the joint bootstrap over points, and verdicts with Holm's correction."""
+"""The ledger of claims: the statement language, the joint bootstrap over points, and corrected verdicts."""

@@ -43,6 +43,9 @@ class Requirement(Protocol):
     def effect(self, values: Values) -> Any:
         """The effect, elementwise over arrays of replicates."""
 
+    def shown(self, effect: float) -> float:
+        """The effect as people want it: of `within`, the term itself rather than what is left of the tolerance."""
+
     def bounds(self, values: Values, rounding: Values) -> tuple[float, float]:
         """Between which numbers the effect lies if every value may be off by its rounding."""
 
@@ -56,10 +59,15 @@ class Linear:
     constant: float = 0.0
     unit: str = ""
     closed: bool = False
+    shown_sign: float = 1.0
+    shown_constant: float = 0.0
 
     @property
     def points(self) -> tuple[str, ...]:
         return tuple(self.weights)
+
+    def shown(self, effect: float) -> float:
+        return self.shown_sign * effect + self.shown_constant
 
     def effect(self, values: Values) -> Any:
         return self.constant + sum(weight * values[point] for point, weight in self.weights.items())
@@ -85,6 +93,9 @@ class BestBefore:
 
     def effect(self, values: Values) -> Any:
         return _best_x(self.second, values) - _best_x(self.first, values)
+
+    def shown(self, effect: float) -> float:
+        return effect
 
     def bounds(self, values: Values, rounding: Values) -> tuple[float, float]:
         first, second = (_candidates(curve, values, rounding) for curve in (self.first, self.second))
@@ -112,7 +123,7 @@ class Place:
 
 
 def compile_statement(expression: Mapping[str, Any], places: Mapping[str, Place], where: object) -> list[Requirement]:
-    """The requirements of one statement; `places` maps the claim's aliases. Raises InputError for what has no meaning."""
+    """The requirements of one statement; `places` maps the claim's aliases. Raises InputError for a meaningless one."""
     return list(_Compiler(places=places, where=where).statement(expression))
 
 
@@ -151,7 +162,15 @@ class _Compiler:
         text = f"{name_of(found['of'])} within {tolerance:g}"
         for sign, side in ((-1, "from above"), (1, "from below")):
             weights = {point: sign * weight for point, weight in one.weights.items()}
-            yield Linear(name=f"{text}, {side}", weights=weights, constant=tolerance, unit=one.unit, closed=True)
+            yield Linear(
+                name=f"{text}, {side}",
+                weights=weights,
+                constant=tolerance,
+                unit=one.unit,
+                closed=True,
+                shown_sign=sign,
+                shown_constant=-sign * tolerance,
+            )
 
     def diminishing(self, aliases: Sequence[str]) -> Iterator[Requirement]:
         slopes = []
@@ -173,7 +192,7 @@ class _Compiler:
     def best_before(self, curves: Sequence[Sequence[str]]) -> Iterator[Requirement]:
         first, second = (tuple((self.place(alias).id, self.x(alias)) for alias in curve) for curve in curves)
         text = f"best of {', '.join(curves[0])} before best of {', '.join(curves[1])}"
-        yield BestBefore(name=text, first=first, second=second, unit="steps of x")
+        yield BestBefore(name=text, first=first, second=second, unit="along x")
 
     def linear(self, name: str, term: Any) -> Linear:
         weights = self.weights(term)

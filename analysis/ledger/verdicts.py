@@ -20,10 +20,13 @@ _SLACK = 1e-9  # of floating point, not a tolerance
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Part:
-    """One requirement, evaluated. `interval` is the bootstrap's, or what rounding allows on reported numbers."""
+    """One requirement, evaluated: it holds where `effect` is above zero. `shown` and `interval` are what people read:
+    the effect (of `within`, the term itself) and the bootstrap's interval, or on reported numbers what rounding allows.
+    """
 
     name: str
     effect: float
+    shown: float
     unit: str
     interval: tuple[float, float]
     p_above: float | None = None
@@ -36,12 +39,15 @@ def by_number(requirements: Sequence[Requirement], values: Values, rounding: Val
     parts, verdicts = [], []
     for one in requirements:
         low, high = one.bounds(values, rounding)
-        parts.append(
-            Part(name=one.name, effect=float(one.effect(values)), unit=one.unit, interval=(float(low), float(high)))
-        )
+        parts.append(Part(name=one.name, unit=one.unit, **_shown(one, float(one.effect(values)), low, high)))
         holds = low >= -_SLACK if one.closed else low > _SLACK
         verdicts.append(SUPPORTED if holds else CONTRADICTED if high < -_SLACK else UNDECIDED)
     return _together(verdicts), parts
+
+
+def _shown(one: Requirement, effect: float, low: float, high: float) -> dict[str, Any]:
+    ends = sorted((float(one.shown(low)), float(one.shown(high))))
+    return {"effect": effect, "shown": float(one.shown(effect)), "interval": (ends[0], ends[1])}
 
 
 def _together(verdicts: Sequence[str]) -> str:
@@ -63,9 +69,8 @@ def by_sample(requirements: Sequence[Requirement], sample: Sample) -> list[Part]
         parts.append(
             Part(
                 name=one.name,
-                effect=float(one.effect(sample.values)),
                 unit=one.unit,
-                interval=(float(low), float(high)),
+                **_shown(one, float(one.effect(sample.values)), low, high),
                 p_above=(1 + at_most) / (1 + len(drawn)),
                 p_below=(1 + at_least) / (1 + len(drawn)),
             )
@@ -99,13 +104,12 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 def weakest(parts: Sequence[Part]) -> Part:
     """The part that a claim hangs on: the least sure to be above zero, then one that fails, then the smallest effect
     (in the unit of the first part, since effects in different units have no order)."""
-    return min(
-        parts, key=lambda part: (-(part.p_above or 0.0), part.effect > 0, part.unit != parts[0].unit, part.effect)
-    )
+    unit = parts[0].unit
+    return min(parts, key=lambda part: (-(part.p_above or 0.0), part.effect > 0, part.unit != unit, part.effect))
 
 
 def as_json(part: Part) -> dict[str, Any]:
     """A part as claims.json shows it."""
-    found: dict[str, Any] = {"requirement": part.name, "effect": round(part.effect, 6), "unit": part.unit}
+    found: dict[str, Any] = {"requirement": part.name, "effect": round(part.shown, 6), "unit": part.unit}
     found["interval"] = [round(bound, 6) for bound in part.interval]
     return found if part.p_above is None else found | {"p": part.p_above}

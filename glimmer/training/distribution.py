@@ -5,11 +5,15 @@ What pretraining on text gives a T5 before anything else: "die" lies near "died"
 
     M_ij = max(0, log N C_ij / (C_ii C_jj)) C_ij / (C_ij + 10)
 
-is the shrunken positive pointwise mutual information; its leading eigenvectors, scaled by the roots of their eigenvalues,
-are vectors s_i with s_i . s_j ~ M_ij (Levy and Goldberg 2014). Names mean nothing outside their world: they get none.
+is the shrunken positive pointwise mutual information; its leading eigenvectors, scaled by the roots of their
+eigenvalues, are vectors s_i with s_i . s_j ~ M_ij (Levy and Goldberg 2014). Names mean nothing outside their world: of
+them it is only known that they are names. All embeddings share one direction, as those of trained models do: what
+attends with it attends from everywhere.
 """
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 from jaxtyping import Float
@@ -17,9 +21,60 @@ from jaxtyping import Float
 from glimmer.kilt.generate import ReadingExample, name_words
 from glimmer.kilt.generate.names import BYNAMES
 from glimmer.models.tokenizer import Tokenizer
+from glimmer.training.exercises import TextForms
 
+MEANING_SHARE = 0.6
+CLASS_SHARE = 0.2
+SHARED_LENGTH = 2.5
 _LEAST_COUNT = 3
 _SHRINKAGE = 10.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StartingWords:
+    """Embeddings to start from; the unit vector that they share; the piece between a passage's title and its text."""
+
+    table: Float[np.ndarray, "V D"]
+    shared: Float[np.ndarray, " D"]
+    separator: int | None
+
+
+def starting_words(
+    examples: list[ReadingExample],
+    tokenizer: Tokenizer,
+    forms: TextForms,
+    vocabulary: int,
+    width: int,
+    rng: np.random.Generator,
+) -> StartingWords:
+    """Gaussian embeddings, mixed with what is known of each piece by its share of the variance.
+
+    E_i = (1-r)^1/2 g_i + r^1/2 s_i + `SHARED_LENGTH` u, with r = `MEANING_SHARE` for words of the exercises, r =
+    `CLASS_SHARE` and one s for all name words and another for all bynames, and r = 0 for the rest.
+    """
+    table = rng.normal(size=(vocabulary, width))
+    vectors = distributional_vectors(examples, tokenizer, vocabulary, width)
+    known = vectors.any(axis=1)
+    table[known] = _mixed(table[known], vectors[known], MEANING_SHARE)
+    for words in (name_words(), BYNAMES):
+        pieces = sorted({number for word in words for number in tokenizer.encode(word)})
+        table[pieces] = _mixed(table[pieces], _direction(rng, width) * width**0.5, CLASS_SHARE)
+    shared = _direction(rng, width)
+    between = tokenizer.encode(forms.passage.format(title="", text=""))
+    return StartingWords(
+        table=(table + SHARED_LENGTH * shared).astype(np.float32),
+        shared=shared.astype(np.float32),
+        separator=between[-1] if between else None,
+    )
+
+
+def _mixed(random: np.ndarray, known: np.ndarray, share: float) -> np.ndarray:
+    return (1 - share) ** 0.5 * random + share**0.5 * known
+
+
+def _direction(rng: np.random.Generator, width: int) -> Float[np.ndarray, " D"]:
+    drawn = rng.normal(size=width)
+    return drawn / np.linalg.norm(drawn)
 
 
 def distributional_vectors(

@@ -5,11 +5,13 @@ trained ones (Trockman and Kolter 2023, "Mimetic initialization of self-attentio
 
     lm_head = 2 d^-1/2 E^T           a decoder state that holds a word's embedding says that word
     W_V orthogonal, W_O = W_V^T      cross-attention copies what it attends to
-    W_Q = 1.5 c^-1/2 W_K             head 0 of every attention attends to equal tokens
-    relative positions               head 0 away from the token itself, head 1 to the previous token, head 2 to the next
-    E = (1-r)^1/2 G + r^1/2 S        words that go together are alike (S: glimmer.training.distribution, G: Gaussian)
+    W_Q = 2 c^-1/2 W_K               head 0 of every attention attends to equal tokens
+    relative positions               head 0 only looks back, head 1 to the previous token, head 2 to the next
+    equality                         the first layer marks tokens that stand to their left too
+    anchor                           head 3 of later encoder layers attends to what separates title and text
 
-with model width d, head width c, embedding E and r = `MEANING_SHARE`. Letters in shapes: D model width, H heads times head width.
+with model width d, head width c and embedding E (glimmer.training.distribution says how that starts). Letters in
+shapes: D model width, H heads times head width, V vocabulary, R relative-position buckets.
 """
 
 from __future__ import annotations
@@ -24,37 +26,36 @@ from jaxtyping import Array, Float, Key
 from glimmer.errors import InputError
 from glimmer.models.config import T5Config
 from glimmer.models.t5 import T5
+from glimmer.training.distribution import StartingWords
 
-MATCH_SHARPNESS = 2.0
 HEAD_SCALE = 2.0
+MATCH_SHARPNESS = 2.0
 POSITION_BIAS = 6.0
 HIDDEN_BIAS = 10.0
-FAR_BIAS = 2.0
 EQUALITY_GAIN = 2.0
 MARK_SCALE = 0.3
-MEANING_SHARE = 0.7
-_MATCH, _PREVIOUS, _NEXT, _FAR = 0, 1, 2, 3  # heads
+ANCHOR_SHARPNESS = 0.8
+_MATCH, _PREVIOUS, _NEXT, _ANCHOR = 0, 1, 2, 3  # heads
 
 
-def planted_t5(config: T5Config, key: Key[Array, ""], meaning: Float[Array, "V D"] | None = None) -> T5:
+def planted_t5(config: T5Config, key: Key[Array, ""], words: StartingWords | None = None) -> T5:
     """A T5 with random weights and the circuits of this module's docstring; heads that `config` lacks are left out.
 
-    `meaning` holds a vector of length sqrt(d) for each word whose company is known and 0 for the others, which keep
-    their random embedding; None: none is known.
+    Without `words` the embeddings are random and no anchor is planted.
     """
     random_key, value_key, equality_key = jax.random.split(key, 3)
     model = T5(config, rngs=nnx.Rngs(params=random_key))
-    if meaning is not None:
-        known = jnp.any(meaning != 0, axis=1, keepdims=True)
-        mixed = (1 - MEANING_SHARE) ** 0.5 * model.embedding.table[...] + MEANING_SHARE**0.5 * meaning
-        model.embedding.table[...] = jnp.where(known, mixed, model.embedding.table[...])
+    if words is not None:
+        model.embedding.table[...] = jnp.asarray(words.table)
     model.embedding.head[...] = HEAD_SCALE * config.d_model**-0.5 * model.embedding.table[...].T
     decoder = model.decoder.layers
     for attention in (model.encoder.layers.attention, decoder.attention, decoder.cross_attention):
-        match = slice(_MATCH * config.d_kv, (_MATCH + 1) * config.d_kv)
+        match = _head(config, _MATCH)
         matching = MATCH_SHARPNESS * config.d_kv**-0.5 * attention.key[..., match]
         attention.query[...] = attention.query[...].at[..., match].set(matching)
     _plant_equality(model, equality_key)
+    if words is not None and words.separator is not None and config.num_heads > _ANCHOR:
+        _plant_anchor(model, words)
     cross = decoder.cross_attention
     keys = jax.random.split(value_key, config.decoder_layers)
     values = jax.vmap(lambda one: orthogonal(one, config.d_model, config.heads_width))(keys)
@@ -62,6 +63,10 @@ def planted_t5(config: T5Config, key: Key[Array, ""], meaning: Float[Array, "V D
     for bias in (model.encoder.relative_bias, model.decoder.relative_bias):
         bias.table[...] = planted_positions(bias.table[...], bias.bidirectional)
     return model
+
+
+def _head(config: T5Config, number: int) -> slice:
+    return slice(number * config.d_kv, (number + 1) * config.d_kv)
 
 
 def orthogonal(key: Key[Array, ""], rows: int, columns: int) -> Float[Array, "D H"]:
@@ -72,8 +77,10 @@ def orthogonal(key: Key[Array, ""], rows: int, columns: int) -> Float[Array, "D 
 def planted_positions(table: Float[Array, "R heads"], bidirectional: bool) -> Float[Array, "R heads"]:
     """A relative-position table in which heads know where to look.
 
-    Buckets 0, 1, 2 are the token itself and those just before it; those after it begin at half of the table, plus one
-    for the next. A causal decoder has none after it, so its third head is left as it is.
+    Buckets 0 and 1 are the token itself and the one before it; those after it begin at half of the table, plus one for
+    the next. A causal decoder sees none after it, so its third head is left as it is. Head 0 does not see the token
+    itself, for which every token would be its own best match, nor what follows: in [question; passage] a title then
+    looks for its words in the question, not in the text that repeats them.
     """
     after = table.shape[0] // 2
     table = table.at[:2, _MATCH].set(-HIDDEN_BIAS)
@@ -83,8 +90,6 @@ def planted_positions(table: Float[Array, "R heads"], bidirectional: bool) -> Fl
         table = table.at[1, _PREVIOUS].set(POSITION_BIAS)
     if table.shape[1] > _NEXT and bidirectional:
         table = table.at[after + 1, _NEXT].set(POSITION_BIAS)
-    if table.shape[1] > _FAR and bidirectional:
-        table = table.at[after // 2 : after, _FAR].set(FAR_BIAS)
     return table
 
 
@@ -101,7 +106,7 @@ def _plant_equality(model: T5, key: Key[Array, ""]) -> None:
     basis = orthogonal(key, d, 2 * width + 1)
     own, other, mark = basis[:, :width], basis[:, width : 2 * width], basis[:, -1]
     attention, feed_forward = model.encoder.layers.attention, model.encoder.layers.feed_forward
-    head = slice(_MATCH * width, (_MATCH + 1) * width)
+    head = _head(model.config, _MATCH)
     attention.key[...] = attention.key[...].at[0, :, head].set(own)
     attention.query[...] = attention.query[...].at[0, :, head].set(MATCH_SHARPNESS * width**-0.5 * own)
     attention.value[...] = attention.value[...].at[0, :, head].set(own)
@@ -112,6 +117,22 @@ def _plant_equality(model: T5, key: Key[Array, ""]) -> None:
     feed_forward.input[...] = feed_forward.input[...].at[0, :, units].set(jnp.concatenate([other, other], axis=1))
     out = jnp.concatenate([jnp.ones(width), -jnp.ones(width)])[:, None] * mark
     feed_forward.output[...] = feed_forward.output[...].at[0, units].set(MARK_SCALE * out)
+
+
+def _plant_anchor(model: T5, words: StartingWords) -> None:
+    """Head 3 of every encoder layer but the first attends from everywhere to the separator behind a title.
+
+    It is the one token that every passage has and that stands beside the title: whether the title agrees with the
+    question reaches the rest of the passage through it. The queries read the direction u that all embeddings share,
+    the keys what is the separator's own; both add to a random head of less weight.
+    """
+    head = _head(model.config, _ANCHOR)
+    own = words.table[words.separator] - words.shared * (words.shared @ words.table[words.separator])
+    attention = model.encoder.layers.attention
+    for weight, direction in ((attention.query, words.shared), (attention.key, own / jnp.linalg.norm(own))):
+        random = 0.3 * weight[1:, :, head]
+        planted = random.at[:, :, 0].add(ANCHOR_SHARPNESS**0.5 * jnp.asarray(direction))
+        weight[...] = weight[...].at[1:, :, head].set(planted)
 
 
 def grown_t5(model: T5, places: tuple[int | None, ...]) -> T5:

@@ -29,7 +29,7 @@ from glimmer.models.config import T5Config
 from glimmer.models.reader import Batch, Pairs, Reader, token_log_probability
 from glimmer.models.t5 import T5
 from glimmer.models.tokenizer import Tokenizer
-from glimmer.training.distribution import distributional_vectors
+from glimmer.training.distribution import StartingWords, starting_words
 from glimmer.training.exercises import Exercises, TextForms, evidence_of, exercise_batch, made_ahead
 from glimmer.training.losses import language_model_loss
 from glimmer.training.mimetic import grown_t5, planted_t5, spread_places
@@ -38,7 +38,7 @@ from glimmer.training.recipe import Examination, Recipe, Stage
 CLIP_NORM = 1.0
 SECOND_MOMENT_DECAY = 0.95  # of Adam: at 0.999 the steep first steps slow down all that a stage of hundreds has
 Log = Callable[[dict[str, Any]], None]
-_MEANING, _EXAMINATION = 2**31, 2**31 + 1  # random streams that no stage draws from: stage numbers are small
+_WORDS, _EXAMINATION = 2**31, 2**31 + 1  # random streams that no stage draws from: stage numbers are small
 
 
 def write_initial_checkpoint(
@@ -49,7 +49,7 @@ def write_initial_checkpoint(
     out: str | Path,
     log: Log = lambda _: None,
 ) -> dict[str, Any]:
-    """Pretrains, examines, and writes a Hugging Face directory with the tokenizer and reading.json; returns the latter."""
+    """Pretrains, examines, and writes a Hugging Face directory with the tokenizer and reading.json; returns that."""
     started = time.perf_counter()
     pieces = Tokenizer(tokenizer)
     if len(pieces) > config.vocabulary:
@@ -78,7 +78,7 @@ def pretrain(recipe: Recipe, config: T5Config, tokenizer: Tokenizer, forms: Text
         expected = f"{config.encoder_layers} encoder layers, as the model has"
         raise InputError("the last stage has another depth", where="initial.stages", expected=expected, found=depth)
     first = dataclasses.replace(config, encoder_layers=recipe.stages[0].encoder_layers, dropout=0.0)
-    model = planted_t5(first, jax.random.key(recipe.seed), _meaning(recipe, config, tokenizer))
+    model = planted_t5(first, jax.random.key(recipe.seed), _words(recipe, config, tokenizer, forms))
     for number, stage in enumerate(recipe.stages):
         depth = model.config.encoder_layers
         if stage.encoder_layers != depth:
@@ -88,13 +88,13 @@ def pretrain(recipe: Recipe, config: T5Config, tokenizer: Tokenizer, forms: Text
     return model
 
 
-def _meaning(recipe: Recipe, config: T5Config, tokenizer: Tokenizer) -> np.ndarray | None:
-    if not recipe.meaning_exercises:
+def _words(recipe: Recipe, config: T5Config, tokenizer: Tokenizer, forms: TextForms) -> StartingWords | None:
+    if not recipe.word_exercises:
         return None
-    rng = np.random.default_rng([recipe.seed, _MEANING])
+    rng = np.random.default_rng([recipe.seed, _WORDS])
     one_hop = ("nq", "triviaqa", "trex")
-    examples = sample_reading_examples(rng, recipe.meaning_exercises, passages=1, facts=(1, 1), tasks=one_hop)
-    return distributional_vectors(examples, tokenizer, config.vocabulary, config.d_model)
+    examples = sample_reading_examples(rng, recipe.word_exercises, passages=1, facts=(1, 1), tasks=one_hop)
+    return starting_words(examples, tokenizer, forms, config.vocabulary, config.d_model, rng)
 
 
 def run_stage(
@@ -138,9 +138,7 @@ def run_stage(
 
 
 def _optimizer(stage: Stage) -> optax.GradientTransformation:
-    return optax.chain(
-        optax.clip_by_global_norm(CLIP_NORM), optax.adam(_rate(stage), b2=SECOND_MOMENT_DECAY)
-    )
+    return optax.chain(optax.clip_by_global_norm(CLIP_NORM), optax.adam(_rate(stage), b2=SECOND_MOMENT_DECAY))
 
 
 def _rate(stage: Stage) -> optax.Schedule:

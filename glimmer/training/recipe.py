@@ -86,24 +86,22 @@ class Recipe:
 
     seed: int
     stages: tuple[Stage, ...]
-    meaning_exercises: int
-    """Exercises whose words' company starts the embeddings (glimmer.training.distribution); 0 starts them at random."""
+    word_exercises: int
+    """Exercises from which the embeddings learn which words go together before training; 0: random embeddings."""
     examination: Examination = Examination()
 
     @staticmethod
     def from_section(section: Mapping[str, Any], where: object = "initial") -> Recipe:
         """Reads the section. Raises InputError for an unknown or missing key, naming it, or a stage that shrinks."""
-        unknown = sorted(set(section) - {"kind", "seed", "stages", "meaning_exercises", "examination"})
+        unknown = sorted(set(section) - {"kind", "seed", "stages", "word_exercises", "examination"})
         if unknown:
-            raise InputError(
-                f"unknown key {unknown[0]}", where=where, expected="meaning_exercises, stages, examination"
-            )
+            raise InputError(f"unknown key {unknown[0]}", where=where, expected="word_exercises, stages, examination")
         stages = section.get("stages")
         if not isinstance(stages, list | tuple) or not stages:
             raise InputError("no stages", where=f"{where}.stages", expected="a list of stages", found=stages)
         recipe = Recipe(
             seed=section["seed"],
-            meaning_exercises=section.get("meaning_exercises", 0),
+            word_exercises=section.get("word_exercises", 0),
             stages=tuple(_read(Stage, stage, f"{where}.stages[{n}]") for n, stage in enumerate(stages)),
             examination=_read(Examination, section.get("examination", {}), f"{where}.examination"),
         )

@@ -46,6 +46,12 @@ def test_showing_results_plans_no_measuring(tmp_path, target):
     assert jobs["figure"] >= 1 and not set(jobs) & MEASURING, jobs
 
 
+@pytest.mark.parametrize(("target", "rules"), [("audit", {"findings", "audit"}), ("claims", {"claims"})])
+def test_audit_and_claims_measure_nothing_and_draw_nothing(tmp_path, target, rules):
+    jobs = planned(target, "--config", "study=smoke", f"results={tmp_path}/results", f"work={tmp_path}/work")
+    assert jobs == dict.fromkeys({"paper_points", *rules}, 1)
+
+
 def test_a_study_of_given_data_generates_and_pretrains_nothing(tmp_path, given):
     jobs = planned("all", "--config", "study=sample", f"data={tmp_path}/data", f"checkpoint={tmp_path}/checkpoint",
                    f"results={tmp_path}/results", f"work={tmp_path}/work")  # fmt: skip

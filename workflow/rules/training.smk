@@ -1,3 +1,10 @@
+# Training: one job a run, whose id names its files.
+
+
+wildcard_constraints:
+    run="[0-9a-f]{12}",
+
+
 # One reader of the study's grid. Its inputs are ancient: the run's id digests all that decides the result, so what stands
 # under that id is current, whatever the clock says. Checkpoints lie beside `trained`, out of Snakemake's reach, to resume.
 rule train:

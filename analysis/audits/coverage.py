@@ -1,0 +1,92 @@
+"""Is every point there, is the paper's file usable, and do the drawings show what the results say?"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from analysis.audits.finding import DISCREPANCY, FAILURE, NOTE, Finding, Number, plain
+from glimmer import experiments
+from glimmer.experiments import PaperValue
+
+
+def unusable(reported: PaperValue, point: experiments.Point | None) -> str | None:
+    """Why a line of the paper's points cannot be used; None if it can."""
+    if point is None:
+        return "no such point in the registry"
+    percent = point.measure.unit == "percent"
+    spelled, empty = (reported.percent, reported.samples_per_tflop)[:: 1 if percent else -1]
+    try:
+        value = float(spelled)
+    except ValueError:
+        return f"no number of {point.measure.unit}: {spelled!r}"
+    if empty:
+        return "both a percentage and a speed"
+    lowest = -100 if len(point.terms) > 1 else 0
+    if not (math.isfinite(value) and lowest <= value and (value <= 100 or not percent)):
+        return f"out of range: {spelled}"
+    return None
+
+
+def reported_file(reported: Mapping[str, PaperValue], known: Mapping[str, experiments.Point]) -> Iterator[Finding]:
+    """Lines of the paper's points that cannot be used; their points count as missing."""
+    for id, one in reported.items():
+        if (reason := unusable(one, known.get(id))) is not None:
+            yield plain(
+                "reported",
+                FAILURE,
+                points=[id],
+                expected="a finite number of a known point",
+                found=reason,
+                explanation=f"points.csv: {id} is left out: {reason}.",
+            )
+
+
+def missing(points: Iterable[experiments.Point], numbers: Iterable[Number]) -> Iterator[Finding]:
+    """Per artifact the points without a number."""
+    found = {number.id for number in numbers}
+    artifacts: dict[str, list[str]] = {}
+    for point in points:
+        artifacts.setdefault(point.artifact, []).append(point.id)
+    for artifact, ids in artifacts.items():
+        absent = [id for id in ids if id not in found]
+        if absent:
+            yield plain(
+                "missing",
+                NOTE,
+                points=absent,
+                expected=len(ids),
+                found=len(ids) - len(absent),
+                difference=-len(absent),
+                tolerance=0,
+                explanation=f"{artifact}: {len(absent)} of {len(ids)} points have no result and are drawn as missing.",
+                about=artifact,
+            )
+
+
+def drawings(directory: Path, numbers: Sequence[Number]) -> Iterator[Finding]:
+    """Values in the .csv beside a figure or table that are not those of the results they claim to show."""
+    known = {number.id: number for number in numbers}
+    for path in sorted([*directory.glob("figures/*.csv"), *directory.glob("tables/*.csv")]):
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row.get("study") == directory.name]
+        for row in rows:
+            drawn = row.get("value_percent") or row.get("samples_per_tflop") or ""
+            number = known.get(row.get("point", ""))
+            value = None if number is None else number.value
+            if drawn == ("" if value is None else f"{value:.10g}"):
+                continue
+            yield plain(
+                "drawing",
+                DISCREPANCY,
+                points=[row["point"]],
+                expected=value,
+                found=float(drawn) if drawn else None,
+                difference=float(drawn) - value if drawn and value is not None else None,
+                tolerance=0.0,
+                explanation=f"{path.parent.name}/{path.name} does not show what the results say now; it was drawn from"
+                " others, or edited.",
+                about=path.name,
+            )

@@ -1,0 +1,298 @@
+"""Claims: the statement language, the joint bootstrap, Holm's correction, and verdicts that follow the data."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import synthetic
+
+from analysis import claims, report
+from analysis.ledger import verdicts
+from analysis.ledger.language import Place, compile_statement
+from analysis.ledger.replicates import JointBootstrap, NotPaired
+from analysis.points import load_points
+from glimmer import experiments
+from glimmer.errors import InputError
+from glimmer.evaluation.intervals import average_interval, difference_interval
+
+PLACES = {name: Place(id=name, x=x, unit="percent") for name, x in (("a", 1), ("b", 2), ("c", 4), ("d", 8))}
+VALUES = {"a": 10.0, "b": 14.0, "c": 16.0, "d": 15.0}
+
+
+def verdict(expression, values=VALUES, rounding=0.0):
+    needed = compile_statement(expression, PLACES, "test")
+    return verdicts.by_number(needed, values, dict.fromkeys(values, rounding))[0]
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ({"greater": ["c", "b", "a"]}, "supported"),
+        ({"greater": ["a", "b"]}, "contradicted"),
+        ({"greater": ["c", "d", "b"]}, "supported"),
+        ({"increasing": ["a", "b", "c"]}, "supported"),
+        ({"increasing": ["a", "b", "c", "d"]}, "contradicted"),
+        ({"decreasing": ["d", "b", "a"]}, "supported"),
+        ({"positive": [{"difference": ["b", "a"]}]}, "supported"),
+        ({"positive": [{"difference": ["a", "b"]}]}, "contradicted"),
+        ({"within": {"of": {"difference": ["c", "d"]}, "tolerance": 1}}, "supported"),
+        ({"within": {"of": {"difference": ["d", "c"]}, "tolerance": 0.5}}, "contradicted"),
+        ({"within": {"of": {"difference": ["c", "d"]}, "tolerance": 0.5}}, "contradicted"),
+        ({"diminishing": ["a", "b", "c", "d"]}, "supported"),
+        ({"diminishing": ["a", "b", "d"]}, "supported"),
+        ({"best": {"point": "c", "of": ["a", "b", "d"]}}, "supported"),
+        ({"best": {"point": "d", "of": ["a", "c"]}}, "contradicted"),
+        ({"best_before": [["a", "b"], ["b", "c", "d"]]}, "supported"),
+        ({"best_before": [["b", "c", "d"], ["a", "b"]]}, "contradicted"),
+        ({"greater": [{"difference": ["b", "a"]}, {"difference": ["c", "b"]}]}, "supported"),
+        ({"greater": [{"mean": ["a", "c"]}, "b"]}, "contradicted"),
+        ({"greater": [{"sum": ["a", "b"]}, "c"]}, "supported"),
+        ({"all": [{"greater": ["b", "a"]}, {"greater": ["d", "c"]}]}, "contradicted"),
+    ],
+)
+def test_every_operator_says_what_it_means(expression, expected):
+    assert verdict(expression) == expected
+
+
+def test_a_difference_that_rounding_could_undo_is_undecided_in_both_directions():
+    for pair in (["c", "d"], ["d", "c"]):
+        assert verdict({"greater": pair}, rounding=0.5) == "undecided"
+        assert verdict({"greater": pair}, rounding=0.4) != "undecided"
+    assert verdict({"best_before": [["a", "b"], ["c", "d"]]}, {**VALUES, "d": 15.9}, rounding=0.05) == "supported"
+    assert verdict({"best_before": [["a", "c"], ["c", "d"]]}, {**VALUES, "d": 15.95}, rounding=0.05) == "undecided"
+
+
+def test_gains_count_for_one_step_of_x():
+    steep_then_long = {"a": 0.0, "b": 1.0, "d": 4.0}  # 1 a step, then 0.5 a step
+    assert verdict({"diminishing": ["a", "b", "d"]}, steep_then_long) == "supported"
+
+
+@pytest.mark.parametrize(
+    ("expression", "what"),
+    [
+        ({"exec": ["a"]}, "not a statement"),
+        ({"greater": ["a", "nobody"]}, "no such alias"),
+        ({"greater": ["a", {"power": ["a", "b"]}]}, "not a term"),
+        ({"diminishing": ["b", "a", "c"]}, "x does not rise"),
+    ],
+)
+def test_a_statement_without_meaning_is_refused(expression, what):
+    with pytest.raises(InputError, match=what):
+        verdict(expression)
+
+
+def test_units_do_not_mix_in_a_term():
+    places = PLACES | {"speed": Place(id="speed", x=None, unit="1/TFLOP")}
+    with pytest.raises(InputError, match="mixes units"):
+        compile_statement({"greater": ["a", "speed"]}, places, "test")
+
+
+def test_holm_agrees_with_the_textbook():
+    # Holm's own rule by hand: 0.01 x 4, 0.02 x 3, 0.03 x 2, 0.04 x 1, each at least the one before.
+    assert verdicts.holm({"d": 0.04, "a": 0.01, "c": 0.03, "b": 0.02}) == pytest.approx(
+        {"d": 0.06, "a": 0.04, "c": 0.06, "b": 0.06}
+    )
+    assert verdicts.holm({"one": 0.7, "two": 0.9}) == pytest.approx({"one": 1.0, "two": 1.0})
+
+
+def test_holm_never_rejects_more_than_its_definition():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        p = {str(i): float(value) for i, value in enumerate(rng.random(7) ** 3)}
+        rejected, ranked = set(), sorted(p, key=p.get)
+        for rank, name in enumerate(ranked):  # step down: stop at the first that fails
+            if p[name] > 0.05 / (len(p) - rank):
+                break
+            rejected.add(name)
+        assert {name for name, adjusted in verdicts.holm(p).items() if adjusted <= 0.05} == rejected
+
+
+def bootstrap(results, study, **options):
+    points = {point.id: point for point in experiments.points(experiments.load_study(study))}
+    return JointBootstrap(points=points, runs=load_points(study, results).runs.by_id, **options)
+
+
+def scores(boot, id):
+    point = boot.points[id]
+    runs = [boot.runs[run] for run in point.run_ids]
+    return {t: [run["tasks"][t]["per_example"]["metric"] for run in runs] for t in runs[0]["tasks"]}
+
+
+def test_the_joint_bootstrap_gives_the_intervals_of_the_single_ones(tmp_path):
+    synthetic.write_study(tmp_path, "kilt", keep=lambda run: "figure2" in str(run.points), n=60)
+    boot = bootstrap(tmp_path, "kilt")
+    one, other = "figure2/performance/GLIMMER", "figure2/performance/FiD"
+    sample = boot.sample([one, other])
+    alone = average_interval(scores(boot, one), resamples=4000)
+    paired = difference_interval(scores(boot, one), scores(boot, other), resamples=4000)
+    assert sample.values[one] == pytest.approx(100 * alone.mean)
+    assert (sample.n, sample.seeds) == (alone.n, (0, 1, 2))
+    for drawn, reference in (
+        (sample.replicates[one], alone),
+        (sample.replicates[one] - sample.replicates[other], paired),
+    ):
+        found = np.quantile(drawn, [0.025, 0.975]) / 100
+        assert found == pytest.approx([reference.low, reference.high], abs=0.08 * (reference.high - reference.low))
+
+
+def test_equal_answers_differ_by_exactly_nothing_in_every_replicate(results):
+    boot = bootstrap(results, "smoke")
+    one, other = "table1/GLIMMER (shared)", "table2/GLIMMER"  # one run
+    drawn = boot.sample([one, other]).replicates
+    assert np.array_equal(drawn[one], drawn[other])
+
+
+def test_runs_that_answered_different_examples_are_not_paired(results):
+    boot = bootstrap(results, "smoke")
+    id = boot.points["table2/Frozen memory"].run_ids[0]
+    nq = boot.runs[id]["tasks"]["nq"]
+    nq["n"] -= 1
+    nq["per_example"]["metric"].pop()
+    with pytest.raises(NotPaired, match="different numbers of examples"):
+        boot.sample(["table2/GLIMMER", "table2/Frozen memory"])
+
+
+def ledger(results, study="smoke"):
+    assert claims.main(["--study", study, "--results", str(results)]) == 0
+    document = json.loads((results / study / "claims.json").read_text())
+    return document, {row["id"]: row for row in document["claims"]}
+
+
+def write_with(results, quality):
+    """The smoke study with the share of right answers that `quality(reader)` says, the same examples easy for all."""
+    study = experiments.load_study("smoke")
+    for run in experiments.runs_for(study).values():
+        file = synthetic.run_file(run, "smoke", study.tasks, n=200)
+        right = quality(run.reader)
+        metric = [float(i < 200 * right) for i in range(200)]
+        for task in file["tasks"].values():
+            task |= {"score": sum(metric) / 200, "interval": [0.0, 1.0], "per_example": {"metric": metric}}
+        file["average"] |= {"score": sum(metric) / 200, "interval": [0.0, 1.0]}
+        synthetic.write_json(results / "smoke" / "runs" / f"{run.id}.json", file)
+
+
+def test_a_verdict_flips_with_the_data(tmp_path):
+    for glimmer, expected in ((0.7, "supported"), (0.3, "contradicted"), (0.5, "undecided")):
+        write_with(tmp_path, lambda reader, own=glimmer: own if reader.name == "glimmer" else 0.5)
+        row = ledger(tmp_path)[1]["glimmer-above-lumen"]
+        assert row["verdict"] == expected
+        assert row["effect"] == pytest.approx(100 * (glimmer - 0.5))
+        assert row["interval"][0] <= row["effect"] <= row["interval"][1] and row["n"] == 1200
+
+
+def test_a_missing_run_makes_its_claims_missing_and_no_other(results):
+    frozen = load_points("smoke", results).of("table2")[1].run_ids[0]
+    (results / "smoke" / "runs" / f"{frozen}.json").unlink()
+    _, rows = ledger(results)
+    row = rows["training-memory-matters"]
+    assert row["verdict"] == "missing" and row["effect"] is None and "table2/Frozen memory" in row["note"]
+    assert rows["more-retrieved-helps"]["note"].startswith("not part of this study")
+    assert rows["separate-reranker-comparable"]["effect"] is not None
+
+
+def test_without_scores_per_example_there_is_a_number_and_no_verdict(results):
+    for path in (results / "smoke" / "runs").glob("*.json"):
+        run = json.loads(path.read_text())
+        for task in run["tasks"].values():
+            del task["per_example"]
+        path.write_text(json.dumps(run))
+    row = ledger(results)[1]["training-memory-matters"]
+    assert row["verdict"] == "undecided" and row["interval"] is None and "no interval" in row["note"]
+
+
+def test_exact_counts_decide_a_claim_without_a_test(results):
+    _, rows = ledger(results)
+    row = rows["glimmer-faster-than-lumen-than-fid"]
+    assert row["verdict"] in ("supported", "contradicted") and "p" not in row and "exact" in row["note"]
+
+
+def test_a_study_says_whose_data_it_speaks_of_and_how_it_corrected(results):
+    document, rows = ledger(results)
+    assert "Holm" in document["method"]["correction"]
+    for row in rows.values():
+        assert row["verdict_text"].startswith(row["verdict"]) and "study smoke" in row["verdict_text"]
+    tested = [row for row in rows.values() if "p" in row]
+    assert tested and all(row["p"] <= row["p_holm"] <= 1 for row in tested)
+
+
+def test_the_same_results_give_the_same_ledger(results):
+    assert ledger(results)[0] == ledger(results)[0]
+
+
+def test_seeds_that_all_points_share_are_the_ones_that_count(tmp_path):
+    synthetic.write_study(
+        tmp_path,
+        "kilt",
+        keep=lambda run: "table2" in str(run.points) and (run.seed != 2 or run.reader.memory == "trained"),
+        n=20,
+    )
+    row = ledger(tmp_path, "kilt")[1]["training-memory-matters"]
+    assert row["seeds"] == [0, 1] and row["n"] == 120
+
+
+def test_every_claim_is_well_formed_and_there_are_enough():
+    found = claims.load_claims()
+    assert len(found) >= 25
+    artifacts = {id.split("/")[0] for claim in found for id in claim.point_ids}
+    assert artifacts == {f"figure{i}" for i in range(2, 8)} | {f"table{i}" for i in range(1, 4)}
+
+
+def test_claims_keep_their_meaning_at_every_studys_scale():
+    for name in experiments.study_names():
+        points = {point.id: point for point in experiments.points(experiments.load_study(name))}
+        for claim in claims.load_claims():
+            if set(claim.point_ids) <= set(points):
+                assert claims.requirements(claim, points)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"points": {"x": "figure2/performance/GLIMMER", "y": "figure9/nothing"}}, "no such point"),
+        ({"expression": {"greater": ["x", "z"]}}, "no such alias"),
+        ({"expression": {"greater": "x"}}, "not valid"),
+        ({"expression": {"python": "1"}}, "not valid"),
+        ({"id": "Not An Id"}, "not valid"),
+        ({"surprise": 1}, "not valid"),
+    ],
+)
+def test_a_wrong_entry_is_named(tmp_path, change, what):
+    entry = {"id": "c", "statement": "s", "source": "t", "expression": {"greater": ["x", "y"]}}
+    entry["points"] = {"x": "figure2/performance/GLIMMER", "y": "figure2/performance/FiD"}
+    path = tmp_path / "claims.yaml"
+    path.write_text(json.dumps({"claims": [entry | change]}))
+    with pytest.raises(InputError, match=what):
+        claims.load_claims(path)
+
+
+def test_the_papers_sentences_hold_on_its_numbers_but_for_one_within_rounding():
+    reported = experiments.paper_values()
+    rows = {row["id"]: row for row in claims.evaluate_paper(claims.load_claims(), reported)}
+    odd = {id: row["verdict"] for id, row in rows.items() if row["verdict"] != "supported"}
+    # Figure 7: 57.6 - 55.2 = 2.4 against 57.8 - 55.6 = 2.2, four numbers with one decimal.
+    assert odd == {"gain-larger-at-a-third-than-all-live": "undecided"}
+    assert all(row["interval"] is None and row["n"] is None for row in rows.values())
+
+
+def test_a_changed_number_of_the_paper_changes_its_verdict():
+    reported = experiments.paper_values()
+    id = "table2/Frozen memory"
+    for text, expected in (("69.0", "supported"), ("69.75", "undecided"), ("70.4", "contradicted")):
+        changed = reported | {id: dataclasses.replace(reported[id], percent=text)}
+        rows = {row["id"]: row for row in claims.evaluate_paper(claims.load_claims(), changed)}
+        assert rows["training-memory-matters"]["verdict"] == expected
+
+
+def test_the_report_shows_the_ledger(results):
+    document, rows = ledger(results)
+    assert report.main(["--study", "smoke", "--results", str(results)]) == 0
+    text = (results / "smoke" / "report.html").read_text()
+    assert document["evaluated"] in text and all(id in text for id in rows)
+
+
+def test_audit_and_claims_need_no_jax():
+    code = "import sys, analysis.claims, analysis.audit; sys.exit(int('jax' in sys.modules or 'pandas' in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

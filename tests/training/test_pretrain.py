@@ -1,0 +1,320 @@
+"""The initial checkpoint: what its start contains, how it grows, that it learns, and that a seed decides it."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from glimmer.errors import InputError
+from glimmer.experiments.settings import fid
+from glimmer.kilt.generate import ReadingExample, name_words, sample_pages, sample_reading_examples
+from glimmer.kilt.generate import names as inventory
+from glimmer.models.checkpoint import load_t5
+from glimmer.models.config import T5Config
+from glimmer.models.layers import RMSNorm
+from glimmer.models.reader import Reader
+from glimmer.models.tokenizer import Tokenizer
+from glimmer.training.distribution import distributional_vectors, starting_words
+from glimmer.training.examples import Lengths
+from glimmer.training.exercises import TextForms, exercise_batch, made_ahead
+from glimmer.training.mimetic import HEAD_SCALE, MATCH_SHARPNESS, grown_t5, planted_t5, spread_places
+from glimmer.training.pretrain import read_answers, reading_losses, run_stage, write_initial_checkpoint
+from glimmer.training.recipe import Recipe
+from glimmer.training.vocabulary import train_vocabulary
+
+INVENTORIES = ["BYNAMES", "YEARS", "OCCUPATIONS", "INSTRUMENTS", "CROPS", "EMBLEMS", "GENRES", "PRODUCTS", "MATERIALS"]
+FORMS = TextForms(question="{question}", passage="{title} : {text}")
+LENGTHS = Lengths(question=16, passage=24, answer=4)
+STAGE = {
+    "name": "first",
+    "steps": 12,
+    "passages": [2],
+    "pairs": 16,
+    "learning_rate": 3e-3,
+    "warmup_steps": 2,
+    "encoder_layers": 2,
+    "facts": [1, 1],
+    "question_tokens": 16,
+    "passage_tokens": 24,
+    "tasks": {"nq": 1, "trex": 1},
+}
+SECTION = {
+    "kind": "pretrain",
+    "seed": 3,
+    "word_exercises": 200,
+    "stages": [STAGE, STAGE | {"name": "second", "steps": 2, "encoder_layers": 3}],
+    "examination": {"passages": [2], "examples": 4, "tasks": ["nq", "fever"], "passage_tokens": 24},
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled_once(tmp_path_factory):
+    """Equal programs of different tests, and of one test twice, are compiled once."""
+    before = jax.config.jax_compilation_cache_dir, jax.config.jax_persistent_cache_min_compile_time_secs
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    yield
+    jax.config.update("jax_compilation_cache_dir", before[0])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", before[1])
+
+
+@pytest.fixture(scope="module")
+def tokenizer_file(tmp_path_factory):
+    """A vocabulary of sampled pages and exercises."""
+    rng = np.random.default_rng(0)
+    exercises = sample_reading_examples(rng, 1500, passages=1, tasks=("nq", "triviaqa", "fever", "trex", "zsre"))
+    texts = [*name_words(), *(f"{title} : {text}" for e in exercises for title, text in e.passages)]
+    texts += [text for e in exercises for text in (e.question, e.answer)] + sample_pages(rng, 1500)
+    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
+    train_vocabulary(texts, 2048, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tokenizer_file):
+    return Tokenizer(tokenizer_file)
+
+
+@pytest.fixture(scope="module")
+def config():
+    return T5Config(
+        vocabulary=2048, d_model=32, d_kv=8, d_ff=48, num_heads=4, encoder_layers=3, decoder_layers=1, dropout=0.1
+    )
+
+
+@pytest.fixture(scope="module")
+def model(config):
+    return planted_t5(dataclasses.replace(config, encoder_layers=2), jax.random.key(1))
+
+
+@pytest.fixture(scope="module")
+def batch(tokenizer):
+    examples = sample_reading_examples(np.random.default_rng(5), 6, passages=3)
+    return exercise_batch(examples, tokenizer, FORMS, LENGTHS)
+
+
+# -- the start -----------------------------------------------------------------------------------------------------
+
+
+def test_head_starts_as_the_scaled_transpose_of_the_embedding_and_is_a_parameter_of_its_own(model):
+    table, head = model.embedding.table[...], model.embedding.head[...]
+    np.testing.assert_array_equal(head, HEAD_SCALE * 32**-0.5 * table.T)
+    assert not model.config.tied_head
+
+
+def test_cross_attention_starts_as_a_copy_of_what_it_attends_to(model):
+    attention = jax.tree.map(lambda leaf: leaf[0], nnx.state(model.decoder.layers.cross_attention))
+    value, output = attention["value"][...], attention["output"][...]
+    np.testing.assert_array_equal(output, value.T)
+    np.testing.assert_allclose(value @ output, np.eye(32), atol=1e-5)
+
+
+def test_first_head_of_every_attention_starts_by_matching_equal_tokens(model):
+    decoder = model.decoder.layers
+    for attention in (model.encoder.layers.attention, decoder.attention, decoder.cross_attention):
+        key, query = attention.key[...], attention.query[...]
+        np.testing.assert_allclose(query[..., :8], MATCH_SHARPNESS * 8**-0.5 * key[..., :8], rtol=1e-6)
+        assert not np.allclose(query[..., 8:16], MATCH_SHARPNESS * 8**-0.5 * key[..., 8:16])
+
+
+def test_position_heads_look_away_back_and_ahead(model):
+    places = jnp.arange(12)
+    bias = np.asarray(model.encoder.relative_bias(places, places))
+    away, back, ahead = bias[0, 5], bias[1, 5], bias[2, 5]
+    assert away[4:].max() < away[:4].min() - 5, "head 0 must look back, past the token before"
+    assert (np.argmax(back), np.argmax(ahead)) == (4, 6)
+    causal = np.asarray(model.decoder.relative_bias(places, places))
+    assert np.argmax(causal[1, 5, :6]) == 4
+
+
+@pytest.fixture(scope="module")
+def exercises():
+    one_hop = ("nq", "triviaqa", "trex")
+    return sample_reading_examples(np.random.default_rng(1), 1500, passages=1, facts=(1, 1), tasks=one_hop)
+
+
+def test_words_that_go_together_start_alike_and_of_names_nothing_is_known(tokenizer, exercises):
+    vectors = distributional_vectors(exercises, tokenizer, 2048, 32)
+
+    def vector(word):
+        return vectors[tokenizer.encode(word)[0]]
+
+    assert vector("genre") @ vector("comedy") > 8 > vector("genre") @ vector("flute")
+    assert not vector(name_words()[0]).any()
+    np.testing.assert_allclose(np.linalg.norm(vector("genre")), 32**0.5, rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def wide(config):
+    """The embedded study's widths, where random directions are nearly orthogonal."""
+    return dataclasses.replace(config, d_model=64, d_kv=16, d_ff=160)
+
+
+def test_later_layers_attend_to_the_separator_behind_the_title_from_everywhere(tokenizer, exercises, wide):
+    words = starting_words(exercises, tokenizer, FORMS, 2048, 64, np.random.default_rng(0))
+    assert tokenizer.encode(":") == [words.separator]
+    model = planted_t5(wide, jax.random.key(1), words)
+    states = RMSNorm(wide)(model.embedding(jnp.asarray(tokenizer.encode("old town : it grows rice and tea ."))))
+    attention = model.encoder.layers.attention
+    query, key = (states @ weight[...][1, :, 48:] for weight in (attention.query, attention.key))
+    assert np.asarray(jax.nn.softmax(query @ key.T, axis=1))[:, 2].mean() > 0.5
+
+
+def test_first_layer_marks_tokens_that_stand_to_their_left_too(wide):
+    model = planted_t5(wide, jax.random.key(1))
+    tokens = np.stack([np.random.default_rng(row).choice(np.arange(3, 2000), 12, replace=False) for row in range(64)])
+    tokens[:, 8:10] = tokens[:, 1:3]
+    before = model.embedding(jnp.asarray(tokens))
+    after = model.encoder(before, tokens > 0, None, 0, 1)
+    direction = model.encoder.layers.feed_forward.output[...][0, :16].sum(axis=0)
+    marks = np.asarray((after - before) @ (direction / jnp.linalg.norm(direction)))
+    repeated, others = marks[:, 8:10], marks[:, 2:8]  # the first tokens see none but themselves
+    assert repeated.mean() > others.mean() + others.std()
+
+
+# -- growing -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("places", [(0, None, 1), (None, 0, 1), (0, 1, None, None)])
+def test_growing_keeps_the_function(model, batch, places):
+    grown = grown_t5(model, places)
+    assert grown.config.encoder_layers == len(places)
+    mask = batch.question != 0
+    np.testing.assert_allclose(
+        grown.encode(batch.question, mask), model.encode(batch.question, mask), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_new_layers_receive_gradients(model, batch):
+    grown = grown_t5(model, (0, None, 1))
+    probe = {"weight": jnp.zeros(32), "offset": jnp.zeros(())}
+    evidence = np.zeros((6, 3), bool)
+    gradients = nnx.jit(nnx.grad(lambda model: reading_losses(model, probe, batch, evidence)[0]))(grown)
+    assert float(jnp.abs(gradients["encoder"]["layers"]["attention"]["output"][...][1]).max()) > 0
+
+
+def test_growing_that_loses_a_layer_is_refused(model):
+    with pytest.raises(InputError, match="layers lost"):
+        grown_t5(model, (0, None, None))
+
+
+def test_old_layers_are_spread_so_that_both_ends_are_trained_ones():
+    assert spread_places(3, 6) == (0, None, None, None, 1, 2)
+    assert spread_places(4, 4) == (0, 1, 2, 3)
+
+
+# -- training ------------------------------------------------------------------------------------------------------
+
+
+def test_pretraining_reads_as_a_fid_reader_does(model, batch):
+    reader = Reader(model, fid(k=3), rngs=nnx.Rngs(0))
+    answers = np.asarray(read_answers(reader, batch, 4))
+    pairs = reader.pair(
+        batch.question,
+        reader.remember_question(batch.question),
+        batch.passages,
+        reader.remember_passages(batch.passages),
+    )
+    reranked, scores = reader.rerank(pairs)
+    selected = reader.finish(reranked.take(reader.select(scores)))
+    np.testing.assert_array_equal(answers, reader.generate(selected, 4))
+
+
+def test_a_few_steps_lower_the_loss(model, tokenizer):
+    stage = Recipe.from_section(SECTION).stages[0]
+    rows = []
+    run_stage(model, stage, np.random.default_rng(0), tokenizer, FORMS, rows.append, log_every=3)
+    assert [row["step"] for row in rows] == [3, 6, 9, 12]
+    assert rows[-1]["loss"] < 0.8 * rows[0]["loss"]
+
+
+def test_same_seed_gives_the_same_checkpoint_and_it_reads_back(tmp_path, config, tokenizer_file):
+    recipe = Recipe.from_section(SECTION)
+    for name in ("a", "b"):
+        reading = write_initial_checkpoint(recipe, config, tokenizer_file, FORMS, tmp_path / name)
+    assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
+        "config.json",
+        "model.safetensors",
+        "reading.json",
+        "tokenizer.json",
+    ]
+    assert load_t5(tmp_path / "a").config == config
+    rows = reading["exact_match"]
+    assert [(row["alpha"], row["task"]) for row in rows] == [(a, t) for t in ("nq", "fever") for a in ("1", "1/3")]
+    assert all(0 <= row["exact_match"] <= 1 and row["examples"] == 4 for row in rows)
+
+
+def test_recipe_names_the_key_that_is_wrong():
+    with pytest.raises(InputError, match=r"stages\[0\].*unknown key step"):
+        Recipe.from_section(SECTION | {"stages": [STAGE | {"step": 3}]})
+    with pytest.raises(InputError, match="key pairs missing"):
+        Recipe.from_section(SECTION | {"stages": [{k: v for k, v in STAGE.items() if k != "pairs"}]})
+    with pytest.raises(InputError, match="unknown key batch_size"):
+        Recipe.from_section(SECTION | {"batch_size": 3})
+    with pytest.raises(InputError, match="only grows"):
+        Recipe.from_section(SECTION | {"stages": SECTION["stages"][::-1]})
+
+
+# -- exercises -----------------------------------------------------------------------------------------------------
+
+
+def test_batches_spell_exercises_as_readers_see_them(tokenizer):
+    passages = (("old town", "it grows rice ."), ("new town", "it grows tea ."))
+    example = ReadingExample(task="nq", question="what grows", passages=passages, answer="rice", gold=(0,))
+    batch = exercise_batch([example], tokenizer, FORMS, Lengths(question=4, passage=12, answer=3))
+    assert batch.question[0].tolist() == [0, 0, *tokenizer.encode("what grows")]
+    expected = [*tokenizer.encode("new town : it grows tea ."), 1]
+    assert batch.passages[0, 1].tolist() == expected + [0] * (12 - len(expected))
+    assert batch.answer[0].tolist() == [*tokenizer.encode("rice"), 1, 0]
+
+
+def test_made_ahead_keeps_order_and_raises_the_errors_of_its_thread():
+    def numbers():
+        yield from range(7)
+        raise RuntimeError("broken exercise")
+
+    seen = []
+    with pytest.raises(RuntimeError, match="broken exercise"):
+        for number in made_ahead(numbers()):
+            seen.append(number)
+    assert seen == list(range(7))
+
+
+# -- vocabulary ----------------------------------------------------------------------------------------------------
+
+
+def test_every_word_of_the_inventory_is_one_piece(tokenizer):
+    nouns = [word for name in INVENTORIES for word in getattr(inventory, name)]
+    assert len(nouns) > 100
+    cut = [word for word in (*name_words(), *nouns, "SUPPORTS", "REFUTES") if len(tokenizer.encode(word)) != 1]
+    assert not cut
+
+
+def test_the_slot_separator_is_one_piece_that_no_word_shares(tokenizer):
+    ids = tokenizer.encode("kalor [SEP] author")
+    assert len(tokenizer.encode("[SEP]")) == 1 and tokenizer.encode("[SEP]")[0] in ids
+    assert tokenizer.decode(tokenizer.encode("rice [SEP] tea")) == "rice [SEP] tea"
+
+
+def test_unseen_words_are_spelled_and_read_back(tokenizer):
+    ids = tokenizer.encode("strantok")
+    assert len(ids) > 1 and 2 not in ids
+    assert tokenizer.decode(ids) == "strantok"
+
+
+def test_a_rare_word_stays_whole_beside_likely_characters(tmp_path):
+    train_vocabulary(["as " * 3] + ["a s " * 500] * 10, 32, tmp_path / "tokenizer.json")
+    assert len(Tokenizer(tmp_path / "tokenizer.json").encode("as")) == 1
+
+
+def test_vocabulary_keeps_to_its_size_and_texts_decide_it(tmp_path):
+    texts = sample_pages(np.random.default_rng(2), 300)
+    sizes = [train_vocabulary(texts, 200, tmp_path / name) for name in ("a.json", "b.json")]
+    assert sizes == [200, 200]
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    with pytest.raises(InputError, match="vocabulary too small"):
+        train_vocabulary(texts, 10, tmp_path / "c.json")
