@@ -22,7 +22,7 @@ from glimmer.models.config import from_hugging_face, require_size
 REPOSITORY = Path(__file__).resolve().parents[1]
 COMMITTED = Path("results")
 PAPER = "paper"
-_REPORT = ("report", "pictures", "sections")
+_REPORT = ("report", "pictures", "sections", "grids", "stages", "summary")
 DRAWING_TARGETS = ("figures", "audit", "claims", "report")
 """Targets that show what has been measured and never measure."""
 

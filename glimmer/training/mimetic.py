@@ -162,14 +162,15 @@ def grown_t5(model: T5, places: tuple[int | None, ...]) -> T5:
     return grown
 
 
-def spread_places(old: int, new: int) -> tuple[int | None, ...]:
-    """Where `old` layers stand among `new` ones: the first at the start, the others at the end, new ones between.
+def places_at_the_end(old: int, new: int) -> tuple[int | None, ...]:
+    """Where `old` layers stand among `new` ones: at the end, new ones before them.
 
-    The memory encoder of a split reader then begins, and its live encoder ends, with layers that were trained.
+    The trained layers match question and passage. At the end they are the live ones of every split that has at least
+    `old` live layers, so that such a reader starts from the function that was pretrained.
     """
     if not 1 <= old <= new:
         raise InputError("an encoder only grows", expected=f"at least {old} layers", found=new)
-    return (0, *[None] * (new - old), *range(1, old))
+    return (*[None] * (new - old), *range(old))
 
 
 def _copy(model: T5) -> T5:

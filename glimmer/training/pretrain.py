@@ -32,7 +32,7 @@ from glimmer.models.tokenizer import Tokenizer
 from glimmer.training.distribution import StartingWords, starting_words
 from glimmer.training.exercises import Exercises, TextForms, evidence_of, exercise_batch, made_ahead
 from glimmer.training.losses import language_model_loss
-from glimmer.training.mimetic import grown_t5, planted_t5, spread_places
+from glimmer.training.mimetic import grown_t5, planted_t5, places_at_the_end
 from glimmer.training.recipe import Examination, Recipe, Stage
 
 CLIP_NORM = 1.0
@@ -69,21 +69,17 @@ def write_initial_checkpoint(
 
 
 def pretrain(recipe: Recipe, config: T5Config, tokenizer: Tokenizer, forms: TextForms, log: Log = lambda _: None) -> T5:
-    """Runs every stage of `recipe`, the last one at `config`'s depth. `log` gets a row of the curve now and then.
+    """Runs every stage of `recipe` and grows to `config`'s depth. `log` gets a row of the curve now and then.
 
-    Same recipe, configuration and tokenizer, same weights. Raises InputError if the depths do not fit.
+    Same recipe, configuration and tokenizer, same weights. Raises InputError if a stage is deeper than the model.
     """
-    depth = recipe.stages[-1].encoder_layers
-    if depth != config.encoder_layers:
-        expected = f"{config.encoder_layers} encoder layers, as the model has"
-        raise InputError("the last stage has another depth", where="initial.stages", expected=expected, found=depth)
     first = dataclasses.replace(config, encoder_layers=recipe.stages[0].encoder_layers, dropout=0.0)
-    model = planted_t5(first, jax.random.key(recipe.seed), _words(recipe, config, tokenizer, forms))
+    words = _words(recipe, config, tokenizer, forms)
+    model = planted_t5(first, jax.random.key(recipe.seed), words)
     for number, stage in enumerate(recipe.stages):
-        depth = model.config.encoder_layers
-        if stage.encoder_layers != depth:
-            model = grown_t5(model, spread_places(depth, stage.encoder_layers))
+        model = grown_t5(model, places_at_the_end(model.config.encoder_layers, stage.encoder_layers))
         model = run_stage(model, stage, np.random.default_rng([recipe.seed, number]), tokenizer, forms, log)
+    model = grown_t5(model, places_at_the_end(model.config.encoder_layers, config.encoder_layers))
     model.config = config
     return model
 

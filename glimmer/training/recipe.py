@@ -62,7 +62,7 @@ class Examination:
 
     passages: tuple[int, ...] = (5, 10, 25)
     """Numbers of passages, the evidence among them."""
-    alphas: tuple[str, ...] = ("1", "1/3")
+    alphas: tuple[str, ...] = ("1", "1/2")
     """Live proportions: 1 reads as FiD, the others as LUMEN readers that were never fine-tuned."""
     examples: int = 32
     """Exercises a task."""
