@@ -32,7 +32,7 @@ from glimmer.models.tokenizer import Tokenizer
 from glimmer.training.distribution import StartingWords, starting_words
 from glimmer.training.exercises import Exercises, TextForms, evidence_of, exercise_batch, made_ahead
 from glimmer.training.losses import language_model_loss
-from glimmer.training.mimetic import grown_t5, planted_t5, places_at_the_end
+from glimmer.training.mimetic import grown_t5, places_at_the_end, planted_t5
 from glimmer.training.recipe import Examination, Recipe, Stage
 
 CLIP_NORM = 1.0

@@ -130,7 +130,7 @@ def test_a_point_s_value_is_the_weighted_sum_and_none_when_a_run_is_missing():
 
 @pytest.mark.parametrize("key, value", [
     ("data.seed", 5), ("data.pages", 77), ("corpus.max_words", 33), ("tokenizer.vocabulary_size", 999),
-    ("initial.steps", 7),
+    ("initial.seed", 7),
     ("model.d_ff", 96), ("retriever.steps", 9), ("retriever.depth", 60), ("relevance_filter.threshold", 0.25),
     ("lengths.question", 25), ("lengths.passage", 57), ("lengths.target", 9), ("distillation.kl", "lm_rank"),
     ("training.learning_rate", 0.5), ("training.steps", 3), ("training.batch_size", 3), ("training.dropout", 0.5),

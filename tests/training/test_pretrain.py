@@ -20,7 +20,7 @@ from glimmer.models.tokenizer import Tokenizer
 from glimmer.training.distribution import distributional_vectors, starting_words
 from glimmer.training.examples import Lengths
 from glimmer.training.exercises import TextForms, exercise_batch, made_ahead
-from glimmer.training.mimetic import HEAD_SCALE, MATCH_SHARPNESS, grown_t5, planted_t5, places_at_the_end
+from glimmer.training.mimetic import HEAD_SCALE, MATCH_SHARPNESS, grown_t5, places_at_the_end, planted_t5
 from glimmer.training.pretrain import read, read_answers, reading_losses, run_stage, write_initial_checkpoint
 from glimmer.training.recipe import Recipe
 from glimmer.training.vocabulary import train_vocabulary
