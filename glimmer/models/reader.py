@@ -19,6 +19,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
@@ -33,9 +34,9 @@ from glimmer.models.t5 import T5, EncoderStack, greedy_decode, shift_right
 class Batch:
     """Token ids, 0 where there is no token. A passage of padding alone is absent (a closed book has one)."""
 
-    question: Int[Array, "B Q"]
-    passages: Int[Array, "B k P"]
-    answer: Int[Array, "B A"]
+    question: Int[Array | np.ndarray, "B Q"]
+    passages: Int[Array | np.ndarray, "B k P"]
+    answer: Int[Array | np.ndarray, "B A"]
 
 
 @jax.tree_util.register_dataclass

@@ -38,7 +38,7 @@ class TrainingPlan:
 class TrainingResult:
     """What happened: the curve (one entry an evaluation), where it was best, why it stopped, seconds of training."""
 
-    curve: list[dict[str, float]]
+    curve: list[dict[str, float | int]]
     best_step: int
     best_dev_average: float
     stopped: str
@@ -72,7 +72,7 @@ def train(
     resumed = checkpoints.restore_latest(state, identity)
     if resumed is not None:
         state, progress = resumed
-    curve: list[dict[str, float]] = progress["curve"]
+    curve: list[dict[str, float | int]] = progress["curve"]
     stopped = _stop_reason(curve, plan)
     started, losses = time.monotonic() - progress["seconds"], []
     start = int(state.step)
@@ -118,7 +118,7 @@ def train(
     )
 
 
-def _stop_reason(curve: list[dict[str, float]], plan: TrainingPlan) -> str | None:
+def _stop_reason(curve: list[dict[str, float | int]], plan: TrainingPlan) -> str | None:
     """Why training ends here, or None. Every reader stops by this same rule."""
     if not curve:
         return None

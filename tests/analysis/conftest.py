@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-import synthetic
+from tests.analysis import synthetic
 
 from analysis import artifact, pictures
 

@@ -9,7 +9,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-import synthetic
+from tests.analysis import synthetic
 
 from analysis import artifact
 from analysis.pictures import FIGURES, TABLES

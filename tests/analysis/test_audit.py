@@ -8,7 +8,7 @@ import zlib
 from fractions import Fraction
 
 import pytest
-import synthetic
+from tests.analysis import synthetic
 
 from analysis import artifact, audit, pictures, report
 from analysis.audits import agreement, counts, curves, precision

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-import synthetic
+from tests.analysis import synthetic
 
 from analysis import claims, report
 from analysis.ledger import verdicts

@@ -5,7 +5,7 @@ import json
 import math
 
 import pytest
-import synthetic
+from tests.analysis import synthetic
 
 from analysis import points
 from analysis.points import load_points

@@ -8,7 +8,7 @@ import subprocess
 from html.parser import HTMLParser
 
 import pytest
-import synthetic
+from tests.analysis import synthetic
 
 from analysis import report
 from analysis.points import load_points

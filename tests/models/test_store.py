@@ -1,5 +1,8 @@
 """The memory store: what is read is what was computed, within bfloat16; unknown passages are errors."""
 
+import dataclasses
+
+import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
@@ -19,7 +22,7 @@ def test_memory_from_the_store_is_memory_on_the_fly_within_its_stated_precision(
     ids = np.array([[3, 9, 0, 4], [5, -1, 9, 8]])
     batch = ragged_batch(0)
     tokens = np.where(ids[..., None] >= 0, TOKENS[ids], 0)
-    batch = type(batch)(question=batch.question, passages=tokens, answer=batch.answer)
+    batch = dataclasses.replace(batch, passages=jnp.asarray(tokens))
     fresh = run(batch)
     states = {int(i): np.asarray(fresh.passage_memory)[place] for place, i in np.ndenumerate(ids) if i >= 0}
     store = write_store(

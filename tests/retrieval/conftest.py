@@ -57,7 +57,8 @@ def small_world(tmp_path_factory):
     from glimmer.models.checkpoint import save_t5
     from glimmer.models.config import T5Config
     from glimmer.models.t5 import T5
-    from glimmer.models.tokenizer import Tokenizer, train_unigram
+    from glimmer.models.tokenizer import Tokenizer
+    from glimmer.training.vocabulary import train_vocabulary
 
     root = tmp_path_factory.mktemp("world")
     (root / "data").mkdir()
@@ -69,7 +70,7 @@ def small_world(tmp_path_factory):
     for split, chosen in (("train", NAMES), ("dev", NAMES[:3])):
         lines = [_line(number, name, split) for number, name in enumerate(chosen)]
         (root / f"data/nq-{split}-kilt.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    train_unigram((text for page in pages for text in page.paragraphs), 120, root / "tokenizer.json")
+    train_vocabulary((text for page in pages for text in page.paragraphs), 120, root / "tokenizer.json")
     vocabulary = len(Tokenizer(root / "tokenizer.json"))
     model = T5(T5Config(**CONFIG | {"vocabulary": vocabulary}), rngs=nnx.Rngs(0))
     save_t5(model, root / "init", root / "tokenizer.json")

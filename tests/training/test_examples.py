@@ -1,0 +1,109 @@
+"""From stage files to token arrays: which passages, which answer, which side is padded."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer as Backend
+from tokenizers import models, pre_tokenizers
+
+from glimmer.errors import InputError
+from glimmer.kilt.chunking import write_passages
+from glimmer.kilt.formats import Page
+from glimmer.models.tokenizer import Tokenizer
+from glimmer.training.examples import Batcher, Corpus, Lengths, TaskExamples, tokenize_passages
+
+WORDS = [
+    "<pad>",
+    "</s>",
+    "<unk>",
+    "q0",
+    "q1",
+    "q2",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "ask",
+    ":",
+    "T0",
+    "T1",
+    "T2",
+    "T3",
+]
+TEXTS = ["one two", "two three four five", "four", "five"]
+
+
+@pytest.fixture(scope="module")
+def stages(tmp_path_factory):
+    """A corpus of four passages and a task of three questions in the files that the stages write."""
+    root = tmp_path_factory.mktemp("stages")
+    backend = Backend(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    backend.add_special_tokens(["<pad>", "</s>"])
+    backend.save(str(root / "tokenizer.json"))
+    pages = [Page(page_id=str(i), title=f"T{i}", paragraphs=[f"T{i}", text]) for i, text in enumerate(TEXTS)]
+    write_passages(pages, root / "passages", 10)
+    (root / "data").mkdir(), (root / "retrieved").mkdir()
+    answers = [["three", "four five"], ["nowhere"], ["missing", "four"]]
+    lines = [
+        {"id": str(i), "input": f"q{i}", "output": [{"answer": a} for a in found]} for i, found in enumerate(answers)
+    ]
+    (root / "data/nq-train-kilt.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    passages = np.array([[2, 1, 0], [3, -1, -1], [0, 2, 1]])
+    np.savez(root / "retrieved/nq-train.npz", passages=passages)
+    tokenizer = Tokenizer(root / "tokenizer.json")
+    from glimmer.kilt.passages import PassageFile
+
+    tokenize_passages(tokenizer, PassageFile(root / "passages"), 5, "{title} : {text}", root / "tokens/passages.npy")
+    corpus = Corpus(root / "tokens/passages.npy", root / "passages")
+    task = TaskExamples("nq", root / "data", "train", root / "retrieved")
+    return SimpleNamespace(root=root, tokenizer=tokenizer, corpus=corpus, task=task)
+
+
+def words(ids):
+    return " ".join(WORDS[i] for i in ids)
+
+
+def batcher(stages, k):
+    return Batcher(stages.tokenizer, stages.corpus, Lengths(question=3, passage=5, answer=3), k, "ask {question}")
+
+
+def test_a_batch_holds_the_first_k_passages_questions_padded_left_answers_right(stages):
+    batch = batcher(stages, 2).batch([(stages.task, 0), (stages.task, 1)])
+    assert [words(row) for row in batch.question] == ["<pad> ask q0", "<pad> ask q1"]
+    assert [words(row) for row in batch.passages[0]] == ["T2 : four </s> <pad>", "T1 : two three </s>"]
+    assert words(batch.passages[1, 0]) == "T3 : five </s> <pad>" and not batch.passages[1, 1].any()
+    assert [words(row) for row in batch.answer] == ["three </s> <pad>", "<unk> </s> <pad>"]
+
+
+def test_the_trained_answer_is_the_first_alias_of_the_first_passage_that_has_one(stages):
+    answer = batcher(stages, 1).training_answer
+    assert answer(["three", "four five"], np.array([1, 2])) == "three"
+    assert answer(["missing", "four"], np.array([0, -1, 2])) == "four"
+    assert answer(["missing", "absent"], np.array([0, 1])) == "missing"
+    assert answer(["only"], np.array([0])) == "only" and answer([], np.array([0])) == ""
+
+
+def test_fewer_passages_than_k_are_padded_and_a_closed_book_has_one_that_is_empty(stages):
+    assert batcher(stages, 5).passage_ids(stages.task, 0).tolist() == [2, 1, 0, -1, -1]
+    assert batcher(stages, 0).passage_ids(stages.task, 0).tolist() == [-1]
+    batch = batcher(stages, 0).batch([(stages.task, 0)])
+    assert batch.passages.shape == (1, 1, 1) and not batch.passages.any()
+
+
+def test_a_part_of_a_task_is_spread_over_its_rows(stages):
+    assert stages.task.first(2).rows.tolist() == [0, 2] and stages.task.first(None) is stages.task
+    kept = TaskExamples("nq", stages.root / "data", "train", stages.root / "retrieved", np.array([1, 2]))
+    assert len(kept) == 2 and kept.first(1).rows.tolist() == [1]
+
+
+def test_files_that_do_not_belong_together_are_input_errors(stages, tmp_path):
+    np.save(tmp_path / "tokens.npy", np.zeros((3, 5), np.int32))
+    with pytest.raises(InputError, match="tokens of another corpus.*4 passages.*3"):
+        Corpus(tmp_path / "tokens.npy", stages.root / "passages")
+    np.savez(tmp_path / "nq-train.npz", passages=np.zeros((2, 3), int))
+    with pytest.raises(InputError, match="retrieved for another file.*3.*2"):
+        TaskExamples("nq", stages.root / "data", "train", tmp_path)
