@@ -62,12 +62,14 @@ def load_t5(directory: str | Path, **changes: Any) -> T5:
         key = tuple(path.split("."))
         arrays = [tensors.read(name) for name in names]
         arrays = [a.T if transposed else a for a in arrays]
-        array = np.stack(arrays) if ".layers." in path else arrays[0]
-        expected = tuple(values[key].shape)
-        if array.shape != expected:
-            raise InputError(
-                f"tensor {names[0]} has the wrong shape", where=directory, expected=expected, found=array.shape
-            )
+        stacked = ".layers." in path
+        expected = tuple(values[key].shape[1:] if stacked else values[key].shape)
+        for name, array in zip(names, arrays, strict=True):
+            if array.shape != expected:
+                raise InputError(
+                    f"tensor {name} has the wrong shape", where=directory, expected=expected, found=array.shape
+                )
+        array = np.stack(arrays) if stacked else arrays[0]
         values[key] = values[key].replace(jnp.asarray(array, jnp.float32))
     return nnx.merge(definition, nnx.from_flat_state(values.items()))
 

@@ -23,11 +23,11 @@ class RunCheckpoints:
     def save_latest(self, step: int, state: Any, progress: dict[str, Any]) -> None:
         """Saves the training state after `step` steps, with `progress` (JSON-able)."""
         arguments = ocp.args.Composite(state=ocp.args.StandardSave(_plain(state)), progress=ocp.args.JsonSave(progress))
-        self._latest.save(step, args=arguments, force=True)
+        _save(self._latest, step, arguments)
 
     def save_best(self, step: int, parameters: Any) -> None:
         """Saves the parameters of the best step so far, replacing the previous best."""
-        self._best.save(step, args=ocp.args.StandardSave(_plain(parameters)), force=True)
+        _save(self._best, step, ocp.args.StandardSave(_plain(parameters)))
 
     def restore_latest(self, like: Any, identity: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
         """The latest state, shaped and placed like `like`, and its progress; None if there is none of this identity."""
@@ -44,6 +44,13 @@ class RunCheckpoints:
         """Waits for what is being written."""
         self._latest.close()
         self._best.close()
+
+
+def _save(manager: ocp.CheckpointManager, step: int, arguments: ocp.args.CheckpointArgs) -> None:
+    # A run that was stopped between its two checkpoints comes to the same step again, which Orbax would refuse.
+    if step in manager.all_steps():
+        manager.delete(step)
+    manager.save(step, args=arguments, force=True)
 
 
 def restore_best(directory: str | Path, like: Any) -> Any:

@@ -62,7 +62,7 @@ def train(
     """
     definition, trained, fixed = split_reader(reader, plan.frozen)
     trained, fixed = place_parameters(trained, mesh), place_parameters(fixed, mesh)
-    state = initial_state(trained, optimizer)
+    state = place_parameters(initial_state(trained, optimizer), mesh)
     step_function = compile_step(definition, optimizer)
     settings = reader.settings
     weights = DistillationWeights(lambda_=jnp.float32(settings.lambda_), tau=jnp.float32(settings.tau))

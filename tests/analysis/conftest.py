@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.analysis import synthetic
 
 from analysis import artifact, pictures
+from tests.analysis import synthetic
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,11 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from tests.analysis import synthetic
 
 from analysis import artifact
 from analysis.pictures import FIGURES, TABLES
 from analysis.points import load_points
+from tests.analysis import synthetic
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -8,7 +8,6 @@ import zlib
 from fractions import Fraction
 
 import pytest
-from tests.analysis import synthetic
 
 from analysis import artifact, audit, pictures, report
 from analysis.audits import agreement, counts, curves, precision
@@ -17,6 +16,7 @@ from analysis.points import load_points
 from glimmer import experiments
 from glimmer.compute import SIZES, Workload, operation_counts, samples_per_tflop
 from glimmer.files import read_json, write_json
+from tests.analysis import synthetic
 
 REGISTRY = experiments.load_registry()
 POINTS = {point.id: point for point in REGISTRY.points()}

@@ -7,7 +7,6 @@ import sys
 
 import numpy as np
 import pytest
-from tests.analysis import synthetic
 
 from analysis import claims, report
 from analysis.ledger import verdicts
@@ -17,6 +16,7 @@ from analysis.points import load_points
 from glimmer import experiments
 from glimmer.errors import InputError
 from glimmer.evaluation.intervals import average_interval, difference_interval
+from tests.analysis import synthetic
 
 PLACES = {name: Place(id=name, x=x, unit="percent") for name, x in (("a", 1), ("b", 2), ("c", 4), ("d", 8))}
 VALUES = {"a": 10.0, "b": 14.0, "c": 16.0, "d": 15.0}

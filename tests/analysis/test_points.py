@@ -5,13 +5,13 @@ import json
 import math
 
 import pytest
-from tests.analysis import synthetic
 
 from analysis import points
 from analysis.points import load_points
 from analysis.runs import load_runs
 from glimmer import experiments
 from glimmer.errors import InputError
+from tests.analysis import synthetic
 
 
 def _edit(path, change):

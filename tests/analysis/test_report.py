@@ -8,11 +8,11 @@ import subprocess
 from html.parser import HTMLParser
 
 import pytest
-from tests.analysis import synthetic
 
 from analysis import report
 from analysis.points import load_points
 from glimmer.files import write_json
+from tests.analysis import synthetic
 
 VOID = {"meta", "link", "br", "img", "hr", "input", "path", "use", "rect", "circle", "line", "image"}
 

@@ -84,8 +84,5 @@ def test_the_step_is_the_same_over_a_mesh(found, mesh):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    strict=True, reason="train() places parameters on the mesh and leaves step and optimizer state on one device"
-)
 def test_training_resumes_over_a_mesh(found):
     assert found["resumed"] == [1, 2, 3]

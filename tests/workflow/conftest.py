@@ -1,4 +1,4 @@
-"""What a user gives to the sample study: a data folder and a checkpoint folder of the right size, both empty otherwise."""
+"""What a user gives to the sample study: an empty data folder, and a checkpoint folder that tells the right size."""
 
 from pathlib import Path
 
