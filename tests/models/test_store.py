@@ -27,7 +27,7 @@ def test_memory_from_the_store_is_memory_on_the_fly_within_its_stated_precision(
     states = {int(i): np.asarray(fresh.passage_memory)[place] for place, i in np.ndenumerate(ids) if i >= 0}
     store = write_store(
         tmp_path / "memory",
-        ids,
+        ids.ravel(),
         lambda block: block,
         lambda block: np.stack([states[int(i)] for i in block]),
         {"parameters": "abc"},

@@ -6,7 +6,7 @@ import pytest
 from flax import nnx
 
 from glimmer.experiments.settings import lumen
-from glimmer.models.mesh import place_batch
+from glimmer.models.mesh import place_batch, place_parameters
 from glimmer.training.state import initial_state, split_reader
 from tests.models.tiny import tiny_reader
 
@@ -19,12 +19,13 @@ def test_frozen_memory_gets_exactly_no_update_and_everything_else_does(toy):
     reader, batch = toy.reader(), place_batch(toy.batch(1), toy.mesh)
     definition, trained, fixed = toy.placed()
     before = jax.tree.map(np.array, trained)
-    memory_before = np.asarray(reader.remember_passages(batch.passages))
-    state = initial_state(trained, toy.optimizer)
+    remember = nnx.jit(lambda model: model.remember_passages(batch.passages))
+    memory_before = np.asarray(remember(reader))
+    state = place_parameters(initial_state(trained, toy.optimizer), toy.mesh)  # as train() does: one program for both
     for _ in range(2):
         state, _ = toy.step(state, fixed, batch, toy.weights, jax.random.key(0))
     after = nnx.merge(definition, state.parameters, fixed)
-    np.testing.assert_array_equal(after.remember_passages(batch.passages), memory_before)
+    np.testing.assert_array_equal(remember(after), memory_before)
     assert {n for n in names(fixed)} == {n for n in names(nnx.state(reader)) if n.startswith("memory.")} | {
         "embedding.table"
     }

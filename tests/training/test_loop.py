@@ -50,7 +50,7 @@ def best(toy, directory):
 
 
 def test_the_loss_falls(run):
-    result, _ = run([0.1] * 10, TrainingPlan(steps=60, evaluate_every=10))
+    result, _ = run([0.1] * 10, TrainingPlan(steps=40, evaluate_every=10))
     assert result.curve[-1]["loss"] < 0.5 * result.curve[0]["loss"]
     for entry in result.curve:
         assert entry["loss"] == pytest.approx(entry["lm_loss"] + entry["distill_loss"], rel=1e-5)

@@ -17,7 +17,7 @@ if layout.study.initial["kind"] == "pretrain":
             **layout.resources("pretrain"),
         params:
             study=STUDY,
-            decides=layout.settings("initial", "model", "lengths"),
+            decides=layout.settings("initial", "model", "templates"),
         shell:
             "glimmer pretrain --study {params.study:q} --tokenizer {input.tokenizer:q} --out {output.initial:q}"
             " --threads {threads} > {log:q} 2>&1"

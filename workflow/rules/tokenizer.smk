@@ -42,7 +42,7 @@ rule tokenize:
         **layout.resources("tokenize"),
     params:
         study=STUDY,
-        decides=layout.settings("lengths"),
+        decides=layout.settings("lengths", "templates"),
     shell:
         "glimmer tokenize --study {params.study:q} --tokenizer {input.tokenizer:q} --passages {input.passages:q}"
         " --out {output.tokens:q} > {log:q} 2>&1"
