@@ -16,6 +16,7 @@ from flax import nnx
 
 import glimmer
 from glimmer.compute import operation_counts
+from glimmer.errors import InputError
 from glimmer.evaluation.answering import Answerer
 from glimmer.evaluation.intervals import Interval, average_interval, mean_interval
 from glimmer.evaluation.kilt_package import cross_check
@@ -38,7 +39,10 @@ def evaluate_run(study: Study, run_id: str, places: Places, trained_directory: P
     Guess files and the gold lines they are scored against are left in `guesses` and `gold` beside `trained_directory`.
     """
     run = find_run(study, run_id)
-    training = read_json(trained_directory / "training.json")
+    training, made_from = read_json(trained_directory / "training.json"), digests(run, places)
+    changed = sorted(key for key in made_from if made_from[key] != training["digests"][key])
+    if changed:
+        raise InputError("files changed since training", where=trained_directory, expected="none", found=changed)
     reader = load_reader(study, run, places)
     batcher, tokenizer = load_batcher(study, run, places)
     definition, trained, fixed = split_reader(reader, ("embedding",) if study.training["freeze_embeddings"] else ())
@@ -69,7 +73,7 @@ def evaluate_run(study: Study, run_id: str, places: Places, trained_directory: P
     per_example = {task: found["per_example"]["metric"] for task, found in scored.items()}
     interval = average_interval(per_example, resamples=study.evaluation["bootstrap_samples"])
     return _provenance(study, run) | {
-        "digests": digests(run, places),
+        "digests": made_from,
         "wall_seconds": {
             "train": training["seconds"],
             "memory": memory_seconds,
