@@ -101,7 +101,7 @@ def passage_log_likelihood(
 ) -> Float[Array, "B k"]:
     """log p(answer | passage_i alone, question), summed or averaged over answer tokens as the settings say.
 
-    No dropout, and no gradient unless the settings let it flow: then nothing is kept for a way back.
+    No dropout. No gradient either, and so nothing kept for a way back, unless the settings let it flow.
     """
     if reader.settings.teacher_gradient == "stopped":
         reader, reranked, question = jax.tree.map(jax.lax.stop_gradient, (reader, reranked, question))
