@@ -291,6 +291,8 @@ def layout(config: Mapping[str, Any], arguments: Iterable[str]) -> Layout:
     """
     # The interpreter that runs snakemake is the one whose `glimmer` the rules call, activated or not.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    # Read by the C library before Python starts: huge pages where the kernel gives them on request (`madvise`).
+    os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
     try:
         found = Layout(study=study_of(config), draws_only=draws_only(arguments))
         if not found.draws_only:

@@ -16,31 +16,27 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from glimmer.models.config import T5Config
+from glimmer.models.products import attention, linear
 
 MaybeKey = Key[Array, ""] | None
 
 
 def dropout(x: Float[Array, "..."], rate: float, key: MaybeKey) -> Float[Array, "..."]:
     """Zeroes a share `rate` of the entries and scales the rest by 1 / (1 - rate); the identity without a key."""
+    kept = kept_by_dropout(x.shape, rate, key)
+    return x if kept is None else (x * kept).astype(x.dtype)
+
+
+def kept_by_dropout(shape: tuple[int, ...], rate: float, key: MaybeKey) -> Float[Array, "..."] | None:
+    """What dropout multiplies an array of `shape` with: 0 or 1 / (1 - rate); None where it does nothing."""
     if key is None or rate == 0.0:
-        return x
-    keep = jax.random.bernoulli(key, 1.0 - rate, x.shape)
-    return jnp.where(keep, x / (1.0 - rate), 0).astype(x.dtype)
+        return None
+    return jax.random.bernoulli(key, 1.0 - rate, shape) / jnp.float32(1.0 - rate)
 
 
 def split_key(key: MaybeKey, count: int) -> list[MaybeKey]:
     """`count` independent keys, or as many Nones."""
     return [None] * count if key is None else list(jax.random.split(key, count))
-
-
-def project(x: Float[Array, "... D"], weight: Float[Array, "D E"]) -> Float[Array, "... E"]:
-    """x @ weight in x's dtype, summed in float32: the one form for which XLA has a bfloat16 kernel on CPUs too."""
-    return contract("...d,de->...e", x, weight.astype(x.dtype))
-
-
-def contract(letters: str, x: Float[Array, "..."], y: Float[Array, "..."]) -> Float[Array, "..."]:
-    """einsum of two arrays of one dtype in that dtype, summed in float32."""
-    return jnp.einsum(letters, x, y, preferred_element_type=jnp.float32).astype(x.dtype)
 
 
 class RMSNorm(nnx.Module):
@@ -111,7 +107,7 @@ class Attention(nnx.Module):
         x: Float[Array, "B Q D"],
         keys: Float[Array, "B K H C"],
         values: Float[Array, "B K H C"],
-        bias: Float[Array, "*#B H Q K"] | None,
+        bias: Float[Array, "H Q K"] | None,
         mask: Bool[Array, "#B #H #Q K"],
         key: MaybeKey,
     ) -> Float[Array, "B Q D"]:
@@ -120,16 +116,12 @@ class Attention(nnx.Module):
         A row that hides every key attends uniformly: finite, and ignored by whoever masks that row's output.
         """
         queries = self._heads(x, self.query)
-        scores = jnp.einsum("bqhc,bkhc->bhqk", queries, keys, preferred_element_type=jnp.float32)
-        if bias is not None:
-            scores = scores + bias
-        scores = jnp.where(mask, scores, jnp.finfo(jnp.float32).min)
-        weights = dropout(jax.nn.softmax(scores, axis=-1).astype(x.dtype), self.rate, key)
-        mixed = contract("bhqk,bkhc->bqhc", weights, values)
-        return project(mixed.reshape(*mixed.shape[:2], -1), self.output[...])
+        shape = (x.shape[0], self.heads, x.shape[1], keys.shape[1])
+        mixed = attention(queries, keys, values, bias, mask, kept_by_dropout(shape, self.rate, key))
+        return linear(mixed.reshape(*mixed.shape[:2], -1), self.output[...])
 
     def _heads(self, x: Float[Array, "B T D"], weight: nnx.Param) -> Float[Array, "B T H C"]:
-        projected = project(x, weight[...])
+        projected = linear(x, weight[...])
         return projected.reshape(*projected.shape[:2], self.heads, -1)
 
 
@@ -144,12 +136,12 @@ class FeedForward(nnx.Module):
         self.rate = config.dropout
 
     def __call__(self, x: Float[Array, "B T D"], key: MaybeKey) -> Float[Array, "B T D"]:
-        hidden = project(x, self.input[...])
+        hidden = linear(x, self.input[...])
         if self.gate is None:
             hidden = jax.nn.relu(hidden)
         else:
-            hidden = jax.nn.gelu(project(x, self.gate[...]), approximate=True) * hidden
-        return project(dropout(hidden, self.rate, key), self.output[...])
+            hidden = jax.nn.gelu(linear(x, self.gate[...]), approximate=True) * hidden
+        return linear(dropout(hidden, self.rate, key), self.output[...])
 
 
 def stack_layers(build: Callable[[nnx.Rngs], nnx.Module], count: int, rngs: nnx.Rngs) -> nnx.Module | None:

@@ -1,0 +1,92 @@
+"""Matrix products of a T5 layer, with backward passes stated for CPUs: autodiff's numbers in less time.
+
+Autodiff writes a weight's gradient as a product followed by a transpose, which XLA's CPU backend turns into a strided
+copy of the long operand; and it lets XLA fuse the derivative of the softmax into each of the two products that use it,
+where it is computed twice. Stating the products avoids both; benchmarks/steps.py measures what that gains. Heads stand
+before tokens in every product, so that a product is a batch of plain matrix products.
+
+Letters in shapes: B rows, H heads, C width of a head, Q query tokens, K key tokens, D and E widths.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+
+def contract(letters: str, x: Float[Array, "..."], y: Float[Array, "..."]) -> Float[Array, "..."]:
+    """einsum of two arrays of one dtype in that dtype, summed in float32.
+
+    The one form for which XLA has a bfloat16 kernel on CPUs too.
+    """
+    return jnp.einsum(letters, x, y, preferred_element_type=jnp.float32).astype(x.dtype)
+
+
+@jax.custom_vjp
+def linear(x: Float[Array, "*B D"], weight: Float[Array, "D E"]) -> Float[Array, "*B E"]:
+    """x W in x's dtype; a float32 weight's gradient is summed and kept in float32."""
+    return contract("...d,de->...e", x, weight.astype(x.dtype))
+
+
+def _linear_forward(x, weight):
+    return linear(x, weight), (x, weight)
+
+
+def _linear_backward(saved, gradient):
+    x, weight = saved
+    rows = x.reshape(-1, x.shape[-1]), gradient.reshape(-1, gradient.shape[-1])
+    of_weight = jax.lax.dot_general(*rows, (((0,), (0,)), ((), ())), preferred_element_type=jnp.float32)
+    return contract("...e,de->...d", gradient, weight.astype(x.dtype)), of_weight.astype(weight.dtype)
+
+
+linear.defvjp(_linear_forward, _linear_backward)
+
+
+@jax.custom_vjp
+def attention(
+    queries: Float[Array, "B Q H C"],
+    keys: Float[Array, "B K H C"],
+    values: Float[Array, "B K H C"],
+    bias: Float[Array, "H Q K"] | None,
+    mask: Bool[Array, "#B #H #Q K"],
+    kept: Float[Array, "B H Q K"] | None,
+) -> Float[Array, "B Q H C"]:
+    """softmax(q k^T + bias) v over the keys that `mask` shows, softmax in float32; T5 has no 1/sqrt(C).
+
+    `kept` is what dropout multiplies the weights with. A query that sees no key attends to all alike.
+    """
+    return _attention_forward(queries, keys, values, bias, mask, kept)[0]
+
+
+def _attention_forward(queries, keys, values, bias, mask, kept):
+    queries, keys, values = (jnp.swapaxes(x, 1, 2) for x in (queries, keys, values))
+    scores = jnp.einsum("bhqc,bhkc->bhqk", queries, keys, preferred_element_type=jnp.float32)
+    if bias is not None:
+        scores = scores + bias
+    weights = jax.nn.softmax(jnp.where(mask, scores, jnp.finfo(jnp.float32).min), axis=-1).astype(queries.dtype)
+    mixed = contract("bhqk,bhkc->bhqc", _dropped(weights, kept), values)
+    return jnp.swapaxes(mixed, 1, 2), (queries, keys, values, bias, mask, kept, weights)
+
+
+def _attention_backward(saved, gradient):
+    queries, keys, values, bias, mask, kept, weights = saved
+    gradient = jnp.swapaxes(gradient, 1, 2)
+    of_values = contract("bhqk,bhqc->bhkc", _dropped(weights, kept), gradient)
+    of_weights = jnp.einsum("bhqc,bhkc->bhqk", gradient, values, preferred_element_type=jnp.float32)
+    of_weights = of_weights if kept is None else of_weights * kept
+    wide = weights.astype(jnp.float32)
+    of_scores = wide * (of_weights - jnp.sum(of_weights * wide, axis=-1, keepdims=True))
+    of_scores = jax.lax.optimization_barrier(jnp.where(mask, of_scores, 0.0))  # against fusing it into both products
+    narrow = of_scores.astype(queries.dtype)
+    of_queries = contract("bhqk,bhkc->bhqc", narrow, keys)
+    of_keys = contract("bhqk,bhqc->bhkc", narrow, queries)
+    of_queries, of_keys, of_values = (jnp.swapaxes(x, 1, 2) for x in (of_queries, of_keys, of_values))
+    return of_queries, of_keys, of_values, None if bias is None else jnp.sum(of_scores, axis=0), None, None
+
+
+attention.defvjp(_attention_forward, _attention_backward)
+
+
+def _dropped(weights, kept):
+    return weights if kept is None else (weights * kept).astype(weights.dtype)
