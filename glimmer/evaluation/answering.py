@@ -9,9 +9,11 @@ from typing import Any
 import jax
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh
 from jaxtyping import Int
 from tqdm import tqdm
 
+from glimmer.models.mesh import place_batch
 from glimmer.models.reader import Batch
 from glimmer.models.store import MemoryStore
 from glimmer.models.tokenizer import Tokenizer
@@ -28,10 +30,16 @@ class Answer:
 
 
 class Answerer:
-    """The compiled reader for answering: parameters are arguments, so one program serves a whole training run."""
+    """The compiled reader for answering: parameters are arguments, so one program serves a whole training run.
 
-    def __init__(self, definition: Any, batcher: Batcher, tokenizer: Tokenizer, length: int, batch_size: int):
-        self.batcher, self.tokenizer, self.batch_size = batcher, tokenizer, batch_size
+    Batches have `batch_size` rows, or as many more as divide over the mesh.
+    """
+
+    def __init__(
+        self, definition: Any, batcher: Batcher, tokenizer: Tokenizer, length: int, batch_size: int, mesh: Mesh
+    ):
+        self.batcher, self.tokenizer, self.mesh = batcher, tokenizer, mesh
+        self.batch_size = batch_size + -batch_size % mesh.shape["data"]
 
         def answer(trained, fixed, batch: Batch, memory):
             reader = nnx.merge(definition, trained, fixed)
@@ -59,7 +67,8 @@ class Answerer:
         batch = self.batcher.batch([(task, row) for row in padded])
         ids: Int[np.ndarray, "B k"] = np.stack([self.batcher.passage_ids(task, row) for row in padded])
         memory = None if store is None else store.read(ids)
-        tokens, order = (np.asarray(x) for x in self._answer(trained, fixed, batch, memory))
+        placed = place_batch((batch, memory), self.mesh)
+        tokens, order = (np.asarray(x) for x in self._answer(trained, fixed, *placed))
         for row, answer, found, places in zip(rows, tokens, ids, order, strict=False):
             ranked = [int(found[place]) for place in places if found[place] >= 0]
             yield Answer(row=row, text=self.tokenizer.decode(answer), passages=ranked)

@@ -47,13 +47,14 @@ def evaluate_run(study: Study, run_id: str, places: Places, trained_directory: P
     batcher, tokenizer = load_batcher(study, run, places)
     definition, trained, fixed = split_reader(reader, ("embedding",) if study.training["freeze_embeddings"] else ())
     mesh = device_mesh()
+    trained, fixed = place_parameters(trained, mesh), place_parameters(fixed, mesh)
     if run.reader.trained:
-        trained = restore_best(trained_directory, place_parameters(trained, mesh))
+        trained = restore_best(trained_directory, trained)
     tasks = dev_examples(study, run, places, study.evaluation["dev_examples"])
     started = time.monotonic()
     store = _memory(nnx.merge(definition, trained, fixed), tasks, batcher, trained_directory.parent / "memory", run_id)
     memory_seconds, started = time.monotonic() - started, time.monotonic()
-    answerer = Answerer(definition, batcher, tokenizer, study.lengths["target"], study.evaluation["batch_size"])
+    answerer = Answerer(definition, batcher, tokenizer, study.lengths["target"], study.evaluation["batch_size"], mesh)
     scored, checks = {}, {}
     for task in tasks:
         guesses = trained_directory.parent / "guesses" / f"{task.task}.jsonl"
@@ -100,6 +101,8 @@ def _memory(reader: Reader, tasks: list[TaskExamples], batcher, directory: Path,
     if reader.settings.k == 0 or reader.settings.alpha == 1:
         return None
     needed = np.unique(np.concatenate([batcher.passage_ids(task, row) for task in tasks for row in task.rows]))
+    if needed[-1] < 0:  # no question has any passage
+        return None
     length = batcher.lengths.passage
     remember = nnx.jit(lambda model, tokens: model.remember_passages(tokens[None])[0])
     return write_store(

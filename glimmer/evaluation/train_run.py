@@ -65,7 +65,8 @@ def train_run(study: Study, run_id: str, places: Places, out: Path) -> dict[str,
         seed=run.seed,
     )
     definition, _, _ = split_reader(reader, frozen)
-    answerer = Answerer(definition, batcher, tokenizer, study.lengths["target"], study.evaluation["batch_size"])
+    mesh = device_mesh()
+    answerer = Answerer(definition, batcher, tokenizer, study.lengths["target"], study.evaluation["batch_size"], mesh)
     # The same dev examples for every run: the first of those it is evaluated on.
     dev = [
         task.first(training["dev_examples"])
@@ -77,9 +78,7 @@ def train_run(study: Study, run_id: str, places: Places, out: Path) -> dict[str,
 
     checkpoints = out.parent / "checkpoints"
     identity = {"run": run_id, "digests": made_from}
-    outcome = train(
-        reader, build_optimizer(training), make_batch, dev_average, plan, checkpoints, device_mesh(), identity
-    )
+    outcome = train(reader, build_optimizer(training), make_batch, dev_average, plan, checkpoints, mesh, identity)
     written = _write(out, dataclasses.asdict(outcome) | {"digests": made_from}, checkpoints)
     shutil.rmtree(checkpoints)
     return written

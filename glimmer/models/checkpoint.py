@@ -11,6 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jaxtyping import Array, Float
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -58,30 +59,17 @@ def load_t5(directory: str | Path, **changes: Any) -> T5:
     tensors = TensorFiles(Path(directory))
     definition, state = nnx.split(nnx.eval_shape(lambda: T5(config, rngs=nnx.Rngs(0))))
     values = dict(nnx.to_flat_state(state))
-    for path, names, transposed in hugging_face_names(config):
-        key = tuple(path.split("."))
-        arrays = [tensors.read(name) for name in names]
-        arrays = [a.T if transposed else a for a in arrays]
-        stacked = ".layers." in path
-        expected = tuple(values[key].shape[1:] if stacked else values[key].shape)
-        for name, array in zip(names, arrays, strict=True):
-            if array.shape != expected:
-                raise InputError(
-                    f"tensor {name} has the wrong shape", where=directory, expected=expected, found=array.shape
-                )
-        array = np.stack(arrays) if stacked else arrays[0]
-        values[key] = values[key].replace(jnp.asarray(array, jnp.float32))
+    for origin in hugging_face_names(config):
+        values[origin.path] = values[origin.path].replace(tensors.parameter(origin, values[origin.path].shape))
     return nnx.merge(definition, nnx.from_flat_state(values.items()))
 
 
 def save_t5(model: T5, directory: str | Path, tokenizer: str | Path | None = None) -> None:
     """Writes `model` as a Hugging Face directory (float32), whole or not at all, with `tokenizer.json` if given."""
-    flat = {".".join(map(str, k)): np.asarray(v[...], np.float32) for k, v in nnx.to_flat_state(nnx.state(model))}
-    tensors = {}
-    for path, names, transposed in hugging_face_names(model.config):
-        layers = flat[path] if ".layers." in path else flat[path][None]
-        for name, array in zip(names, layers, strict=True):
-            tensors[name] = np.ascontiguousarray(array.T if transposed else array)
+    flat = dict(nnx.to_flat_state(nnx.state(model)))
+    tensors = dict(
+        pair for origin in hugging_face_names(model.config) for pair in origin.tensors(flat[origin.path][...])
+    )
     with atomic_directory(directory) as temporary:
         save_file(tensors, temporary / "model.safetensors", metadata={"format": "pt"})
         write_json(temporary / "config.json", to_hugging_face(model.config))
@@ -89,13 +77,33 @@ def save_t5(model: T5, directory: str | Path, tokenizer: str | Path | None = Non
             (temporary / "tokenizer.json").write_bytes(Path(existing(tokenizer)).read_bytes())
 
 
-def hugging_face_names(config: T5Config) -> Iterator[tuple[str, list[str], bool]]:
-    """(our path, their names: one a layer for stacked parameters, whether theirs is transposed)."""
-    yield "embedding.table", ["shared.weight"], False
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """A parameter of ours, the tensors it is made of in Hugging Face (one a layer), whether theirs are [out, in]."""
+
+    path: tuple[str, ...]
+    names: tuple[str, ...]
+    transposed: bool
+
+    @property
+    def stacked(self) -> bool:
+        """Whether the parameter has a leading axis of layers."""
+        return "layers" in self.path
+
+    def tensors(self, parameter: Float[Array, "..."]) -> Iterator[tuple[str, np.ndarray]]:
+        """Their tensors by name, float32."""
+        layers = np.asarray(parameter, np.float32)
+        for name, layer in zip(self.names, layers if self.stacked else layers[None], strict=True):
+            yield name, np.ascontiguousarray(layer.T if self.transposed else layer)
+
+
+def hugging_face_names(config: T5Config) -> Iterator[Origin]:
+    """Where every parameter of a T5 comes from."""
+    yield _single("embedding.table", "shared")
     if not config.tied_head:
-        yield "embedding.head", ["lm_head.weight"], True
-    yield "encoder_norm.scale", ["encoder.final_layer_norm.weight"], False
-    yield "decoder.norm.scale", ["decoder.final_layer_norm.weight"], False
+        yield _single("embedding.head", "lm_head", transposed=True)
+    yield _single("encoder_norm.scale", "encoder.final_layer_norm")
+    yield _single("decoder.norm.scale", "decoder.final_layer_norm")
     feed_forward = {"gate": "wi_0", "input": "wi_1", "output": "wo"}
     if config.activation == "relu":
         feed_forward = {"input": "wi", "output": "wo"}
@@ -103,13 +111,18 @@ def hugging_face_names(config: T5Config) -> Iterator[tuple[str, list[str], bool]
         ("encoder", _ENCODER_LAYER, config.encoder_layers),
         ("decoder", _DECODER_LAYER, config.decoder_layers),
     ):
-        yield f"{stack}.relative_bias.table", [f"{stack}.{_RELATIVE}.weight"], False
+        yield _single(f"{stack}.relative_bias.table", f"{stack}.{_RELATIVE}")
         for ours, theirs in layers.items():
             parts = feed_forward.items() if ours == "feed_forward" else [("", "")]
             for our_part, their_part in parts:
-                path = f"{stack}.layers.{ours}" + (f".{our_part}" if our_part else "")
-                name = theirs + (f".{their_part}" if their_part else "")
-                yield path, [f"{stack}.block.{i}.{name}.weight" for i in range(count)], not ours.endswith("scale")
+                path = (stack, "layers", *ours.split("."), *filter(None, [our_part]))
+                name = ".".join(filter(None, [theirs, their_part]))
+                names = tuple(f"{stack}.block.{i}.{name}.weight" for i in range(count))
+                yield Origin(path, names, not ours.endswith("scale"))
+
+
+def _single(path: str, name: str, transposed: bool = False) -> Origin:
+    return Origin(tuple(path.split(".")), (f"{name}.weight",), transposed)
 
 
 class TensorFiles:
@@ -125,12 +138,30 @@ class TensorFiles:
         self.directory = directory
 
     def read(self, name: str) -> np.ndarray:
+        """One tensor in float32. Raises InputError naming it where it is missing."""
         if name not in self.files and name == "shared.weight":
             name = "encoder.embed_tokens.weight"  # encoder-only exports keep the shared table under this name
         if name not in self.files:
             raise InputError("tensor missing", where=self.directory, expected=name, found=f"{len(self.files)} others")
-        with safe_open(existing(self.files[name]), framework="flax") as file:
-            return np.asarray(file.get_tensor(name).astype(jnp.float32))
+        path = existing(self.files[name])
+        try:
+            with safe_open(path, framework="flax") as file:
+                return np.asarray(file.get_tensor(name).astype(jnp.float32))
+        except SafetensorError as error:
+            raise InputError("tensor not in its file", where=path, expected=name, found=error) from None
+
+    def parameter(self, origin: Origin, shape: tuple[int, ...]) -> Float[Array, "..."]:
+        """One parameter in float32. Raises InputError naming a tensor that is missing or of another shape."""
+        expected = tuple(shape[1:] if origin.stacked else shape)
+        arrays = []
+        for name in origin.names:
+            array = self.read(name)
+            array = array.T if origin.transposed else array
+            if array.shape != expected:
+                message = f"tensor {name} has the wrong shape"
+                raise InputError(message, where=self.directory, expected=expected, found=array.shape)
+            arrays.append(array)
+        return jnp.asarray(np.stack(arrays) if origin.stacked else arrays[0], jnp.float32)
 
 
 def _names(path: Path) -> list[str]:

@@ -43,7 +43,11 @@ def place_parameters(tree: Any, mesh: Mesh) -> Any:
 
 
 def place_batch(tree: Any, mesh: Mesh) -> Any:
-    """Puts a batch on the mesh, its first axis split over `data`."""
+    """Puts a batch on the mesh, its first axis split over `data`. Raises InputError if that does not divide it."""
+    rows, parts = jax.tree.leaves(tree)[0].shape[0], mesh.shape["data"]
+    if rows % parts:
+        raise InputError("batch does not divide over the devices", where="batch_size",
+                         expected=f"a multiple of {parts}", found=rows)  # fmt: skip
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec("data")))
 
 

@@ -32,7 +32,10 @@ from glimmer.models.t5 import T5, EncoderStack, greedy_decode, shift_right
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Token ids, 0 where there is no token. A passage of padding alone is absent (a closed book has one)."""
+    """Token ids, 0 where there is no token. A passage of padding alone is absent.
+
+    A question whose passages are all absent, as in a closed book, is read alone, as the first of them.
+    """
 
     question: Int[Array | np.ndarray, "B Q"]
     passages: Int[Array | np.ndarray, "B k P"]
@@ -109,8 +112,9 @@ class Reader(nnx.Module):
         beside = jnp.broadcast_to(question_memory[:, None], (question.shape[0], k, *question_memory.shape[1:]))
         states = jnp.concatenate([beside, passage_memory.astype(beside.dtype)], axis=2)
         passage_tokens = passages != self.config.pad_id
-        # A closed book (k = 0) is read as one passage without tokens: the question alone.
-        present = jnp.any(passage_tokens, axis=2) | (self.settings.k == 0)
+        present = jnp.any(passage_tokens, axis=2)
+        # A closed book, like a question for which nothing was found, is read as one passage without tokens.
+        present = present.at[:, 0].set(present[:, 0] | ~jnp.any(present, axis=1))
         question_tokens = jnp.broadcast_to(
             (question != self.config.pad_id)[:, None], (*passages.shape[:2], question.shape[1])
         )

@@ -63,8 +63,11 @@ def write_store(
 
     `tokens` gives the token ids of a block of passages, `remember` their memory; blocks are of `batch_size` rows, the
     last one padded, so that `remember` compiles once. `made_with` says which parameters and corpus it is from.
+    Raises InputError if there is no passage to store.
     """
     ids = np.unique(passages[passages >= 0])
+    if not len(ids):
+        raise InputError("no passages to remember", where=directory, expected="at least one passage id")
     with atomic_directory(directory) as temporary:
         array = None
         for start, block in _blocks(ids, batch_size):

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from glimmer.errors import InputError
 from glimmer.files import atomic_directory, existing, read_json, write_json
-from glimmer.models.checkpoint import TensorFiles, hugging_face_names, read_config
+from glimmer.models.checkpoint import Origin, TensorFiles, hugging_face_names, read_config
 from glimmer.models.config import T5Config, to_hugging_face
 from glimmer.models.layers import MaybeKey, dropout, split_key
 from glimmer.models.t5 import T5
@@ -198,40 +198,24 @@ def _dense(directory: Path, config: T5Config) -> np.ndarray:
     return np.ascontiguousarray(weight.astype(np.float32).T)
 
 
-def _encoder_mapping(config: T5Config) -> Iterator[tuple[tuple[str, ...], list[str], bool]]:
-    """(path in GTR, Hugging Face names: one a layer for stacked parameters, whether theirs is transposed)."""
-    for path, names, transposed in hugging_face_names(config):
-        if path == "embedding.table":
-            yield ("embedding_table",), names, transposed
-        elif path.startswith("encoder"):
-            yield tuple(path.split(".")), names, transposed
+def _encoder_origins(config: T5Config) -> Iterator[Origin]:
+    """Where every parameter of a tower but the projection comes from."""
+    for origin in hugging_face_names(config):
+        if origin.path == ("embedding", "table"):
+            yield dataclasses.replace(origin, path=("embedding_table",))
+        elif origin.path[0].startswith("encoder"):
+            yield origin
 
 
 def _read_encoder(directory: str | Path, config: T5Config) -> dict[tuple[str, ...], jax.Array]:
     tensors = TensorFiles(Path(directory))
-    values = {}
-    for path, names, transposed in _encoder_mapping(config):
-        arrays = [tensors.read(name).T if transposed else tensors.read(name) for name in names]
-        values[path] = jnp.asarray(np.stack(arrays) if "layers" in path else arrays[0])
-    shapes = nnx.to_flat_state(nnx.state(_abstract(config, (config.d_model, 1))))
-    for path, variable in shapes:
-        if path != ("projection",) and values[path].shape != variable.shape:
-            raise InputError(
-                f"tensor {'.'.join(path)} has the wrong shape",
-                where=directory,
-                expected=tuple(variable.shape),
-                found=values[path].shape,
-            )
-    return values
+    shapes = dict(nnx.to_flat_state(nnx.state(_abstract(config, (config.d_model, 1)))))
+    return {origin.path: tensors.parameter(origin, shapes[origin.path].shape) for origin in _encoder_origins(config)}
 
 
 def _encoder_tensors(gtr: GTR) -> dict[str, np.ndarray]:
-    flat = {path: np.asarray(variable[...], np.float32) for path, variable in nnx.to_flat_state(nnx.state(gtr))}
-    tensors = {}
-    for path, names, transposed in _encoder_mapping(gtr.config):
-        for name, array in zip(names, flat[path] if "layers" in path else flat[path][None], strict=True):
-            tensors[name] = np.ascontiguousarray(array.T if transposed else array)
-    return tensors
+    flat = dict(nnx.to_flat_state(nnx.state(gtr)))
+    return dict(pair for origin in _encoder_origins(gtr.config) for pair in origin.tensors(flat[origin.path][...]))
 
 
 def _assemble(config: T5Config, values: dict[tuple[str, ...], jax.Array]) -> GTR:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from tqdm import tqdm
 from glimmer.models.mesh import place_batch, place_parameters
 from glimmer.models.reader import Batch, Reader
 from glimmer.training.checkpoints import RunCheckpoints
-from glimmer.training.losses import DistillationWeights
+from glimmer.training.losses import DistillationWeights, Losses
 from glimmer.training.state import compile_step, initial_state, split_reader
 
 
@@ -72,57 +73,91 @@ def train(
     resumed = checkpoints.restore_latest(state, identity)
     if resumed is not None:
         state, progress = resumed
-    curve: list[dict[str, float | int]] = progress["curve"]
-    stopped = _stop_reason(curve, plan)
-    started, losses = time.monotonic() - progress["seconds"], []
-    start = int(state.step)
-    bar = tqdm(total=plan.steps, initial=start, desc=f"training {settings.name}", disable=None)
-    with ThreadPoolExecutor(1) as ahead:
-        upcoming = ahead.submit(make_batch, start)
-        while stopped is None:
-            step = int(state.step)
-            batch = place_batch(upcoming.result(), mesh)
-            upcoming = ahead.submit(make_batch, step + 1)
-            state, loss = step_function(state, fixed, batch, weights, run_key)
-            losses.append(jax.tree.leaves(dataclasses.astuple(loss)))
-            step += 1
+    curve = Curve(progress["curve"], plan)
+    started, start = time.monotonic() - progress["seconds"], int(state.step)
+    batches = _made_ahead(make_batch, start, mesh)
+    with tqdm(total=plan.steps, initial=start, desc=f"training {settings.name}", disable=None) as bar:
+        while curve.stopped is None:
+            state, losses = step_function(state, fixed, next(batches), weights, run_key)
+            curve.add(losses)
             bar.update()
-            if step % plan.evaluate_every == 0 or step == plan.steps:
-                total, language_model, distillation = np.mean(np.asarray(losses, np.float64), axis=0)
-                dev = dev_average(definition, state.parameters, fixed)
-                if dev > max((entry["dev_average"] for entry in curve), default=-1.0):
-                    checkpoints.save_best(step, state.parameters)
-                curve.append(
-                    {
-                        "step": step,
-                        "loss": total,
-                        "lm_loss": language_model,
-                        "distill_loss": distillation,
-                        "dev_average": dev,
-                    }
-                )
-                losses = []
-                progress = {"identity": identity, "curve": curve, "seconds": time.monotonic() - started}
-                checkpoints.save_latest(step, state, progress)
-                bar.set_postfix(loss=f"{total:.3f}", dev=f"{dev:.3f}")
-                stopped = _stop_reason(curve, plan)
-    bar.close()
+            if not curve.is_due:
+                continue
+            dev = dev_average(definition, state.parameters, fixed)
+            if curve.evaluated(dev):
+                checkpoints.save_best(curve.step, state.parameters)
+            progress |= {"curve": curve.entries, "seconds": time.monotonic() - started}
+            checkpoints.save_latest(curve.step, state, progress)
+            bar.set_postfix(loss=f"{curve.entries[-1]['loss']:.3f}", dev=f"{dev:.3f}")
+    batches.close()
     checkpoints.close()
-    best = max(curve, key=lambda entry: entry["dev_average"])  # of equal ones the first
+    best = curve.best
     return TrainingResult(
-        curve=curve,
+        curve=curve.entries,
         best_step=int(best["step"]),
         best_dev_average=best["dev_average"],
-        stopped=stopped,
+        stopped=curve.stopped,
         seconds=progress["seconds"],
     )
 
 
-def _stop_reason(curve: list[dict[str, float | int]], plan: TrainingPlan) -> str | None:
-    """Why training ends here, or None. Every reader stops by this same rule."""
-    if not curve:
-        return None
-    best = max(range(len(curve)), key=lambda i: (curve[i]["dev_average"], -i))
-    if plan.patience is not None and len(curve) - 1 - best >= plan.patience:
-        return f"no better dev average in {plan.patience} evaluations"
-    return f"all {plan.steps} steps done" if curve[-1]["step"] >= plan.steps else None
+class Curve:
+    """The learning curve of a run: one entry an evaluation, with the mean losses of the steps since the last one."""
+
+    def __init__(self, entries: list[dict[str, float | int]], plan: TrainingPlan):
+        self.entries, self.plan = entries, plan
+        self.step = int(entries[-1]["step"]) if entries else 0
+        self._losses: list[Losses] = []
+
+    def add(self, losses: Losses) -> None:
+        """One more step was done."""
+        self.step += 1
+        self._losses.append(losses)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the reader is evaluated after this step."""
+        return self.step % self.plan.evaluate_every == 0 or self.step == self.plan.steps
+
+    def evaluated(self, dev_average: float) -> bool:
+        """Adds an entry; True if it is better than all before."""
+        is_best = not self.entries or dev_average > self.best["dev_average"]
+        total, language_model, distillation = np.mean(
+            np.asarray([jax.tree.leaves(dataclasses.astuple(one)) for one in self._losses], np.float64), axis=0
+        )
+        self.entries.append(
+            {
+                "step": self.step,
+                "loss": total,
+                "lm_loss": language_model,
+                "distill_loss": distillation,
+                "dev_average": dev_average,
+            }
+        )
+        self._losses = []
+        return is_best
+
+    @property
+    def best(self) -> dict[str, float | int]:
+        """The entry of the highest dev average, of equal ones the first."""
+        return max(self.entries, key=lambda entry: entry["dev_average"])
+
+    @property
+    def stopped(self) -> str | None:
+        """Why training ends here, or None. Every reader stops by this same rule."""
+        if not self.entries:
+            return None
+        since_best = len(self.entries) - 1 - self.entries.index(self.best)
+        if self.plan.patience is not None and since_best >= self.plan.patience:
+            return f"no better dev average in {self.plan.patience} evaluations"
+        return f"all {self.plan.steps} steps done" if self.step >= self.plan.steps else None
+
+
+def _made_ahead(make_batch: Callable[[int], Batch], start: int, mesh: Mesh) -> Iterator[Batch]:
+    """The batches from step `start` on, each made while the step before it runs."""
+    with ThreadPoolExecutor(1) as ahead:
+        upcoming = ahead.submit(make_batch, start)
+        for step in itertools.count(start + 1):
+            batch = place_batch(upcoming.result(), mesh)
+            upcoming = ahead.submit(make_batch, step)
+            yield batch

@@ -9,6 +9,7 @@ from flax import nnx
 
 from glimmer.evaluation.answering import Answerer
 from glimmer.experiments.settings import glimmer
+from glimmer.models.mesh import device_mesh
 from glimmer.models.reader import Batch
 from tests.models.tiny import program, ragged
 
@@ -41,7 +42,7 @@ def reader_and_run():
     reader, run = program(glimmer(alpha="1/2", beta="1/2", k=K, m=2))
     definition, state = nnx.split(reader)
     decoder = SimpleNamespace(decode=lambda ids: " ".join(map(str, ids)))
-    answerer = Answerer(definition, Rows(), decoder, 4, 2)
+    answerer = Answerer(definition, Rows(), decoder, 4, 2, device_mesh())
     return run, lambda store=None: list(answerer.answers(state, nnx.State({}), TASK, store, quiet=True))
 
 

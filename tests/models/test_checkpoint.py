@@ -41,10 +41,10 @@ def test_export_and_import_round_trip_bit_for_bit(tmp_path, config):
 
 
 def test_every_parameter_has_a_name_and_every_tensor_a_parameter(saved):
-    ours = {".".join(map(str, path)) for path, _ in nnx.to_flat_state(nnx.state(tiny_t5()))}
+    ours = {path for path, _ in nnx.to_flat_state(nnx.state(tiny_t5()))}
     listed = list(hugging_face_names(CONFIG))
-    assert {path for path, _, _ in listed} == ours
-    names = [name for _, group, _ in listed for name in group]
+    assert {origin.path for origin in listed} == ours
+    names = [name for origin in listed for name in origin.names]
     assert len(names) == len(set(names)) and set(names) == set(load_file(saved / "model.safetensors"))
 
 
@@ -60,6 +60,10 @@ def test_a_sharded_checkpoint_is_the_whole_one(saved, tmp_path):
     write_json(sharded / "model.safetensors.index.json", {"metadata": {}, "weight_map": weight_map})
     (sharded / "config.json").write_bytes((saved / "config.json").read_bytes())
     assert equal(load_t5(sharded), load_t5(saved))
+    write_json(sharded / "model.safetensors.index.json", {"weight_map": dict.fromkeys(names, "b.safetensors")})
+    with pytest.raises(InputError, match=r"b\.safetensors: tensor not in its file"):
+        load_t5(sharded)
+    write_json(sharded / "model.safetensors.index.json", {"weight_map": weight_map})
     (sharded / "b.safetensors").unlink()
     with pytest.raises(InputError, match=r"b\.safetensors"):
         load_t5(sharded)

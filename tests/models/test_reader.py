@@ -241,10 +241,11 @@ def test_the_scorer_pools_real_tokens_only(pool):
     np.testing.assert_array_equal(again, found)
 
 
-def test_a_closed_book_reads_the_question_alone():
-    reader, run = program(fid(k=0))
+@pytest.mark.parametrize("settings", [fid(k=0), fid(k=K)], ids=["closed book", "nothing retrieved"])
+def test_a_question_without_passages_is_read_alone(settings):
+    reader, run = program(settings)
     batch = ragged_batch(9, k=1)
-    batch = dataclasses.replace(batch, passages=jnp.zeros((2, 1, 1), jnp.int32))
+    batch = dataclasses.replace(batch, passages=jnp.zeros((2, max(settings.k, 1), 3), jnp.int32))
     found = run(batch)
     p = reference.Parameters(reader)
     for row in range(2):

@@ -70,6 +70,11 @@ def test_the_store_says_what_it_was_made_with_and_what_a_passage_takes(store):
     np.testing.assert_array_equal(again.ids, [2, 5, 7, 130])
 
 
+def test_a_store_of_no_passages_is_an_input_error(tmp_path):
+    with pytest.raises(InputError, match="no passages"):
+        write_store(tmp_path / "memory", np.array([-1, -1]), lambda ids: ids, lambda block: block, {})
+
+
 def test_nothing_is_left_of_a_store_that_failed_half_way(tmp_path):
     def fail(block):
         raise RuntimeError

@@ -83,7 +83,7 @@ BREAKAGES = {
         d / "modules.json", [m | {"path": "../" + m["path"]} for m in read_json(d / "modules.json")]
     ),
     "pickle": lambda d: (d / "2_Dense/model.safetensors").rename(d / "2_Dense/pytorch_model.bin"),
-    "encoder.layers.attention.key": lambda d: _edit(d / "config.json", d_kv=8),
+    "SelfAttention.q.weight has the wrong shape": lambda d: _edit(d / "config.json", d_kv=8),
     "tensor missing": lambda d: save_file({"x": np.zeros(1)}, d / "model.safetensors"),
 }
 

@@ -13,6 +13,7 @@ import jax, numpy as np
 jax.config.update("jax_disable_most_optimizations", True)
 import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh
+from glimmer.errors import InputError
 from glimmer.experiments.settings import glimmer
 from glimmer.models.mesh import device_mesh, place_batch, place_parameters
 from glimmer.training.loop import TrainingPlan, train
@@ -57,6 +58,10 @@ for name, mesh in {"data": device_mesh(), "data x model": device_mesh(model=2)}.
     parts, loss = two_steps(mesh)
     found[name] = [max(float(np.abs(a - b).max()) for a, b in zip(parts, whole)), loss]
 try:
+    place_batch(ragged_batch(0, rows=3, k=2), device_mesh())
+except InputError as error:
+    found["indivisible"] = str(error)
+try:
     with tempfile.TemporaryDirectory() as directory:
         found["resumed"] = resumes(device_mesh(), directory)
 except Exception as error:
@@ -86,3 +91,8 @@ def test_the_step_is_the_same_over_a_mesh(found, mesh):
 @pytest.mark.slow
 def test_training_resumes_over_a_mesh(found):
     assert found["resumed"] == [1, 2, 3]
+
+
+@pytest.mark.slow
+def test_a_batch_that_does_not_divide_over_the_devices_is_an_input_error(found):
+    assert "multiple of 4" in found["indivisible"] and "found 3" in found["indivisible"]
