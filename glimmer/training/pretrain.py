@@ -10,8 +10,9 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from glimmer.errors import InputError
-from glimmer.experiments.settings import fid, lumen
+from glimmer.experiments.settings import fid, glimmer, lumen
 from glimmer.files import atomic_directory, write_json
 from glimmer.kilt.generate import sample_reading_examples
 from glimmer.models.checkpoint import save_t5
@@ -105,14 +106,15 @@ def run_stage(
     """A trained copy of `model`: `stage.steps` steps of a fresh Adam on exercises drawn by `rng`."""
     definition, parameters = nnx.split(model)
     optimizer = _optimizer(stage)
-    probe = {"weight": jnp.zeros(model.config.d_model), "offset": jnp.zeros(())}
+    width = model.config.d_model
+    probe = Probe(evidence=jnp.zeros(width), offset=jnp.zeros(()), ranking=jnp.zeros(width))
 
     def step(trained, state, batch, evidence):
         def loss(trained):
             parameters, probe = trained
-            model = nnx.merge(definition, parameters)
-            answer, passages = reading_losses(model, probe, batch, evidence)
-            return answer + stage.evidence_weight * passages, (answer, passages)
+            losses = reading_losses(nnx.merge(definition, parameters), probe, batch, evidence, stage.ranking_layers)
+            total = losses.answer + stage.evidence_weight * losses.evidence + stage.ranking_weight * losses.ranking
+            return total, losses
 
         gradients, losses = jax.grad(loss, has_aux=True)(trained)
         updates, state = optimizer.update(gradients, state, trained)
@@ -120,16 +122,14 @@ def run_stage(
 
     compiled = jax.jit(step, donate_argnums=(0, 1))
     trained = (jax.tree.map(jnp.copy, parameters), probe)  # donated below, and the caller keeps his model
-    state, losses, started = optimizer.init(trained), [], time.perf_counter()
+    state, recent, started = optimizer.init(trained), [], time.perf_counter()
     for number, batch in enumerate(made_ahead(_batches(stage, rng, tokenizer, forms)), start=1):
-        trained, state, loss = compiled(trained, state, *batch)
-        losses.append(loss)
+        trained, state, losses = compiled(trained, state, *batch)
+        recent.append(losses)
         if number % log_every == 0 or number == stage.steps:
-            answer, evidence = (float(jnp.stack(one).mean()) for one in zip(*losses, strict=True))
-            seconds = round(time.perf_counter() - started, 2)
-            row = {"stage": stage.name, "step": number, "loss": answer, "evidence_loss": evidence, "seconds": seconds}
-            log(row)
-            losses.clear()
+            means = jax.tree.map(lambda *one: float(jnp.stack(one).mean()), *recent)._asdict()
+            log({"stage": stage.name, "step": number, **means, "seconds": round(time.perf_counter() - started, 2)})
+            recent.clear()
     return nnx.merge(definition, trained[0])
 
 
@@ -159,22 +159,50 @@ def read(reader: Reader, batch: Batch) -> Pairs:
     )
 
 
-def reading_losses(
-    model: T5, probe: dict[str, Array], batch: Batch, evidence: Bool[Array, "B k"]
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Cross-entropy of the answer's tokens, the model reading as FiD does; and of the evidence, probed at every token.
+class Probe(NamedTuple):
+    """What pretraining asks of the encoder's states, along directions that it learns and then throws away."""
 
-    The probe asks each token's normed state whether its passage holds the evidence. Answers alone say which passage
-    was meant once a question; the probe says it at every token, and what it teaches is to bring a title's agreement
-    with the question to the whole passage. It is not part of the checkpoint.
+    evidence: Float[Array, " D"]
+    offset: Float[Array, ""]
+    ranking: Float[Array, " D"]
+
+
+class ReadingLosses(NamedTuple):
+    """The three losses of a batch of exercises."""
+
+    answer: Float[Array, ""]
+    evidence: Float[Array, ""]
+    ranking: Float[Array, ""]
+
+
+def reading_losses(
+    model: T5, probe: Probe, batch: Batch, evidence: Bool[Array, "B k"], ranking_layers: int
+) -> ReadingLosses:
+    """Cross-entropy of the answer's tokens, the model reading as FiD does; and of the evidence, probed twice.
+
+    The evidence probe asks each token's normed state whether its passage holds the evidence. Answers alone say which
+    passage was meant once a question; the probe says it at every token, and what it teaches is to bring a title's
+    agreement with the question to the whole passage. The ranking probe is GLIMMER's scorer after `ranking_layers`
+    layers, asked for the evidence among the k passages; readers start with a scorer of their own, which is zero.
+    Neither probe is part of the checkpoint.
     """
-    reader = Reader(model, fid(k=batch.passages.shape[1]), rngs=nnx.Rngs(0))
-    pairs = read(reader, batch)
-    log_probability = token_log_probability(reader.logits(pairs, batch.answer), batch.answer, 0)
-    answer = language_model_loss(log_probability, batch.answer)
-    logits = pairs.states @ probe["weight"] + probe["offset"]
+    k, layers = batch.passages.shape[1], model.config.encoder_layers
+    # A GLIMMER that keeps all its passages reads as FiD does, and scores them on the way.
+    settings = glimmer(alpha=1, beta=Fraction(ranking_layers, layers), k=k, m=k)
+    reader = Reader(model, settings, rngs=nnx.Rngs(0))
+    reader.scorer.weight[...] = probe.ranking
+    question, passages = reader.remember_question(batch.question), reader.remember_passages(batch.passages)
+    pairs, scores = reader.rerank(reader.pair(batch.question, question, batch.passages, passages))
+    encoded = reader.finish(pairs)
+    log_probability = token_log_probability(reader.logits(encoded, batch.answer), batch.answer, 0)
+    logits = encoded.states @ probe.evidence + probe.offset
     each = optax.sigmoid_binary_cross_entropy(logits, jnp.broadcast_to(evidence[..., None], logits.shape))
-    return answer, jnp.sum(each * pairs.tokens) / jnp.sum(pairs.tokens)
+    wanted = evidence / jnp.maximum(jnp.sum(evidence, axis=1, keepdims=True), 1)
+    return ReadingLosses(
+        answer=language_model_loss(log_probability, batch.answer),
+        evidence=jnp.sum(each * encoded.tokens) / jnp.sum(encoded.tokens),
+        ranking=jnp.mean(optax.softmax_cross_entropy(scores, wanted)),
+    )
 
 
 @nnx.jit(static_argnames="length")

@@ -40,6 +40,9 @@ class Stage:
     """Share of sentences that say he, she or it for the page's name, where grammar allows it."""
     evidence_weight: float = 0.0
     """Weight of the loss that asks every token whether its passage holds the evidence; see reading_losses."""
+    ranking_weight: float = 0.0
+    """Weight of the loss that ranks the passages by their first token after `ranking_layers`; see reading_losses."""
+    ranking_layers: int = 1
     tasks: Mapping[str, int]
     """Weight of each task's exercises; hotpotqa is left out of steps with one passage."""
 

@@ -296,6 +296,18 @@ def test_exercises_hold_their_evidence_among_distinct_passages(passages, facts):
             assert not occurs_in(example.answer, example.question)
 
 
+def test_near_passages_share_a_word_of_the_title_and_namesakes_are_among_them():
+    examples = sample_reading_examples(np.random.default_rng(5), 200, passages=5, tasks=("nq",), near_share=1.0)
+    near = namesakes = 0
+    for example in examples:
+        title = example.passages[example.gold[0]][0].split()
+        others = [other.split() for other, _ in example.passages if other.split() != title]
+        near += sum(bool(set(title) & set(other)) for other in others) == len(others)
+        namesakes += any(other[-2:] == title[-2:] for other in others)
+    assert near > 0.9 * len(examples), "nothing else while there are enough of them"
+    assert 0.3 * len(examples) < namesakes < len(examples)
+
+
 def test_exercises_put_the_evidence_anywhere_and_never_ask_unseen_relations():
     examples = sample_reading_examples(
         np.random.default_rng(3), 1500, passages=5, tasks=("nq", "triviaqa", "fever", "zsre")

@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from glimmer.errors import InputError
-from glimmer.experiments.settings import fid, lumen
+from glimmer.experiments.settings import fid, glimmer, lumen
 from glimmer.kilt.generate import ReadingExample, name_words, sample_pages, sample_reading_examples
 from glimmer.kilt.generate import names as inventory
 from glimmer.models.checkpoint import load_t5
@@ -21,7 +21,7 @@ from glimmer.training.distribution import distributional_vectors, starting_words
 from glimmer.training.examples import Lengths
 from glimmer.training.exercises import TextForms, exercise_batch, made_ahead
 from glimmer.training.mimetic import HEAD_SCALE, MATCH_SHARPNESS, grown_t5, places_at_the_end, planted_t5
-from glimmer.training.pretrain import read, read_answers, reading_losses, run_stage, write_initial_checkpoint
+from glimmer.training.pretrain import Probe, read, read_answers, reading_losses, run_stage, write_initial_checkpoint
 from glimmer.training.recipe import Recipe
 from glimmer.training.vocabulary import train_vocabulary
 
@@ -190,9 +190,9 @@ def test_growing_keeps_the_function(model, batch, places):
 
 def test_new_layers_receive_gradients(model, batch):
     grown = grown_t5(model, (0, None, 1))
-    probe = {"weight": jnp.zeros(32), "offset": jnp.zeros(())}
+    probe = Probe(evidence=jnp.zeros(32), offset=jnp.zeros(()), ranking=jnp.zeros(32))
     evidence = np.zeros((6, 3), bool)
-    gradients = nnx.jit(nnx.grad(lambda model: reading_losses(model, probe, batch, evidence)[0]))(grown)
+    gradients = nnx.jit(nnx.grad(lambda model: reading_losses(model, probe, batch, evidence, 1).answer))(grown)
     assert float(jnp.abs(gradients["encoder"]["layers"]["attention"]["output"][...][1]).max()) > 0
 
 
@@ -231,7 +231,28 @@ def test_a_few_steps_lower_the_loss(model, tokenizer):
     rows = []
     run_stage(model, stage, np.random.default_rng(0), tokenizer, FORMS, rows.append, log_every=3)
     assert [row["step"] for row in rows] == [3, 6, 9, 12]
-    assert rows[-1]["loss"] < 0.8 * rows[0]["loss"]
+    assert rows[-1]["answer"] < 0.8 * rows[0]["answer"]
+
+
+def test_the_ranking_probe_is_the_scorer_after_its_layers_asked_for_the_evidence(model, batch):
+    direction = jax.random.normal(jax.random.key(0), (32,))
+    probe = Probe(evidence=jnp.zeros(32), offset=jnp.zeros(()), ranking=direction)
+    evidence = np.zeros((6, 3), bool)
+    evidence[np.arange(6), [0, 1, 2, 0, 1, 2]] = True
+    reader = Reader(model, glimmer(alpha=1, beta="1/2", k=3, m=3), rngs=nnx.Rngs(0))
+    reader.scorer.weight[...] = direction
+    _, scores = reader.rerank(
+        reader.pair(
+            batch.question,
+            reader.remember_question(batch.question),
+            batch.passages,
+            reader.remember_passages(batch.passages),
+        )
+    )
+    expected = -jax.nn.log_softmax(scores, axis=1)[evidence].mean()
+    found = nnx.jit(lambda model: reading_losses(model, probe, batch, evidence, 1))(model)
+    np.testing.assert_allclose(found.ranking, expected, rtol=1e-4)
+    np.testing.assert_allclose(found.evidence, np.log(2), rtol=1e-5)
 
 
 def test_same_seed_gives_the_same_checkpoint_and_it_reads_back(tmp_path, config, tokenizer_file):

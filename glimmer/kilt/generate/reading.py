@@ -20,8 +20,8 @@ from glimmer.kilt.generate.pages import introduction, reference, statement
 from glimmer.kilt.generate.settings import BenchmarkSettings
 from glimmer.kilt.generate.world import Fact, World, build_world
 
-EXAMPLES_PER_WORLD = 48
-_FAMILIES_PER_WORLD = 2
+EXAMPLES_PER_WORLD = 96
+_FAMILIES_PER_WORLD = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +53,8 @@ def sample_reading_examples(
         passages: passages of each exercise, the evidence included; at least 2 if hotpotqa is among the tasks.
         facts: least and most facts a passage states.
         tasks: of nq, triviaqa, hotpotqa (two pages of evidence), fever, zsre, trex.
-        near_share: share of the other passages that are from pages whose name shares a word with the subject's.
+        near_share: share of the other passages that are from pages of like names, in equal parts of namesakes (told
+            apart by the byname only), of the same byname, and of each other word of the name.
         settings: the families' knobs (names, namesakes, pronouns); the benchmark's defaults if None.
     Raises: InputError for an unknown task or too few passages.
     """
@@ -103,7 +104,7 @@ class _ReadingRoom:
         self.world: World = build_world(random, settings, [("train", settings.family_pages)] * families)
         self.passages: list[tuple[str, str]] = []
         self.passage_of: dict[Fact, int] = {}
-        self.near: dict[str, list[int]] = {}
+        self.near: dict[str | tuple[str, ...], list[int]] = {}
         for number, entity in enumerate(self.world.entities):
             stated = self.world.stated[number]
             runs = [stated] if whole_pages else list(_runs(random, stated, facts))
@@ -113,8 +114,8 @@ class _ReadingRoom:
                 self.passages.append((entity.name, self._text(number, run, run is reference_in)))
                 for fact in run:
                     self.passage_of[fact] = place
-                for word in entity.words:
-                    self.near.setdefault(word, []).append(place)
+                for part in {entity.words: None, **dict.fromkeys(entity.name.split())}:
+                    self.near.setdefault(part, []).append(place)
         self.askable = [fact for fact in self.passage_of if questions.askable(fact)]
 
     def _text(self, number: int, run: tuple[Fact, ...], refers: bool) -> str:
@@ -166,11 +167,12 @@ class _ReadingRoom:
         random = self.random
         shown = dict.fromkeys(gold)
         wanted = len(shown) + round((passages - len(shown)) * near_share)
-        near = [place for word in self.world.entities[subject].words for place in self.near[word]]
-        for place in random.sample(near, min(len(near), 2 * wanted)):  # twice: some are drawn for both words
+        entity = self.world.entities[subject]
+        near = [self.near[part] for part in (entity.words, *entity.name.split())]  # its namesakes; of like names
+        for _ in range(4 * wanted):  # some are drawn twice
             if len(shown) >= wanted:
                 break
-            shown[place] = None
+            shown[random.choice(random.choice(near))] = None
         while len(shown) < passages:
             shown[random.randrange(len(self.passages))] = None
         order = list(shown)

@@ -1,0 +1,101 @@
+"""Every stage from a corpus to a result file, by the commands the workflow runs, in one process."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from flax import nnx
+
+from glimmer.cli import main
+from glimmer.experiments import load_study, runs_for
+from glimmer.files import read_json
+from glimmer.models.checkpoint import save_t5
+from glimmer.models.config import T5Config
+from glimmer.models.t5 import T5
+
+MODEL = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_heads": 2, "encoder_layers": 2, "decoder_layers": 1}
+STUDY = {
+    "like": "smoke",
+    "name": "road",
+    "title": "The road",
+    "description": "The shortest way from a corpus to a result file.",
+    "data": {"pages": 60},
+    "model": MODEL,
+    "retriever": {"kind": "bm25", "depth": 4},
+    "training": {"steps": 2, "evaluate_every": 1, "batch_size": 2, "dev_examples": 2},
+    "evaluation": {"dev_examples": 3, "batch_size": 3, "bootstrap_samples": 20},
+    "artifacts": ["figure2"],
+    "baselines": ["untrained"],
+    "scale": {"passages": {5: 1, 10: 2, 25: 4}, "alpha": {"1/3": "1/2"}, "beta": {"1/4": "1"}},
+}
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory):
+    """The stages before training; `glimmer(command, ...)` runs one more with the study named."""
+    directory = tmp_path_factory.mktemp("road")
+    config, work = directory / "road.yaml", directory / "work" / "road"
+    config.write_text(yaml.safe_dump(STUDY))
+    data, passages, init = work / "data", work / "passages", directory / "init"
+
+    def glimmer(command, **options):
+        arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+        return main([command, "--study", str(config), *arguments])
+
+    assert main(["generate", "--out", str(data), "--seed", "0", "--pages", "60"]) == 0
+    assert glimmer("chunk", data=data, out=passages) == 0
+    tokenizer = work / "tokenizer" / "tokenizer.json"
+    assert glimmer("tokenizer", data=data, passages=passages, out=tokenizer) == 0
+    assert glimmer("tokenize", tokenizer=tokenizer, passages=passages, out=work / "tokens") == 0
+    study = load_study(config)
+    save_t5(T5(T5Config(**vars(study.dimensions())), rngs=nnx.Rngs(0)), init, tokenizer)
+    assert glimmer("retrieve", data=data, passages=passages, out=work / "retrieved") == 0
+    assert glimmer("filter", retrieved=work / "retrieved", out=work / "filtered") == 0
+    runs = {(run.reader.name, run.reader.trained): run for run in runs_for(study).values()}
+    places = {"work": work, "data": data, "init": init}
+    return SimpleNamespace(glimmer=glimmer, runs=runs, places=places, work=work, study=study)
+
+
+def train_and_evaluate(road, run):
+    trained, result = road.work / "runs" / run.id / "trained", road.work / f"{run.id}.json"
+    assert road.glimmer("train", run=run.id, out=trained, **road.places) == 0
+    assert road.glimmer("evaluate", run=run.id, trained=trained, out=result, **road.places) == 0
+    return trained, read_json(result)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reader", [("glimmer", True), ("fid", False)], ids=["trained", "untrained"])
+def test_a_run_is_trained_answered_and_scored(road, reader):
+    run = road.runs[reader]
+    trained, result = train_and_evaluate(road, run)
+    assert result["id"] == run.id and result["settings"] == json.loads(json.dumps(run.settings))
+    assert set(result["tasks"]) == set(road.study.tasks)
+    for task, scored in result["tasks"].items():
+        assert scored["n"] == len(scored["per_example"]["metric"]) == 3
+        assert scored["score"] == pytest.approx(sum(scored["per_example"]["metric"]) / 3)
+        guesses = [json.loads(line) for line in (trained.parent / "guesses" / f"{task}.jsonl").open()]
+        gold = [json.loads(line) for line in (trained.parent / "gold" / f"{task}.jsonl").open()]
+        assert [guess["id"] for guess in guesses] == [row["id"] for row in gold]
+    assert result["average"]["score"] == pytest.approx(
+        sum(scored["score"] for scored in result["tasks"].values()) / len(result["tasks"])
+    )
+    assert [entry["step"] for entry in result["learning_curve"]] == ([1, 2] if run.reader.trained else [])
+    assert (result["memory_bytes_per_passage"] > 0) is (run.reader.name == "glimmer")
+
+
+@pytest.mark.slow
+def test_a_run_is_not_evaluated_on_other_files_than_it_was_trained_on(road, capsys):
+    run = road.runs["fid", False]
+    trained, _ = train_and_evaluate(road, run)
+    kept = road.work / "filtered"
+    changed = next(path for path in sorted(kept.rglob("*.npy")))
+    before = changed.read_bytes()
+    try:
+        changed.write_bytes(before + b"\0")
+        out = road.work / "never.json"
+        assert road.glimmer("evaluate", run=run.id, trained=trained, out=out, **road.places) == 2
+        assert "files changed since training" in capsys.readouterr().err
+        assert not out.exists()
+    finally:
+        changed.write_bytes(before)
