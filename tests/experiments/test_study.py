@@ -17,6 +17,7 @@ from glimmer.experiments import (
 from glimmer.experiments.config import read_yaml, repository_path
 
 FULL = ["figure2", "figure3", "figure4", "figure5", "figure6", "figure7", "table1", "table2", "table3"]
+DEPTH = {"model.encoder_layers": 24, "scale": {}}  # as deep as the paper, so that nothing is scaled
 
 
 def document():
@@ -39,7 +40,7 @@ def test_every_committed_study_has_a_valid_grid_under_its_own_name(name):
 
 
 def test_the_full_grid_has_51_runs_a_seed_with_one_model_and_53_with_two():
-    small = load_study("embedded", {"artifacts": FULL, "baselines": [], "model.encoder_layers": 24, "seeds": [0]})
+    small = load_study("embedded", {"artifacts": FULL, "baselines": [], **DEPTH, "seeds": [0]})
     assert len(points(small)) == 73 and len(runs_for(small)) == 51
     published = load_study("kilt", {"baselines": []})
     assert len(runs_for(published)) == 53 * len(published.seeds)
@@ -55,7 +56,7 @@ def test_the_smoke_study_has_8_to_12_runs():
 
 
 def test_the_baseline_of_every_table_and_figure_is_one_run():
-    study = load_study("embedded", {"artifacts": FULL, "model.encoder_layers": 24, "seeds": [0]})
+    study = load_study("embedded", {"artifacts": FULL, **DEPTH, "seeds": [0]})
     shared = next(run for run in runs_for(study).values() if "table1/GLIMMER (shared)" in run.points)
     assert {
         "table2/GLIMMER",
