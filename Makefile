@@ -37,8 +37,8 @@ sample: $(ENVIRONMENT) ## real KILT data and T5.1.1 weights: make sample DATA=di
 	@$(SNAKEMAKE) --config study=sample results=$(RESULTS) data=$(DATA) checkpoint=$(CHECKPOINT)
 	@echo "The report lies at $(RESULTS)/sample/report.html"
 
-figures: $(ENVIRONMENT) ## figures and tables from the committed results, without any training
-	@$(SNAKEMAKE) figures --config study=$(STUDY) results=results
+figures: $(ENVIRONMENT) ## figures and tables of all committed results, without any training
+	@$(SNAKEMAKE) figures
 
 ## Checks
 test: $(ENVIRONMENT) ## the quick tests

@@ -4,11 +4,12 @@ import sys
 
 from snakemake.utils import min_version
 
-from workflow.layout import layout as find_layout
+from workflow.start import start
 
 min_version("9.0")
-layout = find_layout(config, sys.argv[1:])
-STUDY, W, R, RESULTS = layout.study.name, layout.work, layout.results, str(layout.study.results)
+layout, drawing = start(config, sys.argv[1:])
+STUDY, W, R = layout.study.name, layout.work, layout.results
+RESULTS, LOGS = str(layout.study.results), f"{layout.study.work}/logs"
 
 # What only shows results does not even load the rules that measure, so it cannot trigger them.
 if not layout.draws_only:
@@ -24,26 +25,24 @@ rule all:
     default_target: True
     input:
         layout.run_files(),
-        layout.drawn(),
-        layout.reports(),
+        drawing.pictures(),
+        drawing.each("report.html"),
     localrule: True
 
 
 rule figures:
     input:
-        layout.drawn(),
+        drawing.pictures(),
     localrule: True
 
 
-rule audit:
+rule claims:
     input:
-        layout.checks("audit"),
-    log:
-        f"{W}/logs/audit.log",
+        drawing.each("claims.json"),
     localrule: True
-    conda:
-        "environment.yml"
-    params:
-        shown=layout.shown,
-    shell:
-        "python -m analysis.audit --check {params.shown:q} 2>&1 | tee {log:q}"
+
+
+rule report:
+    input:
+        drawing.each("report.html"),
+    localrule: True

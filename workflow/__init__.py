@@ -1,1 +1,1 @@
-"""The Snakemake workflow; `layout` is the part of it that tests reach."""
+"""The Snakemake workflow; its modules are the part of it that tests reach."""

@@ -1,19 +1,19 @@
-# Figures, tables and the report: from result files alone, in seconds, so they run where Snakemake runs.
+# Figures, tables, checks and reports: from result files alone, in seconds, so they run where Snakemake runs.
 
 
 wildcard_constraints:
-    source="[a-z][a-z0-9-]*",
+    source="|".join(drawing.sources),
 
 
-if layout.paper_points != layout.committed_paper_points:
+if drawing.paper_points != drawing.committed_paper_points:
 
     rule paper_points:
         input:
-            points=layout.committed_paper_points,
+            points=drawing.committed_paper_points,
         output:
-            points=layout.paper_points,
+            points=drawing.paper_points,
         log:
-            f"{W}/logs/paper-points.log",
+            f"{LOGS}/paper-points.log",
         localrule: True
         conda:
             "../../environment.yml"
@@ -21,87 +21,69 @@ if layout.paper_points != layout.committed_paper_points:
             "cp {input.points:q} {output.points:q} 2> {log:q}"
 
 
-rule figure:
+# One job an artifact, for all sources at once: starting Python and its libraries costs more than drawing a picture.
+for artifact in drawing.artifacts:
+
+    rule:
+        name:
+            artifact
+        input:
+            code=drawing.code_of(artifact),
+            results=drawing.points_of(artifact),
+        output:
+            drawing.files_of(artifact),
+        log:
+            f"{LOGS}/{artifact}.log",
+        localrule: True
+        conda:
+            "../../environment.yml"
+        params:
+            module=f"analysis.{artifact}",
+            sources=drawing.options_of(artifact),
+            decides=drawing.definition_of(artifact),
+        shell:
+            "python -m {params.module} {params.sources:q} > {log:q} 2>&1"
+
+
+rule ledger:
     input:
-        code=layout.code_of,
-        results=layout.points_of,
-    output:
-        multiext(f"{RESULTS}/{{source}}/figures/{{artifact}}", ".svg", ".pdf", ".csv"),
-    log:
-        f"{W}/logs/{{source}}-{{artifact}}.log",
-    wildcard_constraints:
-        artifact="figure[0-9]+",
-    localrule: True
-    conda:
-        "../../environment.yml"
-    params:
-        source=layout.source_option,
-        results=layout.results_option,
-        decides=layout.definition_of,
-    shell:
-        "python -m analysis.{wildcards.artifact} {params.source:q} {params.results:q} > {log:q} 2>&1"
-
-
-rule table:
-    input:
-        code=layout.code_of,
-        results=layout.points_of,
-    output:
-        multiext(f"{RESULTS}/{{source}}/tables/{{artifact}}", ".md", ".tex", ".csv"),
-    log:
-        f"{W}/logs/{{source}}-{{artifact}}.log",
-    wildcard_constraints:
-        artifact="[a-z]+[0-9]*",
-    localrule: True
-    conda:
-        "../../environment.yml"
-    params:
-        source=layout.source_option,
-        results=layout.results_option,
-        decides=layout.definition_of,
-    shell:
-        "python -m analysis.{wildcards.artifact} {params.source:q} {params.results:q} > {log:q} 2>&1"
-
-
-rule claims:
-    input:
-        code=layout.code_of_checks(),
+        code=drawing.code_of_checks,
         claims="config/claims.yaml",
-        results=layout.numbers(),
+        results=drawing.numbers_of,
     output:
-        layout.checks("claims"),
+        claims=f"{RESULTS}/{{source}}/claims.json",
     log:
-        f"{W}/logs/claims.log",
+        f"{LOGS}/{{source}}-claims.log",
     localrule: True
     conda:
         "../../environment.yml"
     params:
-        shown=layout.shown,
-        decides=layout.definitions,
+        source=drawing.option_of,
+        decides=drawing.definitions_of,
     shell:
-        "python -m analysis.claims {params.shown:q} > {log:q} 2>&1"
+        "python -m analysis.claims {params.source:q} > {log:q} 2>&1"
 
 
 # Run files that cannot be trusted are findings here; it is the target `audit` that fails for them.
 rule findings:
     input:
-        code=layout.code_of_checks(),
+        code=drawing.code_of_checks,
         claims="config/claims.yaml",
-        results=layout.numbers(),
-        drawn=layout.drawings(),
-        seal=layout.seals(),
+        results=drawing.numbers_of,
+        drawn=drawing.drawn_numbers_of,
+        seal=drawing.seal_of,
     output:
-        layout.checks("audit"),
+        audit=f"{RESULTS}/{{source}}/audit.json",
     log:
-        f"{W}/logs/findings.log",
+        f"{LOGS}/{{source}}-audit.log",
     localrule: True
     conda:
         "../../environment.yml"
     params:
-        shown=layout.shown,
-        decides=layout.definitions,
+        source=drawing.option_of,
+        decides=drawing.definitions_of,
     shell:
-        "python -m analysis.audit --record {params.shown:q} > {log:q} 2>&1"
+        "python -m analysis.audit --record {params.source:q} > {log:q} 2>&1"
 
 
 # What was just measured is sealed, and only then: showing results must not bless what happened to them since.
@@ -113,55 +95,47 @@ if not layout.draws_only:
         output:
             digests=layout.seal,
         log:
-            f"{W}/logs/seal.log",
+            f"{LOGS}/{STUDY}-seal.log",
         localrule: True
         conda:
             "../../environment.yml"
         params:
             study=STUDY,
-            results=layout.results_option,
+            results=["--results", RESULTS],
         shell:
             "python -m analysis.audit --seal --study {params.study:q} {params.results:q} > {log:q} 2>&1"
 
 
-if layout.paper_points == layout.committed_paper_points:
-
-    rule report_of_paper:
-        input:
-            code=layout.code_of_report(),
-            points=layout.paper_points,
-            drawn=layout.drawn(),
-            checks=[layout.checks(name) for name in ("claims", "audit")],
-        output:
-            report=f"{RESULTS}/paper/report.html",
-        log:
-            f"{W}/logs/report-of-paper.log",
-        localrule: True
-        conda:
-            "../../environment.yml"
-        params:
-            results=layout.results_option,
-        shell:
-            "python -m analysis.report --study paper {params.results:q} > {log:q} 2>&1"
-
-
-rule report:
+rule page:
     input:
-        code=layout.code_of_report(),
-        checks=[f"{R}/claims.json", f"{R}/audit.json"],
-        results=layout.run_files(),
-        stages=layout.published(),
-        drawn=layout.drawn(),
+        code=drawing.code_of_report,
+        checks=[f"{RESULTS}/{{source}}/claims.json", f"{RESULTS}/{{source}}/audit.json"],
+        results=drawing.numbers_of,
+        stages=drawing.published_of,
+        drawn=drawing.pictures_of,
     output:
-        report=f"{R}/report.html",
+        report=f"{RESULTS}/{{source}}/report.html",
     log:
-        f"{W}/logs/report.log",
+        f"{LOGS}/{{source}}-report.log",
     localrule: True
     conda:
         "../../environment.yml"
     params:
-        study=STUDY,
-        results=layout.results_option,
-        reference=layout.reference_option(),
+        source=drawing.report_option_of,
     shell:
-        "python -m analysis.report --study {params.study:q} {params.results:q} {params.reference:q}" " > {log:q} 2>&1"
+        "python -m analysis.report {params.source:q} > {log:q} 2>&1"
+
+
+# Shows what is recorded; fails where run files cannot be trusted, or are no longer those that were recorded.
+rule audit:
+    input:
+        drawing.each("audit.json"),
+    log:
+        f"{LOGS}/audit.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        sources=drawing.option_of_all,
+    shell:
+        "python -m analysis.audit --check {params.sources:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,82 @@
+"""What snakemake's arguments and --config options mean."""
+
+import pytest
+
+from glimmer.errors import InputError
+from glimmer.files import write_json
+from workflow.options import draws_only, shown_studies, study_of
+from workflow.start import start
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], False),
+        (["--cores", "all"], False),
+        (["all"], False),
+        (["figures", "--cores", "1"], True),
+        (["figures", "--cores", "all", "--config", "study=smoke"], True),
+        (["-n", "--config", "study=figures"], False),
+        (["results/smoke/figures/figure2.svg", "-c1"], True),
+        (["results/smoke/report.html"], True),
+        (["audit", "--cores", "1"], True),
+        (["results/smoke/audit.json"], True),
+        (["results/smoke/claims.json"], True),
+        (["results/smoke/ro-crate-metadata.json"], True),
+        (["work/smoke/passages"], False),
+        (["all", "figures"], False),
+    ],
+)
+def test_only_targets_that_show_results_count_as_drawing(arguments, expected):
+    assert draws_only(arguments) is expected
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"study": "smoke", "dta": "x"}, "dta"),
+        ({"study": "no-such-study"}, "no-such-study"),
+        ({"study": "smoke", "data": "/tmp"}, "data.kind"),
+        ({"study": "smoke", "checkpoint": "/tmp"}, "initial.kind"),
+    ],
+)
+def test_options_that_a_study_does_not_take_are_refused_by_name(options, expected):
+    with pytest.raises(InputError, match=expected):
+        study_of(options)
+
+
+def test_missing_data_end_the_program_with_one_line_and_code_2(capsys):
+    with pytest.raises(SystemExit) as end:
+        start({"study": "sample"}, [])
+    lines = capsys.readouterr().err.splitlines()
+    assert end.value.code == 2
+    assert len(lines) == 1 and "--config data=DIR" in lines[0], lines
+
+
+def test_drawing_asks_for_no_data():
+    layout, _ = start({"study": "sample"}, ["figures"])
+    assert layout.draws_only
+
+
+def names(studies):
+    return [study.name for study in studies]
+
+
+def test_every_study_with_results_is_shown_unless_one_is_named(tmp_path):
+    for name in ("sample", "embedded"):
+        write_json(tmp_path / name / "runs" / "0123456789ab.json", {})
+    (tmp_path / "kilt" / "runs").mkdir(parents=True)
+    write_json(tmp_path / "no-study" / "runs" / "0123456789ab.json", {})
+    shown = shown_studies({"results": tmp_path}, ["figures"])
+    assert names(shown) == ["embedded", "sample"]
+    assert {study.results for study in shown} == {tmp_path}
+    assert names(shown_studies({"results": tmp_path, "study": "smoke"}, ["figures"])) == ["smoke"]
+
+
+def test_a_study_that_a_target_names_is_shown_though_it_has_no_results(tmp_path):
+    shown = shown_studies({"results": tmp_path}, [f"{tmp_path}/smoke/figures/figure2.svg"])
+    assert names(shown) == ["smoke"]
+
+
+def test_the_committed_results_have_studies_to_show():
+    assert "sample" in names(shown_studies({}, ["figures"]))

@@ -1,0 +1,77 @@
+"""What a call of snakemake asks for: which study, with which directories, measured or shown, and what else to show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from snakemake.cli import get_argument_parser
+
+from glimmer.errors import InputError
+from glimmer.experiments import Study, load_study, study_names
+
+DEFAULT_STUDY = "embedded"
+COMMITTED = Path("results")
+DRAWING_TARGETS = ("figures", "audit", "claims", "report")
+"""Targets that show what has been measured and never measure."""
+
+_DOCUMENTS = ("report.html", "audit.json", "claims.json", "ro-crate-metadata.json")
+_PLACES = ("results", "work")
+_OPTIONS = {"data": "data", "checkpoint": "initial", "retriever": "retriever"} | {name: name for name in _PLACES}
+_KINDS = {"data": ("data", "kind", "kilt"), "checkpoint": ("initial", "kind", "checkpoint"),
+          "retriever": ("retriever", "initial", "checkpoint")}  # fmt: skip
+
+
+def study_of(config: Mapping[str, Any]) -> Study:
+    """The study that the --config options name, with its directories. Raises InputError for one it does not take."""
+    options = dict(config)
+    name = options.pop("study", DEFAULT_STUDY)
+    for option in options:
+        if option not in _OPTIONS and not option.endswith(".directory"):
+            raise InputError("no such option", where="--config", found=option,
+                             expected=f"study, {', '.join(_OPTIONS)}, or a key that ends in .directory")  # fmt: skip
+    study = load_study(name)
+    if study.name != name:
+        raise InputError("a study is chosen by its name", where="--config", expected=study.name, found=name)
+    for option in set(options) & set(_KINDS):
+        section, key, kind = _KINDS[option]
+        found = getattr(study, section).get(key)
+        if found != kind:
+            raise InputError(f"study {study.name} takes no {option}", where="--config",
+                             expected=f"a study whose {section}.{key} is {kind}", found=found)  # fmt: skip
+    return load_study(name, {_OPTIONS.get(option, option): str(value) for option, value in options.items()})
+
+
+def shown_studies(config: Mapping[str, Any], arguments: Iterable[str]) -> tuple[Study, ...]:
+    """The studies that a call which only shows results shows.
+
+    The one that --config names; without one, those with results and those that a target's path names, by name.
+    """
+    if "study" in config:
+        return (study_of(config),)
+    results = Path(config.get("results", COMMITTED))
+    named = {part for target in _targets(arguments) for part in Path(target).parts}
+    names = [name for name in study_names() if name in named or any(results.glob(f"{name}/runs/*.json"))]
+    places = {option: config[option] for option in _PLACES if option in config}
+    return tuple(study_of({"study": name, **places}) for name in names)
+
+
+def draws_only(arguments: Iterable[str]) -> bool:
+    """Whether a call with these arguments only shows results: then the rules that measure are not even loaded.
+
+    Snakemake does not tell a Snakefile its targets, so its own parser reads them off the command line. A mixture counts
+    as drawing only, unless `all` is in it: then a target that has to be measured is unknown, and nothing trains by
+    surprise.
+    """
+    targets = _targets(arguments)
+    return "all" not in targets and any(
+        target in DRAWING_TARGETS
+        or Path(target).name in _DOCUMENTS
+        or Path(target).parent.name in ("figures", "tables")
+        for target in targets
+    )
+
+
+def _targets(arguments: Iterable[str]) -> list[str]:
+    return get_argument_parser().parse_known_args(list(arguments))[0].targets or []
