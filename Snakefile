@@ -26,7 +26,7 @@ rule all:
     input:
         layout.run_files(),
         drawing.pictures(),
-        drawing.each("report.html"),
+        drawing.each("report.html", "ro-crate-metadata.json"),
     localrule: True
 
 
@@ -44,5 +44,5 @@ rule claims:
 
 rule report:
     input:
-        drawing.each("report.html"),
+        drawing.each("report.html", "ro-crate-metadata.json"),
     localrule: True

@@ -94,9 +94,9 @@ class Drawing:
 
     # Checks and pages: one job a source.
 
-    def each(self, document: str) -> list[str]:
-        """`document` (audit.json, report.html ...) of every source."""
-        return [str(self.results / source / document) for source in self.sources]
+    def each(self, *documents: str) -> list[str]:
+        """These documents (audit.json, report.html ...) of every source."""
+        return [str(self.results / source / document) for source in self.sources for document in documents]
 
     def numbers_of(self, wildcards: Any) -> list[str]:
         """Everything that the numbers of a source come from, run files that nobody asked for included."""
@@ -151,6 +151,17 @@ class Drawing:
         """The modules and templates that make the report."""
         templates = (REPOSITORY / "analysis" / "templates").glob("*")
         return sorted(_shared_code(*_REPORT) + [os.path.relpath(path) for path in templates])
+
+    def files_of_source(self, wildcards: Any) -> list[str]:
+        """Every file of every artifact of a source."""
+        folder = str(self.results / wildcards.source) + os.sep
+        return [file for name in self.artifacts for file in self.files_of(name) if file.startswith(folder)]
+
+    def code_of_crate(self, wildcards: Any) -> list[str]:
+        """What the research-object record is made with, and what it keeps a copy of."""
+        modules = [os.path.relpath(_module(name)) for name in ("crate", "grids", "points", "runs")]
+        study = [] if wildcards.source == PAPER else [os.path.relpath(self._layouts[wildcards.source].study.source)]
+        return [*modules, "Snakefile", "CITATION.cff", *study]
 
     @functools.cached_property
     def _layouts(self) -> Mapping[str, Layout]:

@@ -126,6 +126,29 @@ rule page:
         "python -m analysis.report {params.source:q} > {log:q} 2>&1"
 
 
+# The record of all of it for archives, with a copy of the workflow beside it.
+rule crate:
+    input:
+        code=drawing.code_of_crate,
+        results=drawing.numbers_of,
+        stages=drawing.published_of,
+        seal=drawing.seal_of,
+        drawn=drawing.files_of_source,
+        documents=[f"{RESULTS}/{{source}}/{name}" for name in ("claims.json", "audit.json", "report.html")],
+    output:
+        record=f"{RESULTS}/{{source}}/ro-crate-metadata.json",
+        workflow=f"{RESULTS}/{{source}}/workflow/Snakefile",
+    log:
+        f"{LOGS}/{{source}}-crate.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        source=drawing.option_of,
+    shell:
+        "python -m analysis.crate {params.source:q} > {log:q} 2>&1"
+
+
 # Shows what is recorded; fails where run files cannot be trusted, or are no longer those that were recorded.
 rule audit:
     input:
