@@ -1,10 +1,8 @@
 """The report: one page that needs nothing else, in which every link leads somewhere and every picture has words."""
 
-import html
 import json
 import re
 import shutil
-import subprocess
 from html.parser import HTMLParser
 
 import pytest
@@ -167,26 +165,3 @@ def test_a_reproduction_is_compared_run_by_run_and_in_both_directions(results, t
     section = section[: section.index("</table>")]
     others = len(load_points("smoke", results).runs.by_id) - 2
     assert (section.count(">differs<"), section.count(">identical<")) == (2, others)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")
-@pytest.mark.parametrize("width", [1280, 390])
-def test_a_browser_finds_no_error_and_nothing_wider_than_the_page(results, tmp_path, width):
-    _page(results)
-    page = (results / "smoke" / "report.html").read_text()
-    # Chromium opens no window narrower than 500 pixels; a frame is as narrow as a telephone.
-    probe = "<script>document.title = innerWidth + ' ' + (document.documentElement.scrollWidth - innerWidth);"
-    probe += "parent.document.title = document.title</script></body>"
-    frame = html.escape(page.replace("</body>", probe))
-    outside = f"<!DOCTYPE html><body><iframe srcdoc='{frame}' style='width:{width}px;height:900px;border:0'></iframe>"
-    (tmp_path / "probe.html").write_text(outside)
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--dump-dom"]
-    flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    flags += ["--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,900"]
-    command = ["chromium", *flags, f"file://{tmp_path / 'probe.html'}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    found = re.search(r"<title>(\d+) (-?\d+)</title>", done.stdout)
-    assert found, done.stderr[-2000:]
-    assert int(found.group(1)) == width and int(found.group(2)) <= 0, "the page scrolls sideways"
-    assert "CONSOLE" not in done.stderr, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
