@@ -9,7 +9,7 @@
   addEventListener("hashchange", openTarget);
   openTarget();
   addEventListener("beforeprint", function () {
-    document.querySelectorAll("article details").forEach(function (entry) { entry.open = true; });
+    document.querySelectorAll("article details, details.points").forEach(function (entry) { entry.open = true; });
   });
 
   var tip = document.createElement("div");
