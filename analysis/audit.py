@@ -16,7 +16,7 @@ from analysis import claims
 from analysis.audits import agreement, counts, coverage, curves, precision, provenance, shape
 from analysis.audits.finding import FAILURE, SEVERITIES, Finding, Number, reported_numbers
 from analysis.ledger.replicates import JointBootstrap, NotPaired
-from analysis.points import PAPER
+from analysis.points import PAPER, unusable, usable_paper_values
 from analysis.runs import load_runs
 from glimmer import experiments
 from glimmer.errors import GlimmerError, InputError
@@ -29,7 +29,7 @@ def audit_paper(results: Path) -> dict[str, Any]:
     points = registry.points()
     known = {point.id: point for point in points}
     every = experiments.paper_values(results / PAPER / "points.csv")
-    reported = {id: one for id, one in every.items() if coverage.unusable(one, known.get(id)) is None}
+    reported = {id: one for id, one in every.items() if unusable(one, known.get(id)) is None}
     numbers = reported_numbers(reported, points)
     rules = {
         "reported": coverage.reported_file(every, known),
@@ -73,7 +73,7 @@ def audit_study(name: str, results: Path) -> dict[str, Any]:
         if (seeds := bootstrap.seeds_of([point.id]))
     ]
     registry, file = experiments.load_registry(), results / PAPER / "points.csv"
-    reported = reported_numbers(experiments.paper_values(file), registry.points()) if file.exists() else []
+    reported = reported_numbers(usable_paper_values(file), registry.points()) if file.exists() else []
     resolved = _resolver(bootstrap)
     rules = {
         "run-file": provenance.run_files(directory, planned, runs),
@@ -144,7 +144,9 @@ def show(document: Mapping[str, Any]) -> str:
         values = f"expected {_text(one['expected'])}, found {_text(one['found'])}"
         if one["difference"] is not None and not isinstance(one["expected"], str):
             values += f" ({one['difference']:+.4g}, tolerance {_text(one['tolerance'])})"
-        lines.append(f"{one['severity']:<12} {one['kind']:<16} {where or one['explanation']}\n{'':30}{values}")
+        if one["severity"] == FAILURE or not where:  # a file or a line that cannot be trusted is called by its name
+            where = one["explanation"]
+        lines.append(f"{one['severity']:<12} {one['kind']:<16} {where}\n{'':30}{values}")
     tally = Counter(one["kind"] for one in findings)
     return "\n".join([*lines, ", ".join(f"{n} {kind}" for kind, n in tally.items())] if findings else lines)
 

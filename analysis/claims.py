@@ -13,7 +13,7 @@ from typing import Any
 from analysis.ledger import verdicts
 from analysis.ledger.language import Place, Requirement, compile_statement
 from analysis.ledger.replicates import RESAMPLES, JointBootstrap, NotPaired
-from analysis.points import PAPER
+from analysis.points import PAPER, usable_paper_values
 from analysis.runs import load_runs
 from glimmer import experiments
 from glimmer.errors import GlimmerError, InputError
@@ -185,7 +185,7 @@ def evaluate(name: str, results: Path) -> dict[str, Any]:
     """claims.json of a study, or of the paper. Raises InputError for an unknown study or an absent paper."""
     claims = load_claims()
     if name == PAPER:
-        rows = evaluate_paper(claims, experiments.paper_values(results / PAPER / "points.csv"))
+        rows = evaluate_paper(claims, usable_paper_values(results / PAPER / "points.csv"))
         where, method = "on the paper's own numbers", {"verdict": NO_INTERVAL, "correction": "none: nothing is tested"}
     else:
         study = experiments.load_study(name)

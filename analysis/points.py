@@ -129,9 +129,36 @@ def load_reference(results: str | Path) -> StudyPoints | None:
     return load_points(PAPER, results) if (Path(results) / PAPER / "points.csv").exists() else None
 
 
+def unusable(reported: experiments.PaperValue, point: experiments.Point | None) -> str | None:
+    """Why a line of the paper's points cannot be used; None if it can."""
+    if point is None:
+        return "no such point in the registry"
+    percent = point.measure.unit == "percent"
+    spelled, empty = (reported.percent, reported.samples_per_tflop)[:: 1 if percent else -1]
+    try:
+        value = float(spelled)
+    except ValueError:
+        return f"no number of {point.measure.unit}: {spelled!r}"
+    if empty:
+        return "both a percentage and a speed"
+    lowest = -100 if len(point.terms) > 1 else 0
+    if not (math.isfinite(value) and lowest <= value and (value <= 100 or not percent)):
+        return f"out of range: {spelled}"
+    return None
+
+
+def usable_paper_values(path: str | Path) -> dict[str, experiments.PaperValue]:
+    """The lines of the paper's points that can be used, by point id; the audit names the others.
+
+    Raises InputError where there is no such file, or it has other columns or a point twice.
+    """
+    known = {point.id: point for point in experiments.load_registry().points()}
+    return {id: one for id, one in experiments.paper_values(path).items() if unusable(one, known.get(id)) is None}
+
+
 def paper_points(path: str | Path) -> tuple[Point, ...]:
     """What the paper reports: the registry's points with the values of a CSV (point, percent, ...)."""
-    values = experiments.paper_values(existing(path))
+    values = usable_paper_values(existing(path))
     found = []
     for planned in experiments.load_registry().points():
         reported = values.get(planned.id)

@@ -92,8 +92,8 @@ def _about(name: str) -> dict[str, str]:
             "name": PAPER,
             "title": "What the paper reports",
             "label": "the paper's own numbers",
-            "description": "Every number of every figure and table of arXiv 2306.10231, drawn and audited by the programs that"
-            " draw and audit a study. No run of ours is behind them; the paper gives no scores per task or example.",
+            "description": "Every number of every figure and table of arXiv 2306.10231, drawn and audited by the same"
+            " programs as a study. No run of ours is behind them; the paper gives no scores per task or example.",
         }
     study = experiments.load_study(name)
     kind = study.data["kind"]

@@ -43,10 +43,12 @@ def load_runs(results: str | Path, only: Collection[str] | None = None) -> Runs:
         if only is not None and path.stem not in only:
             continue
         try:
-            run = json.loads(path.read_text(encoding="utf-8"))
+            run = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_each_key_once)
             problem = next(problems(run, path.stem), None)
         except (ValueError, OSError) as error:
             run, problem = None, f"not readable as JSON: {error}"
+        except (TypeError, AttributeError, KeyError) as error:  # a value of another type than everything above expects
+            run, problem = None, f"not in the form of a result file: {error}"
         if problem:
             refused.append(Refused(file=path.name, reason=problem.replace("\n", " ")))
         else:
@@ -73,7 +75,12 @@ def problems(run: Any, name: str) -> Iterator[str]:
         return
     for task, result in tasks.items():
         yield from _task_problems(task, result)
+    wanted = run["settings"]["reader"]["train_tasks"]  # a reader is scored on the tasks that it is trained on
+    for task in sorted({*wanted} ^ {*tasks}):
+        yield f"{task}: no score of it" if task in wanted else f"{task}: a score, but the reader has no such task"
     yield from _average_problems(run)
+    for where, value in _not_finite(run):
+        yield f"{where}: expected a finite number, found {value}"
 
 
 def _task_problems(task: str, result: Any) -> Iterator[str]:
@@ -97,12 +104,37 @@ def _task_problems(task: str, result: Any) -> Iterator[str]:
         yield f"{task}.score is {result['score']:.6f} but its per-example scores average {found:.6f}"
 
 
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"given twice: {', '.join(sorted({key for key in keys if keys.count(key) > 1}))}")
+    return found
+
+
+def _not_finite(value: Any, where: str = "") -> Iterator[tuple[str, float]]:
+    """Numbers that are none (JSON has no NaN and no infinity, Python reads them all the same)."""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            yield where, value
+    elif isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _not_finite(item, f"{where}.{key}".strip("."))
+
+
 def _numbers(result: dict) -> Iterator[tuple[str, Any]]:
     yield "score", result.get("score")
-    for index, bound in enumerate(result.get("interval") or ()):
-        yield f"interval[{index}]", bound
+    yield from _bounds(result)
     for index, value in enumerate((result.get("per_example") or {}).get("metric") or ()):
         yield f"per_example.metric[{index}]", value
+
+
+def _bounds(result: dict) -> Iterator[tuple[str, Any]]:
+    """The two ends of an interval, where there is one; what is not there is None."""
+    interval = result.get("interval")
+    if interval is not None:
+        ends = interval if isinstance(interval, list) and len(interval) == 2 else [None, None]
+        yield from ((f"interval[{index}]", bound) for index, bound in enumerate(ends))
 
 
 def _average_problems(run: dict) -> Iterator[str]:
@@ -110,6 +142,9 @@ def _average_problems(run: dict) -> Iterator[str]:
     if not isinstance(average, dict) or not _is_fraction(average.get("score")):
         yield f"average.score: expected a fraction in [0, 1], found {(average or {}).get('score')!r}"
         return
+    for where, bound in _bounds(average):
+        if not _is_fraction(bound):
+            yield f"average.{where}: expected a fraction in [0, 1], found {bound!r}"
     scores = [result["score"] for result in run["tasks"].values() if _is_fraction(result.get("score"))]
     if average.get("n_tasks") != len(run["tasks"]):
         yield f"average.n_tasks is {average.get('n_tasks')!r} but {len(run['tasks'])} tasks are present"

@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from analysis.audits.finding import DISCREPANCY, FAILURE, NOTE, Finding, Number, plain
+from analysis.points import unusable
 from glimmer import experiments
 from glimmer.experiments import PaperValue
-
-
-def unusable(reported: PaperValue, point: experiments.Point | None) -> str | None:
-    """Why a line of the paper's points cannot be used; None if it can."""
-    if point is None:
-        return "no such point in the registry"
-    percent = point.measure.unit == "percent"
-    spelled, empty = (reported.percent, reported.samples_per_tflop)[:: 1 if percent else -1]
-    try:
-        value = float(spelled)
-    except ValueError:
-        return f"no number of {point.measure.unit}: {spelled!r}"
-    if empty:
-        return "both a percentage and a speed"
-    lowest = -100 if len(point.terms) > 1 else 0
-    if not (math.isfinite(value) and lowest <= value and (value <= 100 or not percent)):
-        return f"out of range: {spelled}"
-    return None
 
 
 def reported_file(reported: Mapping[str, PaperValue], known: Mapping[str, experiments.Point]) -> Iterator[Finding]:

@@ -168,10 +168,24 @@ def fill_in(template: str, reader: ReaderSettings, dimensions: Dimensions) -> st
 
 
 def paper_values(path: str | Path | None = None) -> dict[str, PaperValue]:
-    """What the paper reports, by point id, from results/paper/points.csv."""
+    """What the paper reports, by point id, from results/paper/points.csv.
+
+    Raises InputError for a file of other columns, or with a point given twice.
+    """
     path = existing(path or repository_path("results/paper/points.csv"))
+    columns = [field.name for field in dataclasses.fields(PaperValue)]
+    found: dict[str, PaperValue] = {}
     with open(path, encoding="utf-8", newline="") as file:
-        return {row["point"]: PaperValue(**row) for row in csv.DictReader(file)}
+        for number, cells in enumerate(csv.reader(file), start=1):
+            if len(cells) != len(columns) or (number == 1 and cells != columns):
+                expected = f"the columns {', '.join(columns)}"
+                raise InputError("not a reported point", where=f"{path}:{number}", expected=expected, found=cells)
+            if number > 1:
+                value = PaperValue(*cells)
+                if value.point in found:
+                    raise InputError("point given twice", where=f"{path}:{number}", found=value.point)
+                found[value.point] = value
+    return found
 
 
 @dataclasses.dataclass(frozen=True)

@@ -122,6 +122,19 @@ def test_rules_that_measure_name_a_benchmark_and_resources():
 
 
 @pytest.mark.slow
+def test_audit_fails_for_a_run_file_that_cannot_be_trusted_and_names_it(tmp_path):
+    places = ("--config", f"results={tmp_path}/results", f"work={tmp_path}/work")
+    synthetic.write_study(tmp_path / "results", "smoke", n=5)
+    assert snakemake("audit", "--cores", "1", "--nolock", *places).returncode == 0
+    bad = next((tmp_path / "results" / "smoke" / "runs").glob("*.json"))
+    bad.write_text(bad.read_text().replace('"score": 0.', '"score": 40.'))
+    done = snakemake("audit", "--cores", "1", "--nolock", *places)
+    assert done.returncode == 1 and f"{bad.name} is left out" in done.stdout, done.stdout
+    again = snakemake("audit", "--cores", "1", "--nolock", *places)
+    assert again.returncode == 1, "what is recorded fails as often as it is asked for"
+
+
+@pytest.mark.slow
 def test_lint_finds_nothing():
     done = snakemake("--lint")
     assert done.returncode == 0 and "good condition" in done.stdout + done.stderr, done.stdout + done.stderr

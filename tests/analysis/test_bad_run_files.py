@@ -1,0 +1,150 @@
+"""Run files that cannot be trusted: named with the reason and left out; their points are missing, the audit fails."""
+
+import json
+import math
+
+import pytest
+
+from analysis import artifact, audit, claims, crate, pictures, report
+from analysis.points import load_points
+from glimmer.experiments.settings import run_id
+from glimmer.files import read_json
+
+
+def first_run(results):
+    """The file of the run behind the first number of table 1."""
+    id = load_points("smoke", results).of("table1")[0].run_ids[0]
+    return results / "smoke" / "runs" / f"{id}.json"
+
+
+def drop(*keys):
+    def change(run):
+        *parents, last = keys
+        for key in parents:
+            run = run[key]
+        del run[last]
+
+    return change
+
+
+def without_a_task(run):
+    """Consistent in itself: only the settings say that a task is missing."""
+    del run["tasks"]["nq"]
+    scores = [task["score"] for task in run["tasks"].values()]
+    run["average"] |= {"score": sum(scores) / len(scores), "n_tasks": len(scores), "tasks": list(run["tasks"])}
+
+
+def times_hundred(run):
+    for scored in (*run["tasks"].values(), run["average"]):
+        scored["score"] *= 100
+        scored["interval"] = [100 * bound for bound in scored["interval"]]
+
+
+BAD = {
+    "score absent": (drop("tasks", "nq", "score"), "nq.score: expected a fraction in [0, 1], found None"),
+    "score null": (lambda run: run["tasks"]["nq"].update(score=None), "nq.score: expected a fraction"),
+    "average absent": (drop("average"), "average.score: expected a fraction"),
+    "a task absent": (without_a_task, "nq: no score of it"),
+    "no tasks": (lambda run: run.update(tasks={}), "no task scores"),
+    "score NaN": (lambda run: run["tasks"]["nq"].update(score=math.nan), "nq.score: expected a fraction"),
+    "interval NaN": (lambda run: run["average"].update(interval=[math.nan, 1.0]), "average.interval[0]"),
+    "cost NaN": (lambda run: run["operation_counts"].update(figure2=math.nan), "operation_counts.figure2"),
+    "infinite time": (lambda run: run["wall_seconds"].update(train=math.inf), "wall_seconds.train: expected a finite"),
+    "percent": (times_hundred, "expected a fraction in [0, 1]"),
+    "interval in percent": (lambda run: run["average"].update(interval=[40.0, 60.0]), "average.interval[0]"),
+    "interval of one end": (lambda run: run["tasks"]["nq"].update(interval=[0.5]), "nq.interval[0]"),
+    "unknown task": (lambda run: run["tasks"].update(squad=run["tasks"]["nq"]), "unknown task 'squad'"),
+    "text for a task": (lambda run: run["tasks"].update(nq="0.5"), "nq: expected an object, found str"),
+    "list for scores": (lambda run: run["tasks"]["nq"].update(per_example=[1.0]), "not in the form of a result file"),
+    "another's id": (lambda run: run.update(id="0123456789ab"), "says id '0123456789ab'"),
+    "other settings": (lambda run: run["settings"].update(seed=99), "digest to"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_run_file_is_named_left_out_and_fails_the_audit(results, capsys, case):
+    change, reason = BAD[case]
+    path = first_run(results)
+    run = json.loads(path.read_text())
+    change(run)
+    path.write_text(json.dumps(run))
+    audit.main(["--study", "smoke", "--results", str(results), "--seal"])  # the checks find it, not the digest
+    assert audit.main(["--study", "smoke", "--results", str(results)]) == 1
+    (one,) = [f for f in read_json(results / "smoke" / "audit.json")["findings"] if f["kind"] == "run-file"]
+    assert one["severity"] == "failure" and one["points"]
+    assert path.name in one["explanation"] and reason in one["explanation"]
+    assert path.name in capsys.readouterr().out
+    for point in load_points("smoke", results).points:
+        assert (point.value is None) == (path.stem in point.run_ids), point.id
+
+
+def test_a_second_file_for_one_id_is_named_and_the_first_is_used(results):
+    path = first_run(results)
+    copy = path.with_name("0123456789ab.json")
+    copy.write_text(path.read_text().replace("31.4", "31.5"))
+    assert audit.main(["--study", "smoke", "--results", str(results)]) == 1
+    findings = read_json(results / "smoke" / "audit.json")["findings"]
+    assert [copy.name in one["explanation"] for one in findings if one["kind"] == "run-file"] == [True]
+    assert all(point.value is not None for point in load_points("smoke", results).points)
+
+
+def test_a_key_given_twice_is_refused_and_not_silently_the_last_one(results):
+    path = first_run(results)
+    path.write_text(path.read_text().replace('"id":', '"id": "0123456789ab", "id":', 1))
+    assert audit.main(["--study", "smoke", "--results", str(results)]) == 1
+    refused = load_points("smoke", results).runs.refused
+    assert [(one.file, "given twice: id" in one.reason) for one in refused] == [(path.name, True)]
+
+
+@pytest.mark.parametrize("renamed", [True, False])
+def test_a_run_of_another_schema_version_is_refused_under_its_own_id_too(results, renamed):
+    path = first_run(results)
+    run = json.loads(path.read_text())
+    run["settings"]["science_version"] += 1
+    if renamed:
+        run["id"] = run_id(run["settings"])
+        path.rename(path := path.with_name(f"{run['id']}.json"))
+    path.write_text(json.dumps(run))
+    assert audit.main(["--study", "smoke", "--results", str(results)]) == 1
+    (refused,) = load_points("smoke", results).runs.refused
+    assert refused.file == path.name
+    assert ("expected science_version 1, found 2" if renamed else "digest to") in refused.reason
+    assert load_points("smoke", results).of("table1")[0].value is None
+
+
+def test_nothing_else_stumbles_over_bad_run_files(results):
+    """Drawing, claims, report and record go on with what can be trusted."""
+    paths = sorted((results / "smoke" / "runs").glob("*.json"))
+    for path, (change, _) in zip(paths, list(BAD.values())[-len(paths) :], strict=False):
+        run = json.loads(path.read_text())
+        change(run)
+        path.write_text(json.dumps(run))
+    options = ["--study", "smoke", "--results", str(results)]
+    for name in ("figure2", "table1"):
+        found = pictures.figure(name) if name in pictures.FIGURES else pictures.table(name)
+        assert artifact.main(found, options) == 0
+    for module in (claims, report, crate):
+        assert module.main(options) == 0
+    assert "missing" in (results / "smoke" / "tables" / "table1.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("cells", "value"), [("nan,", None), ("x,", None), (",", None), ("170.0,", None), ("69.8,", 69.8)]
+)
+def test_a_reported_number_that_is_none_is_drawn_as_missing(results, cells, value):
+    file = results / "paper" / "points.csv"
+    id = "table1/GLIMMER (shared)"
+    kept = [row for row in file.read_text().splitlines() if not row.startswith(f"{id},")]
+    file.write_text("\n".join([*kept, f"{id},{cells},printed"]) + "\n")
+    assert {p.id: p.value for p in load_points("paper", results).points}[id] == value
+    assert claims.main(["--paper", "--results", str(results)]) == 0
+    assert audit.main(["--paper", "--results", str(results)]) == int(value is None)
+
+
+@pytest.mark.parametrize("line", ["table1/GLIMMER (shared),1.0,,printed", "table1/GLIMMER (shared),1.0"])
+def test_a_reported_point_given_twice_or_of_other_columns_ends_in_one_line(results, line, capsys):
+    file = results / "paper" / "points.csv"
+    file.write_text(file.read_text() + line + "\n")
+    assert audit.main(["--paper", "--results", str(results)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "points.csv:75" in line and "GLIMMER (shared)" in line
