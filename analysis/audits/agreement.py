@@ -15,9 +15,11 @@ from analysis.audits.finding import (
     OPEN_SETTINGS,
     Finding,
     Number,
+    between,
     by_run,
     quantity,
     run_key,
+    unequal,
 )
 from glimmer.compute import SIZES
 from glimmer.experiments.registry import Artifact
@@ -32,18 +34,15 @@ def same_run(numbers: Sequence[Number], artifacts: Mapping[str, Artifact]) -> It
             spelled.setdefault(number.value, []).append(number)
         for ones, others in itertools.combinations(spelled.values(), 2):
             one, other = ones[0], others[0]
-            tolerance = one.rounding + other.rounding
-            if abs(other.value - one.value) <= tolerance + EPSILON:
+            if abs(other.value - one.value) <= one.rounding + other.rounding + EPSILON:
                 continue
             tables = {artifacts[number.point.artifact].kind == "table" for number in ones + others}
-            yield Finding(
+            yield between(
+                one,
+                other,
                 kind="table-and-figure" if len(tables) == 2 else "same-run",
                 severity=DISCREPANCY,
-                points=tuple(number.id for number in ones + others),
-                expected=one.value,
-                found=other.value,
-                difference=other.value - one.value,
-                tolerance=tolerance,
+                points=[number.id for number in ones + others],
                 explanation=f"The registry gives these points one configuration, but {_where(one)} has {one} and"
                 f" {_where(other)} has {other}. Another training run or checkpoint, or a setting that differs without"
                 f" being stated, would explain it; {OPEN_SETTINGS}.",
@@ -76,13 +75,12 @@ def _against_parts(number: Number, known: Mapping[tuple, list[Number]]) -> Itera
     if abs(number.value - expected) <= tolerance + EPSILON:
         return
     made = " - ".join(str(part) for part in parts)
-    yield Finding(
+    yield unequal(
         kind="gain-and-parts",
         severity=DISCREPANCY,
         points=(number.id, *(part.id for part in parts)),
         expected=expected,
         found=number.value,
-        difference=number.value - expected,
         tolerance=tolerance,
         explanation=f"The gain is given as {number}, while {_where(parts[0])} gives {made} = {expected:.4g} for the"
         f" same two configurations. Other runs, or another unstated setting, behind one of the artifacts would explain"
@@ -109,13 +107,12 @@ def _stacks(numbers: Sequence[Number], known: Mapping[tuple, list[Number]]) -> I
         found = sum(number.value for number in parts)
         tolerance = same.rounding + sum(number.rounding for number in parts)
         if abs(found - same.value) > tolerance + EPSILON:
-            yield Finding(
+            yield unequal(
                 kind="stack-and-whole",
                 severity=DISCREPANCY,
                 points=(*(number.id for number in parts), same.id),
                 expected=same.value,
                 found=found,
-                difference=found - same.value,
                 tolerance=tolerance,
                 explanation=f"The stacked parts {' + '.join(map(str, parts))} end at {found:.4g}, while {_where(same)}"
                 f" has {same} for the configuration they add up to. Other runs, or another unstated setting, behind one"
@@ -134,14 +131,11 @@ def same_function(numbers: Sequence[Number]) -> Iterator[Finding]:
     pairs = [(one, other) for one, other in _different_runs(numbers) if _function(one) == _function(other)]
     differing = [pair for pair in pairs if not _agree(*pair)]
     for one, other in differing:
-        yield Finding(
+        yield between(
+            one,
+            other,
             kind="same-function",
             severity=NOTE,
-            points=(one.id, other.id),
-            expected=one.value,
-            found=other.value,
-            difference=other.value - one.value,
-            tolerance=one.rounding + other.rounding,
             explanation=f"With every retrieved passage kept, both are the same function of their parameters and differ"
             f" in the training loss alone. Of {len(pairs)} such pairs {len(pairs) - len(differing)} have the same"
             f" number; a LUMEN run standing in for GLIMMER in those, and separate runs here, would explain both.",

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.audits.finding import DISCREPANCY, NOTE, Finding, Number
+from analysis.audits.finding import DISCREPANCY, NOTE, Finding, Number, unequal
 from glimmer.compute import MACS_PER_TFLOP, SIZES, Convention, Dimensions, Workload, operation_count, operation_counts
 from glimmer.experiments import Run, load_study
 
@@ -93,13 +93,12 @@ def speeds(numbers: Sequence[Number]) -> Iterator[Finding]:
             expected = MACS_PER_TFLOP / _macs(number, fit.convention, fit.tokens, fit.target_tokens)
             if abs(number.value - expected) <= number.rounding:
                 continue
-            yield Finding(
+            yield unequal(
                 kind="operation-count",
                 severity=DISCREPANCY,
                 points=(number.id,),
                 expected=expected,
                 found=number.value,
-                difference=number.value - expected,
                 tolerance=number.rounding,
                 explanation=f"Under {_WORDS[fit.convention]} at the stated {stated} tokens a question and passage, and"
                 f" the target length that fits best ({fit.target_tokens:.1f}), {number.point.series} would reach"
@@ -130,13 +129,12 @@ def token_counts(numbers: Sequence[Number]) -> Iterator[Finding]:
         if exact and abs(fit.tokens - stated) < 0.5:
             continue
         how = "exactly" if exact else "no better than"
-        yield Finding(
+        yield unequal(
             kind="token-count",
             severity=DISCREPANCY if exact else NOTE,
             points=points,
             expected=stated,
             found=round(fit.tokens, 3),
-            difference=round(fit.tokens - stated, 3),
             tolerance=0.5,
             explanation=f"Counting by {_WORDS[fit.convention]}, {fit.tokens:.2f} tokens a question and passage and"
             f" {fit.target_tokens:.2f} target tokens give the reported speeds {how}"
@@ -155,13 +153,12 @@ def coefficients(numbers: Sequence[Number]) -> Iterator[Finding]:
     for size, members in sizes.items():
         for what, printed, own in _layer_costs(_dimensions(members[0])):
             if printed != own:
-                yield Finding(
+                yield unequal(
                     kind="formula",
                     severity=NOTE,
                     points=tuple(n.id for n in members),
                     expected=float(own),
                     found=float(printed),
-                    difference=float(printed - own),
                     tolerance=0.0,
                     explanation=f"The printed formula counts {float(printed):g} d² for {what}; T5.1.1-{size}, with its"
                     f" gated feed-forward, has {float(own):g} d². A feed-forward of 4 d without a gate would be the"

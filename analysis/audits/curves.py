@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from analysis.audits.finding import DISCREPANCY, EPSILON, NOTE, Finding, Number
+from analysis.audits.finding import DISCREPANCY, EPSILON, NOTE, Finding, Number, between
 from analysis.ledger.verdicts import CONTRADICTED, UNDECIDED
 from glimmer import experiments
 
@@ -39,14 +39,11 @@ def monotone(numbers: Sequence[Number], resolved: Resolved | None = None) -> Ite
         best, worst = min(falls, key=lambda fall: fall[1].value - fall[0].value)
         symbol = best.point.x_name
         listed = "; ".join(f"{low} at {symbol} = {low.point.x}" for _, low in falls)
-        yield Finding(
+        yield between(
+            best,
+            worst,
             kind="monotone",
             severity=NOTE,
-            points=(best.id, worst.id),
-            expected=best.value,
-            found=worst.value,
-            difference=worst.value - best.value,
-            tolerance=worst.rounding + best.rounding,
             explanation=f"{artifact} {panel} {series}: more operations along {symbol}, yet below the best so far:"
             f" {listed} (best {best} at {symbol} = {best.point.x}). A real optimum, or the spread between training"
             " runs, would explain it.",

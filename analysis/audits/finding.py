@@ -54,6 +54,32 @@ def plain(kind: str, severity: str, *, points: Sequence[str] = (), explanation: 
     return Finding(kind=kind, severity=severity, points=tuple(points), explanation=explanation, **(empty | values))
 
 
+def unequal(
+    *,
+    kind: str,
+    severity: str,
+    points: Sequence[str],
+    expected: float,
+    found: float,
+    tolerance: float,
+    explanation: str,
+    about: str = "",
+) -> Finding:
+    """A finding about two numbers that are not equal; their difference is worked out here, so its sign means the same
+    everywhere."""
+    return Finding(
+        kind=kind,
+        severity=severity,
+        points=tuple(points),
+        expected=expected,
+        found=found,
+        difference=found - expected,
+        tolerance=tolerance,
+        explanation=explanation,
+        about=about,
+    )
+
+
 def _short(value: Any) -> Any:
     """Without the digits that only floating point adds."""
     if isinstance(value, float):
@@ -78,6 +104,24 @@ class Number:
 
     def __str__(self) -> str:
         return self.text or f"{self.value:.6g}"
+
+
+def between(
+    one: Number, other: Number, *, kind: str, severity: str, explanation: str, points: Sequence[str] = ()
+) -> Finding:
+    """A finding about two numbers that should have been one, or in another order: `one` is what was expected.
+
+    It is held against the rounding of both; `points` are the two, unless more are named.
+    """
+    return unequal(
+        kind=kind,
+        severity=severity,
+        points=points or (one.id, other.id),
+        expected=one.value,
+        found=other.value,
+        tolerance=one.rounding + other.rounding,
+        explanation=explanation,
+    )
 
 
 def reported_numbers(reported: Mapping[str, PaperValue], points: Iterable[experiments.Point]) -> list[Number]:

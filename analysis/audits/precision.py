@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from analysis.audits.finding import DISCREPANCY, EPSILON, NOTE, Finding, Number
+from analysis.audits.finding import DISCREPANCY, EPSILON, NOTE, Finding, Number, unequal
 
 KILT_DEV_EXAMPLES = {"nq": 2837, "triviaqa": 5359, "hotpotqa": 5600, "fever": 10444, "zsre": 3724, "trex": 5000}
 """Lines of KILT's published dev files (the benchmark's README)."""
@@ -39,13 +39,12 @@ def unsupported(numbers: Sequence[Number]) -> Iterator[Finding]:
             if all(map(_mean_of_two_decimals, sharp))
             else " They are no mean of six scores with two decimals either: plotted from scores in full precision."
         )
-        yield Finding(
+        yield unequal(
             kind="precision",
             severity=NOTE,
             points=tuple(n.id for n in sharp),
             expected=supported,
             found=finest.decimals,
-            difference=finest.decimals - supported,
             tolerance=round(error, 3),
             explanation=f"{finest} has {finest.decimals} decimals; over KILT's dev sets one such number has a standard"
             f" error of about {error:.2f} points (the tolerance given here), which supports {supported}.{why}",
@@ -63,13 +62,12 @@ def mixed(numbers: Sequence[Number]) -> Iterator[Finding]:
         best = {max(group, key=lambda n: n.value).id for group in _series(members)}
         peak = " Each is the best of its curve." if {n.id for n in short} <= best else ""
         texts = ", ".join(map(str, short))
-        yield Finding(
+        yield unequal(
             kind="mixed-precision",
             severity=NOTE,
             points=tuple(n.id for n in short),
             expected=most,
             found=max(n.decimals for n in short),
-            difference=max(n.decimals for n in short) - most,
             tolerance=_FEWER - 1,
             explanation=f"{texts} stand among numbers with up to {most} decimals; trailing zeros would be a chance of"
             f" one in {10 ** (most - max(n.decimals for n in short)):,} or less.{peak} Numbers from another source, or"
@@ -83,13 +81,12 @@ def granular(numbers: Sequence[Number]) -> Iterator[Finding]:
         n = KILT_DEV_EXAMPLES[number.point.measure.task]
         nearest = 100 * round(number.value / 100 * n) / n
         if abs(nearest - number.value) > number.rounding + EPSILON:
-            yield Finding(
+            yield unequal(
                 kind="granularity",
                 severity=DISCREPANCY,
                 points=(number.id,),
                 expected=nearest,
                 found=number.value,
-                difference=number.value - nearest,
                 tolerance=number.rounding,
                 explanation=f"No whole number of {n} dev answers is {number} percent; the nearest is {nearest:.4f}."
                 " Another number of examples would explain it.",
