@@ -11,7 +11,7 @@ import argparse
 import hashlib
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ PROFILES = {
 PAPER_URL = "https://arxiv.org/abs/2306.10231"
 _CONTEXT = "https://w3id.org/ro/terms/workflow-run/context"
 _LICENSE = "https://spdx.org/licenses/Apache-2.0"
+_AUTHORS = "#authors"
 _COPIES = "workflow"  # the folder that keeps the workflow and the configuration
 _FORMATS = {
     ".svg": "image/svg+xml",
@@ -71,7 +72,7 @@ def build(name: str, results: Path, workflow: Path) -> dict[str, Any]:
         for path in _files(directory)
         if path != main
     }
-    properties = _file(directory / main, main, runs) | {"license": {"@id": _LICENSE}}
+    properties = _file(directory / main, main, runs) | {"version": __version__}
     files[main] = crate.add_workflow(directory / main, main, main=True, lang="snakemake", properties=properties)
     software = {id: _software(crate, run) for id, run in runs.by_id.items()}
     inputs = {id: _inputs(crate, digests) for id, run in runs.by_id.items() if (digests := _mapping(run, "digests"))}
@@ -84,6 +85,7 @@ def build(name: str, results: Path, workflow: Path) -> dict[str, Any]:
             "#workflow",
             instrument=crate.mainEntity,
             name="The paper's numbers, drawn and audited" if name == PAPER else f"The study {name}, corpus to report",
+            description=f"snakemake {'report' if name == PAPER else f'--config study={name}'}",
             object=[*given, *([files["points.csv"]] if "points.csv" in files else []), *dict.fromkeys(inputs.values())],
             result=made,
         )
@@ -168,6 +170,7 @@ def _root(crate: ROCrate, name: str) -> None:
             PAPER_URL,
             properties={"@type": "ScholarlyArticle", "name": citation["references"][0]["title"]},
         ),
+        ContextEntity(crate, _AUTHORS, properties={"@type": "Organization", "name": citation["authors"][0]["name"]}),
     )
     said = {
         "name": f"GLIMMER, reproduced: {study.title if study else 'what the paper reports'}",
@@ -176,6 +179,7 @@ def _root(crate: ROCrate, name: str) -> None:
         else "Every number of the paper's figures and tables, drawn and audited.",
         "datePublished": citation["date-released"],
         "version": __version__,
+        "author": {"@id": _AUTHORS},
         "license": {"@id": _LICENSE},
         "citation": {"@id": PAPER_URL},
         "conformsTo": [{"@id": id} for id in PROFILES],
@@ -252,11 +256,14 @@ def _short_digest(value: Any) -> str:
 
 
 def _in_order(document: dict[str, Any]) -> dict[str, Any]:
-    """With the record itself and the root first, the rest by id."""
-    place: Iterable[str] = (METADATA, "./")
-    first = {id: index for index, id in enumerate(place)}
-    document["@graph"].sort(key=lambda entity: (first.get(entity["@id"], len(first)), entity["@id"]))
-    return document
+    """With the record itself and the root first, the rest by id; a list of one is that one, as RO-Crate prefers."""
+    first = {METADATA: 0, "./": 1}
+    graph = sorted(document["@graph"], key=lambda entity: (first.get(entity["@id"], len(first)), entity["@id"]))
+    return document | {"@graph": [{key: _single(value) for key, value in entity.items()} for entity in graph]}
+
+
+def _single(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def main(argv: Sequence[str] | None = None) -> int:
