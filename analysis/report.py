@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import re
 import sys
@@ -11,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 
 from analysis import artifact, grids, pictures, sections, stages, style
-from analysis.points import PAPER, StudyPoints, load_points, load_reference
+from analysis.ledger.replicates import JointBootstrap, NotPaired
+from analysis.ledger.verdicts import CONFIDENCE
+from analysis.points import PAPER, Point, StudyPoints, load_points, load_reference
 from analysis.runs import load_runs
 from glimmer import experiments
 from glimmer.errors import GlimmerError
@@ -129,15 +133,30 @@ def headline(study: StudyPoints, reference: StudyPoints | None) -> dict[str, Any
 
 
 def _order(source: StudyPoints) -> str:
-    """`GLIMMER 63.5 above LUMEN 55.3 ...`, saying where neighbouring intervals overlap."""
+    """`GLIMMER 63.5 above LUMEN 55.3 ...`, saying where the paired interval of a step down holds 0."""
     found = sorted((p for p in source.of("figure2", "performance") if p.value is not None), key=lambda p: -p.value)
     if len(found) < 2:
         return ""
     text = f"{found[0].label} {found[0].value:.1f} %"
-    for better, worse in zip(found, found[1:], strict=False):
-        overlap = None not in (better.low, worse.high) and better.low <= worse.high
-        text += f"{', not clearly' if overlap else ''} above {worse.label} {worse.value:.1f} %"
+    bootstrap = None if source.study == PAPER else _bootstrap(source.study, source.runs.by_id)
+    for better, worse in itertools.pairwise(found):
+        clear = bootstrap is None or _is_above(better, worse, bootstrap)
+        text += f"{'' if clear else ', not clearly'} above {worse.label} {worse.value:.1f} %"
     return text
+
+
+def _bootstrap(study: str, runs: Mapping[str, Mapping[str, Any]]) -> JointBootstrap:
+    points = {point.id: point for point in experiments.points(experiments.load_study(study))}
+    return JointBootstrap(points=points, runs=runs)
+
+
+def _is_above(better: Point, worse: Point, bootstrap: JointBootstrap) -> bool:
+    """Whether the 95 % interval of the difference, over the same examples and seeds, lies above 0."""
+    try:
+        drawn = bootstrap.sample([better.id, worse.id]).replicates
+    except NotPaired:
+        return better.low is not None and worse.high is not None and better.low > worse.high
+    return bool(np.quantile(drawn[better.id] - drawn[worse.id], (1 - CONFIDENCE) / 2) > 0)
 
 
 def _figure(name: str, study: StudyPoints, reference: StudyPoints | None) -> dict[str, Any]:
