@@ -23,7 +23,7 @@ from analysis.points import PAPER
 from analysis.runs import Runs, load_runs
 from glimmer import __version__, experiments
 from glimmer.errors import GlimmerError
-from glimmer.experiments.config import read_yaml, repository_path
+from glimmer.experiments.config import repository_path
 from glimmer.files import atomic_write, canonical_json, existing, sha256_file, write_json
 
 METADATA = "ro-crate-metadata.json"
@@ -109,17 +109,14 @@ def build(name: str, results: Path, workflow: Path) -> dict[str, Any]:
 
 def _keep(name: str, directory: Path, workflow: Path) -> tuple[str, list[str]]:
     """Copies the workflow, and the study's file with those it is `like`; returns their paths in the directory."""
-    sources, configuration = [existing(workflow)], None if name == PAPER else experiments.load_study(name).source
-    while configuration is not None:
-        sources.append(configuration)
-        other = read_yaml(configuration).get("like")
-        configuration = configuration.with_name(f"{other}.yaml") if other else None
+    configurations = [] if name == PAPER else experiments.study_files(experiments.load_study(name).source)
+    sources = [existing(workflow), *configurations]
     shutil.rmtree(directory / _COPIES, ignore_errors=True)
     for source in sources:
         with atomic_write(directory / _COPIES / source.name, "wb") as file:
             file.write(source.read_bytes())
-    main, *configurations = [f"{_COPIES}/{source.name}" for source in sources]
-    return main, configurations
+    main, *others = [f"{_COPIES}/{source.name}" for source in sources]
+    return main, others
 
 
 def _files(directory: Path) -> list[str]:

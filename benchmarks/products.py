@@ -56,7 +56,7 @@ def _cases(args):
     x = jax.random.normal(keys[4], (args.pairs, args.tokens, args.width))
     weight = jax.random.normal(keys[5], (args.width, args.width))
     return {
-        "attention": (lambda *a: attention(*a, mask, None), lambda *a: plain(*a, mask), (*heads, bias)),
+        "attention": (lambda *a: attention(*a, mask), lambda *a: plain(*a, mask), (*heads, bias)),
         "linear": (linear, jnp.matmul, (x, weight)),
     }
 

@@ -2,7 +2,8 @@
 
     python -m benchmarks.steps --study embedded --readers fid lumen glimmer --json
 
-Random weights and random tokens of the study's own shapes: what is read costs the same as what is learnt.
+Random weights and random tokens of the study's own shapes: what is read costs the same as what is learnt. Answers
+compute passage memory on the fly, as for the dev scores of a run in training.
 Medians over `--repeats` steps after one that is not counted; seconds of the wall and of all threads together.
 """
 

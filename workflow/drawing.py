@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from glimmer.experiments import Artifact, artifacts_of, load_registry
+from glimmer.experiments import Artifact, artifacts_of, load_registry, study_files
 from workflow.layout import REPOSITORY, Layout
 from workflow.options import COMMITTED
 
@@ -157,11 +157,17 @@ class Drawing:
         folder = str(self.results / wildcards.source) + os.sep
         return [file for name in self.artifacts for file in self.files_of(name) if file.startswith(folder)]
 
-    def code_of_crate(self, wildcards: Any) -> list[str]:
-        """What the research-object record is made with, and what it keeps a copy of."""
+    def configuration_of(self, wildcards: Any) -> list[str]:
+        """The files that describe a source: its study's, and those that is `like`."""
+        if wildcards.source == PAPER:
+            return []
+        return [os.path.relpath(path) for path in study_files(self._layouts[wildcards.source].study.source)]
+
+    @property
+    def code_of_crate(self) -> list[str]:
+        """What the research-object record is made with."""
         modules = [os.path.relpath(_module(name)) for name in ("crate", "grids", "points", "runs")]
-        study = [] if wildcards.source == PAPER else [os.path.relpath(self._layouts[wildcards.source].study.source)]
-        return [*modules, "Snakefile", "CITATION.cff", *study]
+        return [*modules, "Snakefile", "CITATION.cff"]
 
     @functools.cached_property
     def _layouts(self) -> Mapping[str, Layout]:

@@ -9,7 +9,7 @@ from glimmer.experiments.settings import (
     run_id,
     split_layers,
 )
-from glimmer.experiments.study import Study, load_study, parse_overrides, study_names
+from glimmer.experiments.study import Study, load_study, parse_overrides, study_files, study_names
 
 __all__ = [
     "TASKS",
@@ -31,5 +31,6 @@ __all__ = [
     "run_id",
     "runs_for",
     "split_layers",
+    "study_files",
     "study_names",
 ]

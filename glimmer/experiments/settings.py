@@ -19,7 +19,10 @@ Proportion = Fraction | str | int
 """How alpha and beta may be given: Fraction(1, 3), "1/3", 0 or 1; never as a float."""
 
 SCIENCE_VERSION = 1
-"""Raised by hand whenever a change of the code changes the numbers that equal settings give."""
+"""Raised by hand whenever a change of the code changes the numbers that equal settings give.
+
+A change in the order of float operations does not count, as another version of jax does not: a result file names both.
+"""
 
 _CHOICES = {
     "name": ("fid", "lumen", "glimmer"),

@@ -212,6 +212,14 @@ def _study_file(name: str) -> Path:
     return repository_path("config/experiments.yaml").with_name(f"{name}.yaml")
 
 
+def study_files(path: Path) -> list[Path]:
+    """A study's file and those it is `like`, nearest first."""
+    files = [path]
+    while (other := read_yaml(files[-1]).get("like")) is not None:
+        files.append(_study_file(other))
+    return files
+
+
 def _with_likeness(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     """The document with what it takes over by `like: <study>`: keys, and the keys one level below, replace the other's.
 

@@ -16,22 +16,21 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from glimmer.models.config import T5Config
-from glimmer.models.products import attention, linear
+from glimmer.models.products import attention, dropped, linear
 
 MaybeKey = Key[Array, ""] | None
 
 
 def dropout(x: Float[Array, "..."], rate: float, key: MaybeKey) -> Float[Array, "..."]:
     """Zeroes a share `rate` of the entries and scales the rest by 1 / (1 - rate); the identity without a key."""
-    kept = kept_by_dropout(x.shape, rate, key)
-    return x if kept is None else (x * kept).astype(x.dtype)
+    return dropped(x, kept_by_dropout(x.shape, rate, key), rate)
 
 
-def kept_by_dropout(shape: tuple[int, ...], rate: float, key: MaybeKey) -> Float[Array, "..."] | None:
-    """What dropout multiplies an array of `shape` with: 0 or 1 / (1 - rate); None where it does nothing."""
+def kept_by_dropout(shape: tuple[int, ...], rate: float, key: MaybeKey) -> Bool[Array, "..."] | None:
+    """Which entries of an array of `shape` dropout keeps; None where it does nothing."""
     if key is None or rate == 0.0:
         return None
-    return jax.random.bernoulli(key, 1.0 - rate, shape) / jnp.float32(1.0 - rate)
+    return jax.random.bernoulli(key, 1.0 - rate, shape)
 
 
 def split_key(key: MaybeKey, count: int) -> list[MaybeKey]:
@@ -117,7 +116,7 @@ class Attention(nnx.Module):
         """
         queries = self._heads(x, self.query)
         shape = (x.shape[0], self.heads, x.shape[1], keys.shape[1])
-        mixed = attention(queries, keys, values, bias, mask, kept_by_dropout(shape, self.rate, key))
+        mixed = attention(queries, keys, values, bias, mask, kept_by_dropout(shape, self.rate, key), self.rate)
         return linear(mixed.reshape(*mixed.shape[:2], -1), self.output[...])
 
     def _heads(self, x: Float[Array, "B T D"], weight: nnx.Param) -> Float[Array, "B T H C"]:

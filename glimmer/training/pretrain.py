@@ -1,6 +1,6 @@
 """The initial checkpoint of a small study: a T5 that reads generated worlds other than the benchmark's.
 
-A curriculum of stages, each a number of optimiser steps on reading exercises: first one passage, then more, last the
+A curriculum of stages, each a number of optimiser steps on reading exercises: first few passages, then more, last the
 numbers that readers will meet. The model reads as FiD does. It starts from planted circuits and may grow in depth
 between stages (glimmer.training.mimetic). Every reader of the study starts from what comes out.
 """

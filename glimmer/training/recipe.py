@@ -95,7 +95,8 @@ class Recipe:
 
     @staticmethod
     def from_section(section: Mapping[str, Any], where: object = "initial") -> Recipe:
-        """Reads the section. Raises InputError for an unknown or missing key, naming it, or a stage that shrinks."""
+        """Reads the section. Raises InputError for an unknown or missing key, naming it, and for layers that a
+        stage does not have."""
         unknown = sorted(set(section) - {"kind", "seed", "stages", "word_exercises", "examination"})
         if unknown:
             raise InputError(f"unknown key {unknown[0]}", where=where, expected="word_exercises, stages, examination")
@@ -108,6 +109,10 @@ class Recipe:
             stages=tuple(_read(Stage, stage, f"{where}.stages[{n}]") for n, stage in enumerate(stages)),
             examination=_read(Examination, section.get("examination", {}), f"{where}.examination"),
         )
+        for n, stage in enumerate(recipe.stages):
+            if not 1 <= stage.ranking_layers <= stage.encoder_layers:
+                raise InputError("no layer to rank after", where=f"{where}.stages[{n}].ranking_layers",
+                                 expected=f"1 to {stage.encoder_layers}", found=stage.ranking_layers)  # fmt: skip
         depths = [stage.encoder_layers for stage in recipe.stages]
         if depths != sorted(depths):
             raise InputError("an encoder only grows", where=f"{where}.stages", expected="rising depths", found=depths)

@@ -7,12 +7,14 @@ import pytest
 
 from glimmer.models.products import attention, linear
 
+RATE = 0.25
+
 
 def plain_attention(queries, keys, values, bias, mask, kept):
     scores = jnp.einsum("bqhc,bkhc->bhqk", queries, keys)
     scores = scores if bias is None else scores + bias
     weights = jax.nn.softmax(jnp.where(mask, scores, jnp.finfo(jnp.float32).min), axis=-1)
-    return jnp.einsum("bhqk,bkhc->bqhc", weights if kept is None else weights * kept, values)
+    return jnp.einsum("bhqk,bkhc->bqhc", weights if kept is None else weights * kept / (1 - RATE), values)
 
 
 def normal(seed, *shape):
@@ -25,12 +27,13 @@ def normal(seed, *shape):
 def test_attention_and_its_gradients_are_those_of_the_formula(with_bias, with_dropout, mask_shape):
     queries, keys, values = normal(0, 3, 5, 2, 4), normal(1, 3, 7, 2, 4), normal(2, 3, 7, 2, 4)
     bias = normal(3, 2, 5, 7) if with_bias else None
-    kept = (normal(4, 3, 2, 5, 7) > 0) * 2.0 if with_dropout else None
+    kept = normal(4, 3, 2, 5, 7) > -0.7 if with_dropout else None
     mask = normal(5, *mask_shape) > -0.5
     weight = normal(6, 3, 5, 2, 4)
 
     def loss(function, *differentiated):
-        return jnp.sum(function(*differentiated, mask, kept) * weight)
+        rate = [RATE] if function is attention else []
+        return jnp.sum(function(*differentiated, mask, kept, *rate) * weight)
 
     ours, theirs = (
         jax.value_and_grad(lambda *x, f=f: loss(f, *x), argnums=(0, 1, 2, 3))(queries, keys, values, bias)
@@ -44,9 +47,9 @@ def test_a_query_that_sees_no_key_attends_to_all_alike_and_passes_no_gradient_to
     queries, keys, values = normal(0, 1, 2, 1, 3), normal(1, 1, 4, 1, 3), normal(2, 1, 4, 1, 3)
     mask = jnp.zeros((1, 1, 1, 4), bool)
     np.testing.assert_allclose(
-        attention(queries, keys, values, None, mask, None)[0, 0, 0], values[0, :, 0].mean(0), rtol=1e-6
+        attention(queries, keys, values, None, mask)[0, 0, 0], values[0, :, 0].mean(0), rtol=1e-6
     )
-    gradient = jax.grad(lambda k: jnp.sum(attention(queries, k, values, None, mask, None) ** 2))(keys)
+    gradient = jax.grad(lambda k: jnp.sum(attention(queries, k, values, None, mask) ** 2))(keys)
     assert not np.any(gradient)
 
 

@@ -256,6 +256,15 @@ def test_a_question_without_passages_is_read_alone(settings):
         np.testing.assert_allclose(found.logits[row][: len(answer)], expected, **TOLERANCE)
 
 
+@pytest.mark.parametrize("name", ["lumen", "glimmer"])
+def test_how_many_passages_are_absent_changes_nothing_where_all_are(name):
+    _, run = program(READERS[name])
+    batch = ragged_batch(9, k=1)
+    one, many = (run(dataclasses.replace(batch, passages=jnp.zeros((2, k, PASSAGE), jnp.int32))) for k in (1, K))
+    np.testing.assert_allclose(many.logits, one.logits, rtol=1e-5, atol=1e-6)
+    assert np.isfinite(many.scores[:, 0]).all() and (many.scores[:, 1:] == -np.inf).all()
+
+
 def test_the_question_stands_before_the_passage_without_a_gap():
     reader, _ = program(FID)
     batch = ragged_batch(11)

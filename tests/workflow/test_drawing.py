@@ -51,3 +51,8 @@ def test_checks_look_at_every_file_among_the_runs(two, tmp_path):
     write_json(stray, {})
     of = {source: two.numbers_of(SimpleNamespace(source=source)) for source in two.sources}
     assert str(stray) in of["smoke"] and len(of["smoke"]) == 3 and len(of["sample"]) == 2
+
+
+def test_what_describes_a_source_is_its_study_and_those_that_is_like(two):
+    assert two.configuration_of(SimpleNamespace(source="smoke")) == ["config/smoke.yaml", "config/embedded.yaml"]
+    assert two.configuration_of(SimpleNamespace(source=PAPER)) == []

@@ -109,6 +109,7 @@ if not layout.draws_only:
 rule page:
     input:
         code=drawing.code_of_report,
+        configuration=drawing.configuration_of,
         checks=[f"{RESULTS}/{{source}}/claims.json", f"{RESULTS}/{{source}}/audit.json"],
         results=drawing.numbers_of,
         stages=drawing.published_of,
@@ -130,6 +131,7 @@ rule page:
 rule crate:
     input:
         code=drawing.code_of_crate,
+        configuration=drawing.configuration_of,
         results=drawing.numbers_of,
         stages=drawing.published_of,
         seal=drawing.seal_of,

@@ -53,8 +53,8 @@ def sample_reading_examples(
         passages: passages of each exercise, the evidence included; at least 2 if hotpotqa is among the tasks.
         facts: least and most facts a passage states.
         tasks: of nq, triviaqa, hotpotqa (two pages of evidence), fever, zsre, trex.
-        near_share: share of the other passages that are from pages of like names, in equal parts of namesakes (told
-            apart by the byname only), of the same byname, and of each other word of the name.
+        near_share: share of the other passages that are from pages of like names: as likely of the name without its
+            byname (the page's own other passages and its namesakes) as of the byname or of each other word.
         settings: the families' knobs (names, namesakes, pronouns); the benchmark's defaults if None.
     Raises: InputError for an unknown task or too few passages.
     """
