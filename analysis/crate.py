@@ -23,7 +23,7 @@ from analysis.points import PAPER
 from analysis.runs import Runs, load_runs
 from glimmer import __version__, experiments
 from glimmer.errors import GlimmerError
-from glimmer.experiments.config import repository_path
+from glimmer.experiments.config import read_yaml, repository_path
 from glimmer.files import atomic_write, canonical_json, existing, sha256_file, write_json
 
 METADATA = "ro-crate-metadata.json"
@@ -115,8 +115,8 @@ def _keep(name: str, directory: Path, workflow: Path) -> tuple[str, list[str]]:
     for source in sources:
         with atomic_write(directory / _COPIES / source.name, "wb") as file:
             file.write(source.read_bytes())
-    main, *others = [f"{_COPIES}/{source.name}" for source in sources]
-    return main, others
+    workflow_copy, *configuration_copies = [f"{_COPIES}/{source.name}" for source in sources]
+    return workflow_copy, configuration_copies
 
 
 def _files(directory: Path) -> list[str]:
