@@ -1,10 +1,14 @@
-"""Fixtures that every test may use: where the optional shared material lies, and quiet CPU JAX."""
+"""What every test may use: where the optional shared material lies, quiet CPU JAX, hypothesis without a stopwatch."""
 
 import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+# How long an example takes says how busy the machine is, and nothing about the code.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -69,7 +69,7 @@ def test_seeds_are_drawn_once_for_all_tasks():
     assert half_width(average_interval(tasks)) == pytest.approx(half_width(mean_interval(tasks["a"])), rel=0.05)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=30), st.integers(0, 3))
 def test_the_interval_lies_within_the_scores_holds_the_mean_and_repeats(scores, seed):
     interval = mean_interval(scores, resamples=500, seed=seed)

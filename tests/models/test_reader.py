@@ -83,7 +83,7 @@ def same(left, right):
     np.testing.assert_allclose(left.logits, right.logits, rtol=1e-5, atol=2e-6)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(seed=st.integers(0, 2**31), absent=st.integers(0, K - 1))
 def test_lumen_with_alpha_1_is_fid(seed, absent):
     batch = ragged_batch(seed, absent=absent)
@@ -94,7 +94,7 @@ def test_lumen_with_alpha_1_is_fid(seed, absent):
     np.testing.assert_array_equal(found.logits, expected.logits)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(seed=st.integers(0, 2**31), absent=st.integers(0, K - 1))
 def test_glimmer_that_keeps_all_passages_is_lumen(seed, absent):
     """For its answer: passages are a set to the decoder, so that their order by score changes nothing."""
@@ -109,7 +109,7 @@ def _names(reader):
     return {".".join(map(str, path)) for path, _ in nnx.to_flat_state(nnx.state(reader))}
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(seed=st.integers(0, 2**31), order=st.permutations(range(K)), absent=st.integers(0, 2))
 def test_permuting_passages_permutes_scores_and_leaves_the_answer(seed, order, absent):
     batch = ragged_batch(seed, absent=absent)

@@ -23,7 +23,7 @@ def brute_force(questions, passages, k):
     return ids, scores
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_search_equals_brute_force_with_ties_for_any_shards_and_blocks(data):
     passages = data.draw(st.integers(1, 60), label="passages")

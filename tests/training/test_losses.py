@@ -44,7 +44,7 @@ def slope(function, x, present):
 
 
 @pytest.mark.parametrize("kl", ["rank_lm", "lm_rank"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(scores=ROWS, likelihoods=ROWS, present=PRESENT, tau=st.sampled_from([0.5, 1.0, 3.0]))
 def test_distillation_and_its_gradient_equal_the_formula(kl, scores, likelihoods, present, tau):
     scores, likelihoods, present = np.array(scores), np.array(likelihoods), np.array(present)
