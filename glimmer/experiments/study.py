@@ -174,7 +174,7 @@ def load_study(name_or_path: str | Path, overrides: Mapping[str, Any] | None = N
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml"):
         path = _study_file(str(name_or_path))
-    document = _with_likeness(path, seen=())
+    document = _with_likeness(path)
     for key, value in (overrides or {}).items():
         _override(document, key, value, path)
     validate(document, "study", path)
@@ -213,31 +213,37 @@ def _study_file(name: str) -> Path:
 
 
 def study_files(path: Path) -> list[Path]:
-    """A study's file and those it is `like`, nearest first."""
-    files = [path]
-    while (other := read_yaml(files[-1]).get("like")) is not None:
-        files.append(_study_file(other))
-    return files
+    """A study's file and those it is `like`, nearest first. Raises InputError where `like` leads to none, or round."""
+    return list(_documents(path))
 
 
-def _with_likeness(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+def _documents(path: Path) -> dict[Path, dict[str, Any]]:
+    """`study_files` with what each states."""
+    found: dict[Path, dict[str, Any]] = {}
+    while True:
+        document = read_yaml(path)
+        if not isinstance(document, dict):
+            raise InputError("not a study", where=path, expected="a mapping", found=type(document).__name__)
+        other = document.pop("like", None)
+        if path in found or not isinstance(other, str | None):
+            raise InputError("`like` leads nowhere", where=path, expected="the name of another study", found=other)
+        found[path] = document
+        if other is None:
+            return found
+        path = _study_file(other)
+
+
+def _with_likeness(path: Path) -> dict[str, Any]:
     """The document with what it takes over by `like: <study>`: keys, and the keys one level below, replace the other's.
 
     A section whose `kind` differs takes nothing over.
     """
-    document = read_yaml(path)
-    if not isinstance(document, dict):
-        raise InputError("not a study", where=path, expected="a mapping", found=type(document).__name__)
-    other = document.pop("like", None)
-    if other is None:
-        return document
-    if path in seen or not isinstance(other, str):
-        raise InputError("`like` leads nowhere", where=path, expected="the name of another study", found=other)
-    merged = _with_likeness(_study_file(other), (*seen, path))
-    for key, value in document.items():
-        old = merged.get(key)
-        joins = isinstance(value, dict) and isinstance(old, dict) and value.get("kind") in (None, old.get("kind"))
-        merged[key] = old | value if joins and "preset" not in value else value
+    merged: dict[str, Any] = {}
+    for document in reversed(_documents(path).values()):
+        for key, value in document.items():
+            old = merged.get(key)
+            joins = isinstance(value, dict) and isinstance(old, dict) and value.get("kind") in (None, old.get("kind"))
+            merged[key] = old | value if joins and "preset" not in value else value
     return merged
 
 

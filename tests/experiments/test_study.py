@@ -163,6 +163,15 @@ def test_where_data_and_checkpoint_lie_is_no_part_of_the_id():
     assert "/some/where" not in str([run.settings for run in runs_for(moved).values()])
 
 
+def test_studies_that_are_like_each_other_are_refused(tmp_path, monkeypatch):
+    (tmp_path / "config").mkdir()
+    for name, text in {"experiments": "{}", "one": "like: two", "two": "like: one"}.items():
+        (tmp_path / "config" / f"{name}.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="`like` leads nowhere"):
+        load_study("one")
+
+
 def test_a_study_like_another_states_only_what_differs(tmp_path):
     path = written(tmp_path, {"like": "embedded", "name": "mine", "training": {"steps": 3}})
     mine, embedded = load_study(path), load_study("embedded")
@@ -185,6 +194,7 @@ def test_a_study_like_another_states_only_what_differs(tmp_path):
         (lambda d: d.update(surprise=1), "surprise"),
         (lambda d: d.update(scale={"alpha": {"1/3": 0.375}}), "scale.alpha.1/3"),
         (lambda d: d.update(like="nobody"), "no such study"),
+        (lambda d: d.update(like=["smoke"]), "`like` leads nowhere"),
     ],
 )
 def test_a_wrong_study_is_refused_by_key_in_one_line(tmp_path, break_it, message):
