@@ -1,11 +1,9 @@
-"""Reading exercises as token arrays, made in a thread while the compiled step runs."""
+"""Reading exercises as token arrays."""
 
 from __future__ import annotations
 
 import dataclasses
-import queue
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool
@@ -14,8 +12,6 @@ from glimmer.kilt.generate import BenchmarkSettings, ReadingExample, sample_read
 from glimmer.models.reader import Batch
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.training.examples import Lengths
-
-_AHEAD = 4  # batches made in advance
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,36 +71,3 @@ def exercise_batch(
 def evidence_of(examples: Sequence[ReadingExample]) -> Bool[np.ndarray, "B k"]:
     """Which passages hold the evidence."""
     return np.array([[place in example.gold for place in range(len(example.passages))] for example in examples])
-
-
-def made_ahead(batches: Iterator) -> Iterator:
-    """The same batches, made by a thread that stays a few ahead; an error in it is raised here."""
-    ready: queue.Queue = queue.Queue(maxsize=_AHEAD)
-    done, stopped = object(), threading.Event()
-
-    def offer(item) -> bool:
-        while not stopped.is_set():
-            try:
-                ready.put(item, timeout=0.2)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def work():
-        try:
-            for batch in batches:
-                if not offer(batch):
-                    return
-            offer(done)
-        except BaseException as error:
-            offer(error)
-
-    threading.Thread(target=work, daemon=True, name="exercises").start()
-    try:
-        while (item := ready.get()) is not done:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stopped.set()

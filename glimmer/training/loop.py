@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from tqdm import tqdm
 
 from glimmer.models.mesh import place_batch, place_parameters
 from glimmer.models.reader import Batch, Reader
+from glimmer.training.ahead import made_ahead
 from glimmer.training.checkpoints import RunCheckpoints
 from glimmer.training.losses import DistillationWeights, Losses
 from glimmer.training.state import compile_step, initial_state, split_reader
@@ -75,10 +75,10 @@ def train(
         state, progress = resumed
     curve = Curve(progress["curve"], plan)
     started, start = time.monotonic() - progress["seconds"], int(state.step)
-    batches = _made_ahead(make_batch, start, mesh)
+    batches = made_ahead(make_batch(step) for step in itertools.count(start))
     with tqdm(total=plan.steps, initial=start, desc=f"training {settings.name}", disable=None) as bar:
         while curve.stopped is None:
-            state, losses = step_function(state, fixed, next(batches), weights, run_key)
+            state, losses = step_function(state, fixed, place_batch(next(batches), mesh), weights, run_key)
             curve.add(losses)
             bar.update()
             if not curve.is_due:
@@ -151,13 +151,3 @@ class Curve:
         if self.plan.patience is not None and since_best >= self.plan.patience:
             return f"no better dev average in {self.plan.patience} evaluations"
         return f"all {self.plan.steps} steps done" if self.step >= self.plan.steps else None
-
-
-def _made_ahead(make_batch: Callable[[int], Batch], start: int, mesh: Mesh) -> Iterator[Batch]:
-    """The batches from step `start` on, each made while the step before it runs."""
-    with ThreadPoolExecutor(1) as ahead:
-        upcoming = ahead.submit(make_batch, start)
-        for step in itertools.count(start + 1):
-            batch = place_batch(upcoming.result(), mesh)
-            upcoming = ahead.submit(make_batch, step)
-            yield batch

@@ -30,8 +30,9 @@ from glimmer.models.config import T5Config
 from glimmer.models.reader import Batch, Pairs, Reader, token_log_probability
 from glimmer.models.t5 import T5
 from glimmer.models.tokenizer import Tokenizer
+from glimmer.training.ahead import made_ahead
 from glimmer.training.distribution import StartingWords, starting_words
-from glimmer.training.exercises import Exercises, TextForms, evidence_of, exercise_batch, made_ahead
+from glimmer.training.exercises import Exercises, TextForms, evidence_of, exercise_batch
 from glimmer.training.losses import language_model_loss
 from glimmer.training.mimetic import grown_t5, places_at_the_end, planted_t5
 from glimmer.training.recipe import Examination, Recipe, Stage

@@ -19,7 +19,7 @@ from glimmer.models.reader import Reader
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.training.distribution import distributional_vectors, starting_words
 from glimmer.training.examples import Lengths
-from glimmer.training.exercises import TextForms, exercise_batch, made_ahead
+from glimmer.training.exercises import TextForms, exercise_batch
 from glimmer.training.mimetic import HEAD_SCALE, MATCH_SHARPNESS, grown_t5, places_at_the_end, planted_t5
 from glimmer.training.pretrain import Probe, read, read_answers, reading_losses, run_stage, write_initial_checkpoint
 from glimmer.training.recipe import Recipe
@@ -296,18 +296,6 @@ def test_batches_spell_exercises_as_readers_see_them(tokenizer):
     expected = [*tokenizer.encode("new town : it grows tea ."), 1]
     assert batch.passages[0, 1].tolist() == expected + [0] * (12 - len(expected))
     assert batch.answer[0].tolist() == [*tokenizer.encode("rice"), 1, 0]
-
-
-def test_made_ahead_keeps_order_and_raises_the_errors_of_its_thread():
-    def numbers():
-        yield from range(7)
-        raise RuntimeError("broken exercise")
-
-    seen = []
-    with pytest.raises(RuntimeError, match="broken exercise"):
-        for number in made_ahead(numbers()):
-            seen.append(number)
-    assert seen == list(range(7))
 
 
 # -- vocabulary ----------------------------------------------------------------------------------------------------
