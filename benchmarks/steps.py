@@ -54,6 +54,7 @@ def _measure(study: Study, run: Run, repeats: int) -> dict[str, Any]:
     import numpy as np
     from flax import nnx
 
+    from glimmer.evaluation.answering import answer
     from glimmer.models.config import T5Config
     from glimmer.models.reader import Batch, Reader
     from glimmer.models.t5 import T5
@@ -89,25 +90,17 @@ def _measure(study: Study, run: Run, repeats: int) -> dict[str, Any]:
         state, losses = step(state, fixed, train_batch, weights, jax.random.key(0))
         return losses
 
-    def answer(parameters, fixed, batch):
-        reader = nnx.merge(definition, parameters, fixed)
-        remembered = reader.remember_question(batch.question)
-        passages = reader.remember_passages(batch.passages)
-        pairs, scores = reader.rerank(reader.pair(batch.question, remembered, batch.passages, passages))
-        encoded = reader.finish(pairs.take(reader.select(scores)))
-        return reader.generate(encoded, lengths["target"])
-
     train_batch, dev_batch = batch(training["batch_size"]), batch(study.evaluation["batch_size"])
     started = time.perf_counter()
     jax.block_until_ready(one_step())
     compiled = time.perf_counter() - started
-    answering = jax.jit(answer)
-    jax.block_until_ready(answering(trained, fixed, dev_batch))
+    answering = jax.jit(lambda *state, batch: answer(nnx.merge(definition, *state), batch, None, lengths["target"]))
+    jax.block_until_ready(answering(trained, fixed, batch=dev_batch))
     return {
         "reader": f"{settings.name} k={settings.k} m={settings.m}",
         "compile": compiled,
         "step": _median(one_step, repeats),
-        "answer": _median(lambda: answering(trained, fixed, dev_batch), repeats),
+        "answer": _median(lambda: answering(trained, fixed, batch=dev_batch), repeats),
     }
 
 

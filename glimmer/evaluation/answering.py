@@ -10,11 +10,11 @@ import jax
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
-from jaxtyping import Int
+from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
 from glimmer.models.mesh import place_batch
-from glimmer.models.reader import Batch
+from glimmer.models.reader import Batch, Reader
 from glimmer.models.store import MemoryStore
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.training.examples import Batcher, TaskExamples
@@ -29,6 +29,19 @@ class Answer:
     passages: list[int]
 
 
+def answer(
+    reader: Reader, batch: Batch, memory: Float[Array, "B k P D"] | None, length: int
+) -> tuple[Int[Array, "B length"], Int[Array, "B k"]]:
+    """Greedy answers, and the places of the passages in the reader's order; memory is computed here where None."""
+    passage_memory = reader.remember_passages(batch.passages) if memory is None else memory
+    question_memory = reader.remember_question(batch.question)
+    pairs, scores = reader.rerank(reader.pair(batch.question, question_memory, batch.passages, passage_memory))
+    order = jax.lax.top_k(scores, scores.shape[1])[1]
+    encoded = reader.finish(pairs.take(reader.select(scores)))
+    question = reader.question_for_decoder(batch.question, question_memory)
+    return reader.generate(encoded, length, question), order
+
+
 class Answerer:
     """The compiled reader for answering: parameters are arguments, so one program serves a whole training run.
 
@@ -41,17 +54,9 @@ class Answerer:
         self.batcher, self.tokenizer, self.mesh = batcher, tokenizer, mesh
         self.batch_size = batch_size + -batch_size % mesh.shape["data"]
 
-        def answer(trained, fixed, batch: Batch, memory):
-            reader = nnx.merge(definition, trained, fixed)
-            passage_memory = reader.remember_passages(batch.passages) if memory is None else memory
-            question_memory = reader.remember_question(batch.question)
-            pairs, scores = reader.rerank(reader.pair(batch.question, question_memory, batch.passages, passage_memory))
-            order = jax.lax.top_k(scores, scores.shape[1])[1]
-            encoded = reader.finish(pairs.take(reader.select(scores)))
-            question = reader.question_for_decoder(batch.question, question_memory)
-            return reader.generate(encoded, length, question), order
-
-        self._answer = jax.jit(answer)
+        self._answer = jax.jit(
+            lambda trained, fixed, batch, memory: answer(nnx.merge(definition, trained, fixed), batch, memory, length)
+        )
 
     def answers(
         self, trained: Any, fixed: Any, task: TaskExamples, store: MemoryStore | None = None, quiet: bool = False
@@ -69,6 +74,6 @@ class Answerer:
         memory = None if store is None else store.read(ids)
         placed = place_batch((batch, memory), self.mesh)
         tokens, order = (np.asarray(x) for x in self._answer(trained, fixed, *placed))
-        for row, answer, found, places in zip(rows, tokens, ids, order, strict=False):
+        for row, words, found, places in zip(rows, tokens, ids, order, strict=False):
             ranked = [int(found[place]) for place in places if found[place] >= 0]
-            yield Answer(row=row, text=self.tokenizer.decode(answer), passages=ranked)
+            yield Answer(row=row, text=self.tokenizer.decode(words), passages=ranked)

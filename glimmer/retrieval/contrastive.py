@@ -130,7 +130,8 @@ def batches(pairs: TrainingPairs, settings: ContrastiveSettings) -> Iterator[Map
 def train_gtr(gtr: GTR, pairs: TrainingPairs, settings: ContrastiveSettings) -> tuple[GTR, list[dict]]:
     """Trains a tower; returns it and, for each step, {"step", "loss", "accuracy"} (of finding the gold in the batch).
 
-    One compiled step over all devices, rows sharded. Raises InputError if there are too few pairs for a batch.
+    One compiled step over all devices, rows sharded. Raises InputError if there are too few pairs for a batch, or if a
+    batch does not divide over the devices.
     """
     if len(pairs.gold) < settings.batch_size:
         raise InputError(
@@ -141,12 +142,6 @@ def train_gtr(gtr: GTR, pairs: TrainingPairs, settings: ContrastiveSettings) -> 
     definition, state = nnx.split(model)
     state = jax.tree.map(jnp.copy, state)
     mesh = device_mesh()
-    if settings.batch_size % mesh.shape["data"]:
-        raise InputError(
-            "batch does not divide over the devices",
-            expected=f"a multiple of {mesh.shape['data']}",
-            found=settings.batch_size,
-        )
     state = place_parameters(state, mesh)
     moments = place_parameters(retriever_optimizer(settings).init(state), mesh)
     # The seed only enters through arguments: several seeds in one process share one compiled step.

@@ -154,10 +154,12 @@ def _batches(stage: Stage, rng: np.random.Generator, tokenizer: Tokenizer, forms
 
 def read(reader: Reader, batch: Batch) -> Pairs:
     """What the decoder of a reader without a scorer attends to: all passages, encoded with the question."""
-    question = reader.remember_question(batch.question)
-    return reader.finish(
-        reader.pair(batch.question, question, batch.passages, reader.remember_passages(batch.passages))
-    )
+    return reader.finish(_pairs(reader, batch))
+
+
+def _pairs(reader: Reader, batch: Batch) -> Pairs:
+    question, passages = reader.remember_question(batch.question), reader.remember_passages(batch.passages)
+    return reader.pair(batch.question, question, batch.passages, passages)
 
 
 class Probe(NamedTuple):
@@ -192,8 +194,7 @@ def reading_losses(
     settings = glimmer(alpha=1, beta=Fraction(ranking_layers, layers), k=k, m=k)
     reader = Reader(model, settings, rngs=nnx.Rngs(0))
     reader.scorer.weight[...] = probe.ranking
-    question, passages = reader.remember_question(batch.question), reader.remember_passages(batch.passages)
-    pairs, scores = reader.rerank(reader.pair(batch.question, question, batch.passages, passages))
+    pairs, scores = reader.rerank(_pairs(reader, batch))
     encoded = reader.finish(pairs)
     log_probability = token_log_probability(reader.logits(encoded, batch.answer), batch.answer, 0)
     logits = encoded.states @ probe.evidence + probe.offset

@@ -95,8 +95,11 @@ class Recipe:
 
     @staticmethod
     def from_section(section: Mapping[str, Any], where: object = "initial") -> Recipe:
-        """Reads the section. Raises InputError for an unknown or missing key, naming it, and for layers that a
-        stage does not have."""
+        """Reads the section.
+
+        Raises InputError naming a key that is unknown or missing, a stage that ranks after a layer it does not have, or
+        depths that fall.
+        """
         unknown = sorted(set(section) - {"kind", "seed", "stages", "word_exercises", "examination"})
         if unknown:
             raise InputError(f"unknown key {unknown[0]}", where=where, expected="word_exercises, stages, examination")

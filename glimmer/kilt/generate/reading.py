@@ -114,7 +114,7 @@ class _ReadingRoom:
                 self.passages.append((entity.name, self._text(number, run, run is reference_in)))
                 for fact in run:
                     self.passage_of[fact] = place
-                for part in {entity.words: None, **dict.fromkeys(entity.name.split())}:
+                for part in {entity.words, *entity.name.split()}:
                     self.near.setdefault(part, []).append(place)
         self.askable = [fact for fact in self.passage_of if questions.askable(fact)]
 
