@@ -252,6 +252,11 @@ def _interval(planned: experiments.Point, values: dict[int, float], runs: Runs):
     return value, 100 * found.low, 100 * found.high, f"{kind} (paired)" if len(scores) == 2 and kind == SEEDS else kind
 
 
+def per_example(planned: experiments.Point, seeds: Sequence[int], runs: Runs) -> dict[str, list[list[float]]] | None:
+    """Per task the scores [seeds][examples], fractions, of a point that is one reader's; None where none are kept."""
+    return _per_example([runs.by_id[planned.terms[0].run_ids[seed]] for seed in seeds], planned.measure)
+
+
 def _per_example(runs: list[dict], measure: Measure) -> dict[str, list[list[float]]] | None:
     """Per task its scores [seeds][examples]; None where a run kept none, or seeds answered different numbers."""
     tasks = runs[0]["average"]["tasks"] if measure.kind == "average" else [measure.task]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from analysis.artifact import value_text
 from analysis.grids import METRIC_NAMES, TASK_NAMES, Cell, Grid, ordered_runs, percent, reader_text, run_links
 from analysis.points import PAPER, Point, StudyPoints
+from analysis.reproduced import DIFFERS, agreement
 from glimmer.experiments import TASKS
 
 
@@ -117,14 +118,14 @@ def comparison(study: StudyPoints, other: Mapping[str, dict]) -> Grid:
             )
             continue
         apart = 100 * (first["score"] - second["score"])
-        verdict = _agreement(first, second)
+        verdict = agreement(first, second)
         rows.append(
             (
                 name,
                 percent(first),
                 percent(second),
                 Cell(text=f"{apart:+.2f}", sort=apart),
-                Cell(text=verdict, state="bad" if verdict == "differs" else "good"),
+                Cell(text=verdict, state="bad" if verdict == DIFFERS else "good"),
             )
         )
     heads = ("Run", "Here (percent)", "Reference (percent)", "Difference (points)", "Verdict")
@@ -134,15 +135,3 @@ def comparison(study: StudyPoints, other: Mapping[str, dict]) -> Grid:
         heads=heads,
         rows=tuple(rows),
     )
-
-
-def _agreement(first: Mapping, second: Mapping) -> str:
-    if first["score"] == second["score"]:
-        return "identical"
-    if not first.get("interval") or not second.get("interval"):
-        return "differs"
-    inside = [
-        low <= other["score"] <= high
-        for (low, high), other in ((first["interval"], second), (second["interval"], first))
-    ]
-    return "agrees" if all(inside) else "differs"

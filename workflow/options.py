@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from snakemake.cli import get_argument_parser
 
 from glimmer.errors import InputError
@@ -18,6 +19,7 @@ DRAWING_TARGETS = ("figures", "audit", "claims", "report")
 
 _DOCUMENTS = ("report.html", "audit.json", "claims.json", "ro-crate-metadata.json")
 _PLACES = ("results", "work")
+_PARTS = ("artifacts", "baselines", "seeds")  # a part of the study's grid: its runs are the same as in the whole
 _OPTIONS = {"data": "data", "checkpoint": "initial", "retriever": "retriever"} | {name: name for name in _PLACES}
 _KINDS = {"data": ("data", "kind", "kilt"), "checkpoint": ("initial", "kind", "checkpoint"),
           "retriever": ("retriever", "initial", "checkpoint")}  # fmt: skip
@@ -27,10 +29,11 @@ def study_of(config: Mapping[str, Any]) -> Study:
     """The study that the --config options name, with its directories. Raises InputError for one it does not take."""
     options = dict(config)
     name = options.pop("study", DEFAULT_STUDY)
+    parts = {part: _values(options.pop(part)) for part in _PARTS if part in options}
     for option in options:
         if option not in _OPTIONS and not option.endswith(".directory"):
             raise InputError("no such option", where="--config", found=option,
-                             expected=f"study, {', '.join(_OPTIONS)}, or a key that ends in .directory")  # fmt: skip
+                             expected=f"study, {', '.join([*_OPTIONS, *_PARTS])}, or a key ending in .directory")  # fmt: skip
     study = load_study(name)
     if study.name != name:
         raise InputError("a study is chosen by its name", where="--config", expected=study.name, found=name)
@@ -40,7 +43,12 @@ def study_of(config: Mapping[str, Any]) -> Study:
         if found != kind:
             raise InputError(f"study {study.name} takes no {option}", where="--config",
                              expected=f"a study whose {section}.{key} is {kind}", found=found)  # fmt: skip
-    return load_study(name, {_OPTIONS.get(option, option): str(value) for option, value in options.items()})
+    return load_study(name, {_OPTIONS.get(option, option): str(value) for option, value in options.items()} | parts)
+
+
+def _values(given: Any) -> list[Any]:
+    """A list option: `seeds=0`, `artifacts=figure2,table1`, or a list from a configuration file."""
+    return given if isinstance(given, list) else yaml.safe_load(f"[{given}]")
 
 
 def shown_studies(config: Mapping[str, Any], arguments: Iterable[str]) -> tuple[Study, ...]:

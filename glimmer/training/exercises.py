@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool
 
-from glimmer.kilt.generate import BenchmarkSettings, ReadingExample, sample_reading_examples
+from glimmer.kilt.generate import TWO_PAGES, BenchmarkSettings, ReadingExample, sample_reading_examples
 from glimmer.models.reader import Batch
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.training.examples import Lengths
@@ -35,7 +35,7 @@ class Exercises:
     def draw(self, rng: np.random.Generator, count: int, passages: int) -> list[ReadingExample]:
         """`count` exercises of `passages` passages each."""
         # A two-page question needs two passages.
-        tasks = [t for t, n in self.tasks.items() for _ in range(n) if passages > 1 or t != "hotpotqa"]
+        tasks = [t for t, n in self.tasks.items() for _ in range(n) if passages > 1 or t not in TWO_PAGES]
         settings = BenchmarkSettings(pronoun_share=self.pronoun_share)
         return sample_reading_examples(
             rng,

@@ -17,6 +17,7 @@ shapes: D model width, H heads times head width, V vocabulary, R relative-positi
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +26,7 @@ from jaxtyping import Array, Float, Key
 
 from glimmer.errors import InputError
 from glimmer.models.config import T5Config
-from glimmer.models.t5 import T5
+from glimmer.models.t5 import T5, EncoderStack
 from glimmer.training.distribution import StartingWords
 
 HEAD_SCALE = 2.0
@@ -38,10 +39,13 @@ ANCHOR_SHARPNESS = 0.8
 _MATCH, _PREVIOUS, _NEXT, _ANCHOR = 0, 1, 2, 3  # heads
 
 
-def planted_t5(config: T5Config, key: Key[Array, ""], words: StartingWords | None = None) -> T5:
+def planted_t5(
+    config: T5Config, key: Key[Array, ""], words: StartingWords | None = None, first_live: Iterable[int] = (0,)
+) -> T5:
     """A T5 with random weights and the circuits of this module's docstring; heads that `config` lacks are left out.
 
-    Without `words` the embeddings are random and no anchor is planted.
+    Without `words` the embeddings are random and no anchor is planted. `first_live` are the encoder layers that will be
+    the first to see question and passage together: equality is planted there.
     """
     random_key, value_key, equality_key = jax.random.split(key, 3)
     model = T5(config, rngs=nnx.Rngs(params=random_key))
@@ -53,7 +57,8 @@ def planted_t5(config: T5Config, key: Key[Array, ""], words: StartingWords | Non
         match = _head(config, _MATCH)
         matching = MATCH_SHARPNESS * config.d_kv**-0.5 * attention.key[..., match]
         attention.query[...] = attention.query[...].at[..., match].set(matching)
-    _plant_equality(model, equality_key)
+    for layer in sorted(first_live):
+        _plant_equality(model, layer, equality_key)
     if words is not None and words.separator is not None and config.num_heads > _ANCHOR:
         _plant_anchor(model, words)
     cross = decoder.cross_attention
@@ -93,8 +98,8 @@ def planted_positions(table: Float[Array, "R heads"], bidirectional: bool) -> Fl
     return table
 
 
-def _plant_equality(model: T5, key: Key[Array, ""]) -> None:
-    """The first encoder layer marks tokens that stand to their left too: in a passage's title, those of the question.
+def _plant_equality(model: T5, layer: int, key: Key[Array, ""]) -> None:
+    """An encoder layer marks tokens that stand to their left too: in a passage's title, those of the question.
 
     With orthonormal directions K, P and f of the residual stream, head 0 writes the key of what it attends to,
     P K^T x_j, and pairs of hidden units multiply it with the token's own, since gelu(a) b - gelu(-a) b = a b:
@@ -107,16 +112,16 @@ def _plant_equality(model: T5, key: Key[Array, ""]) -> None:
     own, other, mark = basis[:, :width], basis[:, width : 2 * width], basis[:, -1]
     attention, feed_forward = model.encoder.layers.attention, model.encoder.layers.feed_forward
     head = _head(model.config, _MATCH)
-    attention.key[...] = attention.key[...].at[0, :, head].set(own)
-    attention.query[...] = attention.query[...].at[0, :, head].set(MATCH_SHARPNESS * width**-0.5 * own)
-    attention.value[...] = attention.value[...].at[0, :, head].set(own)
-    attention.output[...] = attention.output[...].at[0, head].set(EQUALITY_GAIN * other.T)
+    attention.key[...] = attention.key[...].at[layer, :, head].set(own)
+    attention.query[...] = attention.query[...].at[layer, :, head].set(MATCH_SHARPNESS * width**-0.5 * own)
+    attention.value[...] = attention.value[...].at[layer, :, head].set(own)
+    attention.output[...] = attention.output[...].at[layer, head].set(EQUALITY_GAIN * other.T)
     units = slice(0, 2 * width)
     signs = jnp.concatenate([own, -own], axis=1)
-    feed_forward.gate[...] = feed_forward.gate[...].at[0, :, units].set(signs)
-    feed_forward.input[...] = feed_forward.input[...].at[0, :, units].set(jnp.concatenate([other, other], axis=1))
+    feed_forward.gate[...] = feed_forward.gate[...].at[layer, :, units].set(signs)
+    feed_forward.input[...] = feed_forward.input[...].at[layer, :, units].set(jnp.concatenate([other, other], axis=1))
     out = jnp.concatenate([jnp.ones(width), -jnp.ones(width)])[:, None] * mark
-    feed_forward.output[...] = feed_forward.output[...].at[0, units].set(MARK_SCALE * out)
+    feed_forward.output[...] = feed_forward.output[...].at[layer, units].set(MARK_SCALE * out)
 
 
 def _plant_anchor(model: T5, words: StartingWords) -> None:
@@ -136,29 +141,29 @@ def _plant_anchor(model: T5, words: StartingWords) -> None:
 
 
 def grown_t5(model: T5, places: tuple[int | None, ...]) -> T5:
-    """A T5 with more encoder layers that computes the same function, to float rounding.
+    """A T5 with more encoder layers; with every old layer once and in order it computes the same, to float rounding.
 
-    `places` names, for each layer of the new encoder, the old layer that stands there, or None for a new one: a copy
-    of the layer before it (of the first, at the start) whose output projections are zero, so that it adds nothing to
-    the residual stream until training moves it. Raises InputError unless every old layer stands in it once, in order.
+    `places` names, for each layer of the new encoder, the old layer that stands there, or None for a new one: random,
+    with output projections of zero, so that it adds nothing to the residual stream until training moves it. (A copy of
+    a trained layer in its stead has circuits of large activations: a few steps of its output upset all that follows.)
+    An old layer may stand in several places, as in stacking (Gong et al. 2019); that changes the function. Raises
+    InputError for a layer that the model does not have, or one left out.
     """
-    old = tuple(range(model.config.encoder_layers))
-    if tuple(place for place in places if place is not None) != old:
-        raise InputError("layers lost in growing", expected=f"{old} in this order", found=places)
-    config = dataclasses.replace(model.config, encoder_layers=len(places))
-    source, last = [], 0
-    for place in places:
-        last = last if place is None else place
-        source.append(last)
-    is_new = jnp.array([place is None for place in places])
-    definition, state = nnx.split(model.encoder.layers)
-    state = jax.tree.map(lambda leaf: leaf[jnp.array(source)], state)
+    old = range(model.config.encoder_layers)
+    if {place for place in places if place is not None} != set(old):
+        raise InputError("not the layers of this model", expected=f"each of 0 to {old[-1]}, or null", found=places)
     grown = _copy(model)
-    grown.config = config
-    layers = nnx.merge(definition, state)
-    for output in (layers.attention.output, layers.feed_forward.output):
-        output[...] = jnp.where(is_new[:, None, None], 0.0, output[...])
-    grown.encoder.layers = nnx.data(layers)
+    grown.config = dataclasses.replace(model.config, encoder_layers=len(places))
+    fresh = EncoderStack(grown.config, len(places), rngs=nnx.Rngs(0)).layers
+    for output in (fresh.attention.output, fresh.feed_forward.output):
+        output[...] = jnp.zeros_like(output[...])
+    source, is_new = jnp.array([place or 0 for place in places]), jnp.array([place is None for place in places])
+
+    def placed(new: Array, trained: Array) -> Array:
+        return jnp.where(is_new.reshape(-1, *[1] * (new.ndim - 1)), new, trained[source])
+
+    definition, state = nnx.split(model.encoder.layers)
+    grown.encoder.layers = nnx.data(nnx.merge(definition, jax.tree.map(placed, nnx.state(fresh), state)))
     return grown
 
 

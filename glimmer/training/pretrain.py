@@ -77,13 +77,19 @@ def pretrain(recipe: Recipe, config: T5Config, tokenizer: Tokenizer, forms: Text
     """
     first = dataclasses.replace(config, encoder_layers=recipe.stages[0].encoder_layers, dropout=0.0)
     words = _words(recipe, config, tokenizer, forms)
-    model = planted_t5(first, jax.random.key(recipe.seed), words)
+    splits = {lumen(alpha=alpha, k=1).split(first.encoder_layers) for alpha in recipe.stages[0].alphas}
+    first_live = {memory for memory, live, _ in splits if live}
+    model = planted_t5(first, jax.random.key(recipe.seed), words, first_live)
     for number, stage in enumerate(recipe.stages):
-        model = grown_t5(model, places_at_the_end(model.config.encoder_layers, stage.encoder_layers))
-        model = run_stage(model, stage, np.random.default_rng([recipe.seed, number]), tokenizer, forms, log)
-    model = grown_t5(model, places_at_the_end(model.config.encoder_layers, config.encoder_layers))
+        grown = _grown(model, stage.places, stage.encoder_layers)
+        model = run_stage(grown, stage, np.random.default_rng([recipe.seed, number]), tokenizer, forms, log)
+    model = _grown(model, recipe.places, config.encoder_layers)
     model.config = config
     return model
+
+
+def _grown(model: T5, places: tuple[int | None, ...], layers: int) -> T5:
+    return grown_t5(model, places or places_at_the_end(model.config.encoder_layers, layers))
 
 
 def _words(recipe: Recipe, config: T5Config, tokenizer: Tokenizer, forms: TextForms) -> StartingWords | None:
@@ -110,10 +116,11 @@ def run_stage(
     width = model.config.d_model
     probe = Probe(evidence=jnp.zeros(width), offset=jnp.zeros(()), ranking=jnp.zeros(width))
 
-    def step(trained, state, batch, evidence):
+    def step(trained, state, batch, evidence, alpha):
         def loss(trained):
             parameters, probe = trained
-            losses = reading_losses(nnx.merge(definition, parameters), probe, batch, evidence, stage.ranking_layers)
+            model = nnx.merge(definition, parameters)
+            losses = reading_losses(model, probe, batch, evidence, stage.ranking_layers, alpha)
             total = losses.answer + stage.evidence_weight * losses.evidence + stage.ranking_weight * losses.ranking
             return total, losses
 
@@ -121,7 +128,7 @@ def run_stage(
         updates, state = optimizer.update(gradients, state, trained)
         return optax.apply_updates(trained, updates), state, losses
 
-    compiled = jax.jit(step, donate_argnums=(0, 1))
+    compiled = jax.jit(step, donate_argnums=(0, 1), static_argnums=4)
     trained = (jax.tree.map(jnp.copy, parameters), probe)  # donated below, and the caller keeps his model
     state, recent, started = optimizer.init(trained), [], time.perf_counter()
     for number, batch in enumerate(made_ahead(_batches(stage, rng, tokenizer, forms)), start=1):
@@ -148,8 +155,9 @@ def _batches(stage: Stage, rng: np.random.Generator, tokenizer: Tokenizer, forms
     exercises = stage.exercises
     for _ in range(stage.steps):
         k = int(rng.choice(stage.passages))
+        alpha = Fraction(str(rng.choice(stage.alphas)) if len(stage.alphas) > 1 else stage.alphas[0])
         examples = exercises.draw(rng, max(stage.pairs // k, 1), k)
-        yield exercise_batch(examples, tokenizer, forms, exercises.lengths), evidence_of(examples)
+        yield exercise_batch(examples, tokenizer, forms, exercises.lengths), evidence_of(examples), alpha
 
 
 def read(reader: Reader, batch: Batch) -> Pairs:
@@ -179,19 +187,26 @@ class ReadingLosses(NamedTuple):
 
 
 def reading_losses(
-    model: T5, probe: Probe, batch: Batch, evidence: Bool[Array, "B k"], ranking_layers: int
+    model: T5,
+    probe: Probe,
+    batch: Batch,
+    evidence: Bool[Array, "B k"],
+    ranking_layers: int,
+    alpha: Fraction = Fraction(1),
 ) -> ReadingLosses:
-    """Cross-entropy of the answer's tokens, the model reading as FiD does; and of the evidence, probed twice.
+    """Cross-entropy of the answer's tokens, the model reading as FiD or LUMEN does; and of the evidence, probed twice.
 
     The evidence probe asks each token's normed state whether its passage holds the evidence. Answers alone say which
     passage was meant once a question; the probe says it at every token, and what it teaches is to bring a title's
     agreement with the question to the whole passage. The ranking probe is GLIMMER's scorer after `ranking_layers`
-    layers, asked for the evidence among the k passages; readers start with a scorer of their own, which is zero.
+    live layers (all, where there are fewer), asked for the evidence among the k passages; readers start with a scorer
+    of their own, which is zero.
     Neither probe is part of the checkpoint.
     """
-    k, layers = batch.passages.shape[1], model.config.encoder_layers
-    # A GLIMMER that keeps all its passages reads as FiD does, and scores them on the way.
-    settings = glimmer(alpha=1, beta=Fraction(ranking_layers, layers), k=k, m=k)
+    k = batch.passages.shape[1]
+    live = lumen(alpha=alpha, k=k).split(model.config.encoder_layers)[1]
+    # A GLIMMER that keeps all its passages reads as LUMEN does (FiD, at alpha = 1), and scores them on the way.
+    settings = glimmer(alpha=alpha, beta=Fraction(min(ranking_layers, live), max(live, 1)), k=k, m=k)
     reader = Reader(model, settings, rngs=nnx.Rngs(0))
     reader.scorer.weight[...] = probe.ranking
     pairs, scores = reader.rerank(_pairs(reader, batch))

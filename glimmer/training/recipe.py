@@ -29,6 +29,11 @@ class Stage:
     warmup_steps: int = 20
     encoder_layers: int
     """Depth in this stage; where it exceeds the last stage's, the encoder grows without changing its function."""
+    places: tuple[int | None, ...] = ()
+    """For each layer of a grown encoder the trained layer copied there, null for one that adds nothing at first; left
+    out, the trained ones stand last. With a layer in two places the function changes, and this stage has to mend it."""
+    alphas: tuple[str, ...] = ("1",)
+    """Live proportions: each step draws one of these; 1 reads as FiD does, the others as LUMEN."""
     facts: tuple[int, int]
     """Least and most facts that a passage states."""
     question_tokens: int
@@ -44,7 +49,8 @@ class Stage:
     """Weight of the loss that ranks the passages by their first token after `ranking_layers`; see reading_losses."""
     ranking_layers: int = 1
     tasks: Mapping[str, int]
-    """Weight of each task's exercises; hotpotqa is left out of steps with one passage."""
+    """Weight of each kind of exercise (glimmer.kilt.generate.EXERCISES); those of two pages are left out of steps with
+    one passage."""
 
     @property
     def exercises(self) -> Exercises:
@@ -92,6 +98,8 @@ class Recipe:
     word_exercises: int
     """Exercises from which the embeddings learn which words go together before training; 0: random embeddings."""
     examination: Examination = Examination()
+    places: tuple[int | None, ...] = ()
+    """Where the trained layers stand in the reader's encoder, as in `Stage.places`; left out: last."""
 
     @staticmethod
     def from_section(section: Mapping[str, Any], where: object = "initial") -> Recipe:
@@ -100,7 +108,7 @@ class Recipe:
         Raises InputError naming a key that is unknown or missing, a stage that ranks after a layer it does not have, or
         depths that fall.
         """
-        unknown = sorted(set(section) - {"kind", "seed", "stages", "word_exercises", "examination"})
+        unknown = sorted(set(section) - {"kind", "seed", "stages", "word_exercises", "examination", "places"})
         if unknown:
             raise InputError(f"unknown key {unknown[0]}", where=where, expected="word_exercises, stages, examination")
         stages = section.get("stages")
@@ -110,12 +118,16 @@ class Recipe:
             seed=section["seed"],
             word_exercises=section.get("word_exercises", 0),
             stages=tuple(_read(Stage, stage, f"{where}.stages[{n}]") for n, stage in enumerate(stages)),
+            places=tuple(section.get("places", ())),
             examination=_read(Examination, section.get("examination", {}), f"{where}.examination"),
         )
         for n, stage in enumerate(recipe.stages):
             if not 1 <= stage.ranking_layers <= stage.encoder_layers:
                 raise InputError("no layer to rank after", where=f"{where}.stages[{n}].ranking_layers",
                                  expected=f"1 to {stage.encoder_layers}", found=stage.ranking_layers)  # fmt: skip
+            if stage.places and len(stage.places) != stage.encoder_layers:
+                raise InputError("not one place a layer", where=f"{where}.stages[{n}].places",
+                                 expected=f"{stage.encoder_layers} places", found=len(stage.places))  # fmt: skip
         depths = [stage.encoder_layers for stage in recipe.stages]
         if depths != sorted(depths):
             raise InputError("an encoder only grows", where=f"{where}.stages", expected="rising depths", found=depths)

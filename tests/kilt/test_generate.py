@@ -13,7 +13,7 @@ from glimmer.kilt.chunking import chunk
 from glimmer.kilt.formats import TASKS, knowledge_source_file, read_examples, read_pages, task_file
 from glimmer.kilt.generate import BenchmarkSettings, build_benchmark, name_words, sample_pages, sample_reading_examples
 from glimmer.kilt.generate.benchmark import write_benchmark
-from glimmer.kilt.generate.questions import occurs_in
+from glimmer.kilt.generate.questions import GAP, occurs_in
 from glimmer.kilt.generate.relations import KINDS, RELATIONS, UNSEEN_LABELS, relations_of
 from glimmer.kilt.generate.tasks import evidence_is_missing, overlap
 from glimmer.kilt.validate import validate_file
@@ -308,14 +308,23 @@ def test_near_passages_share_a_word_of_the_title_and_namesakes_are_among_them():
     assert 0.3 * len(examples) < namesakes < len(examples)
 
 
-def test_exercises_put_the_evidence_anywhere_and_never_ask_unseen_relations():
+def test_exercises_put_the_evidence_anywhere_and_ask_every_relation():
     examples = sample_reading_examples(
         np.random.default_rng(3), 1500, passages=5, tasks=("nq", "triviaqa", "fever", "zsre")
     )
     places = Counter(example.gold[0] for example in examples)
     assert all(200 < places[place] < 400 for place in range(5)), places
     words = {label.split()[0] for label in UNSEEN_LABELS}
-    assert not any(words & set(example.question.split()) for example in examples)
+    asked = {word for example in examples for word in words & set(example.question.split())}
+    assert asked == words, "zsRE's relations are unseen in the train sets, not in pretraining"
+
+
+@pytest.mark.parametrize("task, gold", [("cloze", 1), ("two_page_cloze", 2)])
+def test_a_cloze_is_a_statement_whose_gap_the_evidence_fills(task, gold):
+    for example in sample_reading_examples(np.random.default_rng(6), 300, passages=5, tasks=(task,)):
+        assert example.question.split().count(GAP) == 1 and len(example.gold) == gold
+        assert f" {example.answer} " not in f" {example.question} "
+        assert any(f" {example.answer} " in f" {example.passages[place][1]} " for place in example.gold)
 
 
 def test_the_smallest_exercises_are_one_fact_in_one_passage():

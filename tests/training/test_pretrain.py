@@ -1,6 +1,7 @@
 """The initial checkpoint: what its start contains, how it grows, that it learns, and that a seed decides it."""
 
 import dataclasses
+from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
@@ -15,11 +16,12 @@ from glimmer.kilt.generate import names as inventory
 from glimmer.models.checkpoint import load_t5
 from glimmer.models.config import T5Config
 from glimmer.models.layers import RMSNorm
-from glimmer.models.reader import Reader
+from glimmer.models.reader import Reader, token_log_probability
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.training.distribution import distributional_vectors, starting_words
 from glimmer.training.examples import Lengths
 from glimmer.training.exercises import TextForms, exercise_batch
+from glimmer.training.losses import language_model_loss
 from glimmer.training.mimetic import HEAD_SCALE, MATCH_SHARPNESS, grown_t5, places_at_the_end, planted_t5
 from glimmer.training.pretrain import Probe, read, read_answers, reading_losses, run_stage, write_initial_checkpoint
 from glimmer.training.recipe import Recipe
@@ -197,8 +199,32 @@ def test_new_layers_receive_gradients(model, batch):
 
 
 def test_growing_that_loses_a_layer_is_refused(model):
-    with pytest.raises(InputError, match="layers lost"):
+    with pytest.raises(InputError, match="not the layers"):
         grown_t5(model, (0, None, None))
+
+
+def test_growing_by_a_layer_that_is_not_there_is_refused(model):
+    with pytest.raises(InputError, match="not the layers"):
+        grown_t5(model, (0, 1, 2))
+
+
+def test_a_layer_in_two_places_is_a_copy_that_trains_apart(model):
+    grown = grown_t5(model, (0, 1, 0, 1))
+    gates = grown.encoder.layers.feed_forward.gate[...]
+    np.testing.assert_array_equal(gates[:2], gates[2:])
+    np.testing.assert_array_equal(gates[:2], model.encoder.layers.feed_forward.gate[...])
+
+
+@pytest.mark.parametrize("alpha", ["1/2", "0"])
+def test_pretraining_at_a_split_reads_as_lumen_does(model, batch, alpha):
+    probe = Probe(evidence=jnp.zeros(32), offset=jnp.zeros(()), ranking=jnp.zeros(32))
+    evidence = np.zeros((6, 3), bool)
+    found = nnx.jit(lambda model: reading_losses(model, probe, batch, evidence, 1, Fraction(alpha)))(model)
+    reader = Reader(model, lumen(alpha=alpha, k=3), rngs=nnx.Rngs(0))
+    expected = language_model_loss(
+        token_log_probability(reader.logits(read(reader, batch), batch.answer), batch.answer, 0), batch.answer
+    )
+    np.testing.assert_allclose(found.answer, expected, rtol=1e-5)
 
 
 def test_a_split_with_all_trained_layers_live_reads_as_the_grown_model_does(model, batch):
@@ -231,7 +257,7 @@ def test_a_few_steps_lower_the_loss(model, tokenizer):
     rows = []
     run_stage(model, stage, np.random.default_rng(0), tokenizer, FORMS, rows.append, log_every=3)
     assert [row["step"] for row in rows] == [3, 6, 9, 12]
-    assert rows[-1]["answer"] < 0.8 * rows[0]["answer"]
+    assert rows[-1]["answer"] < 0.9 * rows[0]["answer"]
 
 
 def test_the_ranking_probe_is_the_scorer_after_its_layers_asked_for_the_evidence(model, batch):

@@ -9,6 +9,7 @@ from glimmer.kilt.generate.settings import BenchmarkSettings
 from glimmer.kilt.generate.world import Fact, World, draw_object
 
 SUPPORTS, REFUTES = "SUPPORTS", "REFUTES"
+GAP = "[SEP]"  # the one mark that inputs of KILT's tasks hold
 
 
 def occurs_in(answer: str, text: str) -> bool:
@@ -43,6 +44,20 @@ def two_page_question(random: Random, world: World, bridge: Fact, fact: Fact) ->
     """A hotpotqa input: asks `fact` of the entity that `bridge` leads to, without naming that entity."""
     phrase = random.choice(bridge.relation.phrase).format(s=world.entities[bridge.subject].name)
     return random.choice(fact.relation.questions).format(s=phrase) + " ?"
+
+
+def cloze(random: Random, world: World, fact: Fact) -> str:
+    """A statement of `fact` whose object is left out: "kalor mesk was written by [SEP] .", as span corruption asks."""
+    return _gapped(random, fact, world.entities[fact.subject].name)
+
+
+def two_page_cloze(random: Random, world: World, bridge: Fact, fact: Fact) -> str:
+    """A cloze about the entity that `bridge` leads to, without naming that entity."""
+    return _gapped(random, fact, random.choice(bridge.relation.phrase).format(s=world.entities[bridge.subject].name))
+
+
+def _gapped(random: Random, fact: Fact, subject: str) -> str:
+    return random.choice(fact.relation.statements).format(s=subject, o=GAP) + " ."
 
 
 def claim(random: Random, settings: BenchmarkSettings, world: World, fact: Fact) -> tuple[str, str]:
