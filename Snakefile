@@ -1,5 +1,5 @@
 # From a corpus to the report: `snakemake` runs a study, `snakemake figures audit claims report` show what is cached.
-# Options: --config study=NAME data=DIR checkpoint=DIR results=DIR work=DIR (workflow/README.md).
+# Options: --config study=NAME data=DIR checkpoint=DIR results=DIR work=DIR artifacts=... seeds=... (workflow/README.md).
 import sys
 
 from snakemake.utils import min_version

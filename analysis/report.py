@@ -53,7 +53,7 @@ def build(study_name: str, results: Path, reference_runs: Path | None = None) ->
         "refused": study.runs.refused,
         "claims": _optional(directory / "claims.json"),
         "audit": _optional(directory / "audit.json"),
-        **_stages(directory),
+        **_stages(study, directory),
         "comparison": None
         if reference_runs is None
         else sections.comparison(study, load_runs(existing(reference_runs)).by_id),
@@ -191,12 +191,16 @@ def _table(name: str, study: StudyPoints, reference: StudyPoints | None) -> dict
     }
 
 
-def _stages(directory: Path) -> dict[str, Any]:
-    metrics, counts = _optional(directory / "retrieval.json"), _optional(directory / "filter.json")
+def _stages(study: StudyPoints, directory: Path) -> dict[str, Any]:
+    metrics, counts, examination = (
+        _optional(directory / f"{name}.json") for name in ("retrieval", "filter", "reading")
+    )
     return {
         "retrieval": stages.retrieval(metrics) if metrics else None,
         "ranks": stages.evidence_ranks(metrics) if metrics else [],
         "filter": stages.filter_counts(counts) if counts else None,
+        "in_view": stages.answered_in_view(study, metrics) if metrics else None,
+        "reading": stages.reading(examination) if examination else None,
     }
 
 

@@ -107,6 +107,64 @@ def filter_counts(counts: Mapping[str, Mapping]) -> Grid:
     )
 
 
+def answered_in_view(study: StudyPoints, metrics: Mapping[str, Mapping]) -> Grid | None:
+    """Scores of readers that read all they retrieve, over the share of questions with evidence among that; by task.
+
+    Of one-page tasks that ask for an entity or a word: guessing is worth nothing there. If the shares fall as k grows,
+    more passages mislead the reader; what none of them mislead answers as large a share at every k.
+    """
+    evidence = {task: one.get("dev", {}) for task, one in metrics.items() if task in _OPEN_TASKS}
+    shares: dict[tuple, dict[str, list[float]]] = {}
+    for _, run in ordered_runs(study):
+        reader = run["settings"]["reader"]
+        if reader["name"] == "glimmer" or len(reader["train_tasks"]) == 1:
+            continue
+        for task, found in evidence.items():
+            in_view, score = found.get(f"evidence@{reader['k']}"), run["tasks"].get(task)
+            if in_view and score:
+                of_reader = shares.setdefault((reader_text(reader),), {})
+                of_reader.setdefault(task, []).append(100 * score["score"] / in_view)
+    if not shares:
+        return None
+    tasks = [task for task in TASKS if task in evidence]
+    rows = []
+    for (reader,), found in shares.items():
+        means = [sum(found[task]) / len(found[task]) if task in found else None for task in tasks]
+        rows.append((Cell(text=reader), *(count(mean, "{:.0f}") for mean in means)))
+    return Grid(
+        caption="Percent of the questions with evidence in view that are answered (mean of seeds; score over evidence)."
+        " Where it falls with k, further passages mislead the reader.",
+        heads=("Reader", *(TASK_NAMES[task] for task in tasks)),
+        rows=tuple(rows),
+    )
+
+
+_OPEN_TASKS = ("nq", "triviaqa", "zsre", "trex")
+
+
+def reading(examination: Mapping[str, Any]) -> Grid:
+    """Exact match of the pretrained checkpoint on exercises whose evidence is all in view, before fine-tuning."""
+    found: dict[tuple[str, int], dict[str, Mapping]] = {}
+    for row in examination["exact_match"]:
+        found.setdefault((row["alpha"], row["passages"]), {})[row["task"]] = row
+    tasks = [task for task in TASKS if any(task in of for of in found.values())]
+    rows = [
+        (
+            Cell(text=alpha),
+            Cell(text=str(passages)),
+            *(count(100 * of[task]["exact_match"] if task in of else None, "{:.0f}") for task in tasks),
+        )
+        for (alpha, passages), of in found.items()
+    ]
+    examples = max(row["examples"] for row in examination["exact_match"])
+    return Grid(
+        caption=f"Percent answered exactly, {examples} exercises a task from worlds that it was not trained on.",
+        heads=("α", "Passages", *(TASK_NAMES[task] for task in tasks)),
+        rows=tuple(rows),
+        numeric_from=1,
+    )
+
+
 def costs(study: StudyPoints) -> Grid:
     """Measured seconds, counted operations and stored bytes of every run."""
     heads = (

@@ -136,7 +136,8 @@ class Layout:
 
     def published(self) -> list[str]:
         """What the report shows of the stages before training; when only drawing, what exists of it."""
-        files = [f"{self.results}/retrieval.json", f"{self.results}/filter.json"]
+        names = ["retrieval", "filter"] + (["reading"] if self.study.initial["kind"] == "pretrain" else [])
+        files = [f"{self.results}/{name}.json" for name in names]
         return [file for file in files if Path(file).exists()] if self.draws_only else files
 
     def reference_option(self) -> list[str]:

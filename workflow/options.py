@@ -32,8 +32,9 @@ def study_of(config: Mapping[str, Any]) -> Study:
     parts = {part: _values(options.pop(part)) for part in _PARTS if part in options}
     for option in options:
         if option not in _OPTIONS and not option.endswith(".directory"):
+            known = ", ".join(["study", *_OPTIONS, *_PARTS])
             raise InputError("no such option", where="--config", found=option,
-                             expected=f"study, {', '.join([*_OPTIONS, *_PARTS])}, or a key ending in .directory")  # fmt: skip
+                             expected=f"{known}, or a key that ends in .directory")  # fmt: skip
     study = load_study(name)
     if study.name != name:
         raise InputError("a study is chosen by its name", where="--config", expected=study.name, found=name)
@@ -47,8 +48,8 @@ def study_of(config: Mapping[str, Any]) -> Study:
 
 
 def _values(given: Any) -> list[Any]:
-    """A list option: `seeds=0`, `artifacts=figure2,table1`, or a list from a configuration file."""
-    return given if isinstance(given, list) else yaml.safe_load(f"[{given}]")
+    """A list option: `seeds=0`, `artifacts=figure2,table1`, `baselines=[]`, or a list from a configuration file."""
+    return given if isinstance(given, list) else yaml.safe_load(f"[{str(given).strip('[]')}]")
 
 
 def shown_studies(config: Mapping[str, Any], arguments: Iterable[str]) -> tuple[Study, ...]:

@@ -112,7 +112,7 @@ def write_paper(results: Path) -> Path:
 
 
 def write_stages(results: Path, study: str) -> None:
-    """Invented retrieval.json and filter.json, as the workflow copies them beside the runs."""
+    """Invented retrieval.json, filter.json and reading.json, as the workflow copies them beside the runs."""
     tasks = experiments.load_study(study).tasks
     counts = [30, 12, 8, 5, 3, 2]
     one = {
@@ -130,3 +130,9 @@ def write_stages(results: Path, study: str) -> None:
     write_json(results / study / "retrieval.json", {task: {"train": one, "dev": one} for task in tasks})
     kept = {"before": 500, "after": 420, "threshold": 0.25, "k": 40, "after_by_threshold": {"0": 500, "0.25": 420}}
     write_json(results / study / "filter.json", dict.fromkeys(tasks, kept))
+    examined = [
+        {"alpha": alpha, "passages": 5, "task": task, "examples": 32, "exact_match": 0.75}
+        for alpha in ("1", "1/8")
+        for task in tasks
+    ]
+    write_json(results / study / "reading.json", {"exact_match": examined})

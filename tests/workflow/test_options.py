@@ -3,6 +3,7 @@
 import pytest
 
 from glimmer.errors import InputError
+from glimmer.experiments import runs_for
 from glimmer.files import write_json
 from workflow.options import draws_only, shown_studies, study_of
 from workflow.start import start
@@ -80,3 +81,18 @@ def test_a_study_that_a_target_names_is_shown_though_it_has_no_results(tmp_path)
 
 def test_the_committed_results_have_studies_to_show():
     assert "sample" in names(shown_studies({}, ["figures"]))
+
+
+@pytest.mark.parametrize("spelled", [{"seeds": 0}, {"seeds": "0"}, {"seeds": [0]}, {"seeds": "[0]"}])
+def test_a_part_of_a_grid_has_runs_of_the_whole_and_no_others(spelled):
+    whole = runs_for(study_of({"study": "embedded"}))
+    part = runs_for(study_of({"study": "embedded", "artifacts": "figure2,table2", "baselines": "[]", **spelled}))
+    assert part.keys() < whole.keys()
+    assert {run.seed for run in part.values()} == {0}
+    served = {point.split("/")[0] for run in part.values() for point in run.points}
+    assert {"figure2", "table2"} <= served, "one run may serve other artifacts too"
+
+
+def test_a_part_that_the_study_cannot_have_is_refused():
+    with pytest.raises(InputError, match="figure9"):
+        runs_for(study_of({"study": "embedded", "artifacts": "figure9"}))

@@ -21,3 +21,16 @@ if layout.study.initial["kind"] == "pretrain":
         shell:
             "glimmer pretrain --study {params.study:q} --tokenizer {input.tokenizer:q} --out {output.initial:q}"
             " --threads {threads} > {log:q} 2>&1"
+
+    rule publish_reading:
+        input:
+            initial=f"{W}/init",
+        output:
+            reading=f"{R}/reading.json",
+        log:
+            f"{W}/logs/publish-reading.log",
+        localrule: True
+        conda:
+            "../../environment.yml"
+        shell:
+            "cp {input.initial:q}/reading.json {output.reading:q} 2> {log:q}"

@@ -23,7 +23,7 @@ class Relation:
 
     `objects` is a kind (the object is another entity) or a tuple of common nouns or years. `phrase` names the object by
     its subject, for two-page questions ("the author of {s}"). `unseen` relations are asked in zsRE's dev set and
-    nowhere else; all their statements hold the label's words: word overlap is all that an unseen label offers.
+    in no train set; all their statements hold the label's words: word overlap is what an unseen label offers.
     """
 
     kind: str

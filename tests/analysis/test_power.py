@@ -1,0 +1,68 @@
+"""The power calculation: known variances are found again, and what it asks for is what it needs."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis import power
+from analysis.power import WIDTH, Spread, spread
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def drawn(rng, seeds, examples, tasks, sd):
+    """Differences with a shift a seed (the same in all tasks), one an example, and one of its own."""
+    of_seeds = rng.normal(0, sd[0], (seeds, 1))
+    return {
+        str(task): 3 + of_seeds + rng.normal(0, sd[1], (1, examples)) + rng.normal(0, sd[2], (seeds, examples))
+        for task in range(tasks)
+    }
+
+
+def test_the_variances_of_seeds_and_examples_are_found_again():
+    found = [spread(drawn(np.random.default_rng(n), 6, 400, 3, (2.0, 30.0, 10.0))) for n in range(60)]
+    assert np.mean([one.seeds for one in found]) == pytest.approx(4.0, rel=0.2)
+    assert np.mean([one.examples for one in found]) == pytest.approx(900.0, rel=0.05)
+    assert np.mean([one.rest for one in found]) == pytest.approx(100.0, rel=0.05)
+
+
+def test_the_standard_error_is_the_spread_of_repeated_studies():
+    truth = Spread(seeds=4.0, examples=900.0, rest=100.0, tasks=3)
+    means = []
+    for n in range(1500):
+        study = drawn(np.random.default_rng([1, n]), 3, 50, 3, (2.0, 30.0, 10.0))
+        means.append(np.mean([task.mean() for task in study.values()]))
+    assert np.std(means) == pytest.approx(truth.standard_error(50, 3), rel=0.06)
+
+
+@pytest.mark.parametrize("width", [1.0, 2.5, 8.0])
+@pytest.mark.parametrize("seeds", [1, 3, 10])
+def test_the_examples_needed_suffice_and_one_less_does_not(width, seeds):
+    here = Spread(seeds=0.05, examples=700.0, rest=200.0, tasks=6)
+    needed = here.examples_needed(width, seeds)
+    if needed is None:
+        assert WIDTH * (here.seeds / seeds) ** 0.5 >= width
+        return
+    assert WIDTH * here.standard_error(needed, seeds) < width
+    assert needed == 1 or WIDTH * here.standard_error(needed - 1, seeds) >= width
+
+
+def test_no_number_of_examples_mends_a_spread_of_seeds():
+    here = Spread(seeds=4.0, examples=1.0, rest=1.0, tasks=1)
+    assert here.examples_needed(2.0, 3) is None
+    assert here.examples_needed(2.0, 100) is not None
+
+
+def test_contrasts_name_points_of_the_registry():
+    from glimmer import experiments
+
+    known = {point.id for point in experiments.load_registry().points()}
+    assert {id for one in power.CONTRASTS for id in (one.better, one.worse)} <= known
+
+
+def test_a_study_without_runs_has_nothing_to_say(tmp_path, capsys):
+    shutil.copytree(ROOT / "results" / "paper", tmp_path / "paper")
+    assert power.main(["--study", "embedded", "--results", str(tmp_path)]) == 1
+    assert "no comparison" in capsys.readouterr().err

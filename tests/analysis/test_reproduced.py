@@ -1,0 +1,67 @@
+"""Comparing runs made here with cached ones."""
+
+import json
+
+import pytest
+
+from analysis import reproduced
+from analysis.reproduced import AGREES, DIFFERS, IDENTICAL, agreement
+from tests.analysis import synthetic
+
+
+def average(score, low, high):
+    return {"score": score, "interval": [low, high]}
+
+
+@pytest.mark.parametrize(
+    "first, second, expected",
+    [
+        (average(0.5, 0.4, 0.6), average(0.5, 0.1, 0.2), IDENTICAL),
+        (average(0.5, 0.4, 0.6), average(0.55, 0.45, 0.65), AGREES),
+        (average(0.5, 0.4, 0.6), average(0.55, 0.52, 0.65), DIFFERS),
+        (average(0.7, 0.6, 0.8), average(0.55, 0.45, 0.65), DIFFERS),
+        ({"score": 0.5}, average(0.51, 0.4, 0.6), DIFFERS),
+    ],
+)
+def test_a_difference_counts_in_both_directions(first, second, expected):
+    assert agreement(first, second) == agreement(second, first) == expected
+
+
+@pytest.fixture
+def two(tmp_path):
+    for name in ("made", "cached"):
+        synthetic.write_study(tmp_path / name, "smoke", n=40)
+    return tmp_path / "made" / "smoke", tmp_path / "cached" / "smoke"
+
+
+def test_equal_runs_are_identical_and_the_check_passes(two, capsys):
+    assert reproduced.main([str(one) for one in two]) == 0
+    assert capsys.readouterr().out.count(IDENTICAL) == len(list((two[1] / "runs").glob("*.json")))
+
+
+def test_runs_that_only_one_side_has_are_not_compared(two):
+    path = sorted((two[0] / "runs").glob("*.json"))[0]
+    path.unlink()
+    rows = reproduced.compare(*two)
+    assert path.stem not in {row["run"] for row in rows}
+    assert len(rows) == len(list((two[0] / "runs").glob("*.json")))
+
+
+def test_a_run_that_scores_nothing_now_fails_the_check(two):
+    path = sorted((two[0] / "runs").glob("*.json"))[0]
+    run = json.loads(path.read_text())
+    for task in run["tasks"].values():
+        task["per_example"]["metric"] = [0.0] * task["n"]
+        task["downstream"][task["metric"]] = task["score"] = 0.0
+        task["interval"] = [0.0, 0.0]
+    run["average"] |= {"score": 0.0, "interval": [0.0, 0.0]}
+    path.write_text(json.dumps(run))
+    verdicts = {row["run"]: row["verdict"] for row in reproduced.compare(*two)}
+    assert verdicts[path.stem] == DIFFERS
+    assert reproduced.main([str(one) for one in two]) == 1
+
+
+def test_nothing_to_compare_is_bad_input(two, tmp_path, capsys):
+    (tmp_path / "empty" / "runs").mkdir(parents=True)
+    assert reproduced.main([str(tmp_path / "empty"), str(two[1])]) == 2
+    assert "no run in common" in capsys.readouterr().err
