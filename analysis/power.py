@@ -1,13 +1,16 @@
-"""How many dev examples and seeds the main comparisons need, from the spread that runs show.
+"""How many dev examples, or how many seeds, the main comparisons need, from the spread that runs show.
 
-With d[s, e] the paired difference of two readers at seed s and example e of a task (percent),
+With d[s, e] the paired difference of two readers at seed s and example e of one of T tasks (percent), shifts a of a
+seed (of the average over tasks), b of an example and c of both,
 
     d[s, e] = delta + a[s] + b[e] + c[s, e],      SE^2 = var(a)/S + mean over tasks of (var(b)/n + var(c)/(S n)) / T
 
-for S seeds, n examples of each of T tasks; seeds and examples are crossed. The variances are estimated from mean
-squares (negative estimates count as 0), those of seeds from the differences of the tasks' average. A difference is
-resolved if its 95 % interval, 2 x 1.96 SE wide, is narrower than the effect that the paper reports, carried over by
-spread: the paper's difference over the range of its panel, times the range of the same panel here.
+for S seeds and n examples a task; seeds and examples are crossed. The variances are estimated from mean squares;
+negative estimates count as 0. Only the seed of fine-tuning varies: checkpoint, retriever and data are one draw.
+
+A difference is resolved if its 95 % interval, 2 x 1.96 SE wide, is narrower than the effect that the paper reports,
+carried over by spread: the paper's difference over the range of all its points of that measure, times the range of the
+same points here. (That asks for more than an interval without zero; with few seeds var(a) itself is known badly.)
 """
 
 from __future__ import annotations
@@ -27,7 +30,6 @@ from glimmer import experiments
 from glimmer.errors import GlimmerError
 
 WIDTH = 2 * 1.96
-_MOST_EXAMPLES = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,8 +75,14 @@ class Spread:
         left = (width / WIDTH) ** 2 - self.seeds / seeds
         if left <= 0:
             return None
-        needed = math.floor((self.examples + self.rest / seeds) / self.tasks / left) + 1
-        return needed if needed <= _MOST_EXAMPLES else None
+        return math.floor((self.examples + self.rest / seeds) / self.tasks / left) + 1
+
+    def seeds_needed(self, width: float, examples: int) -> int | None:
+        """Fewest seeds for a 95 % interval narrower than `width` with that many examples; None if none suffices."""
+        left = (width / WIDTH) ** 2 - self.examples / examples / self.tasks
+        if left <= 0:
+            return None
+        return math.floor((self.seeds + self.rest / examples / self.tasks) / left) + 1
 
 
 def spread(differences: Mapping[str, np.ndarray]) -> Spread:
@@ -109,11 +117,12 @@ def rows(study: StudyPoints, paper: StudyPoints) -> list[dict[str, Any]]:
         if not all(id in ours and ours[id].value is not None for id in pair):
             continue
         seeds = sorted(set(ours[pair[0]].seeds) & set(ours[pair[1]].seeds))
-        scores = [per_example(planned[id], seeds, study.runs) for id in pair]
-        if not seeds or None in scores:
+        scores = [per_example(planned[id], seeds, study.runs) for id in pair] if seeds else [None]
+        if None in scores:
             continue
         differences = {t: 100 * (np.asarray(scores[0][t], float) - np.asarray(scores[1][t], float)) for t in scores[0]}
-        width = abs(_difference(theirs, pair)) / _range(paper, theirs[pair[0]]) * _range(study, ours[pair[0]])
+        metric = planned[pair[0]].measure.name
+        width = abs(_difference(theirs, pair)) * _range(ours, theirs, metric) / _range(theirs, ours, metric)
         here, n = spread(differences), min(one.shape[1] for one in differences.values())
         found.append(
             {
@@ -124,10 +133,10 @@ def rows(study: StudyPoints, paper: StudyPoints) -> list[dict[str, Any]]:
                 "interval's width": WIDTH * here.standard_error(n, len(seeds)),
                 "seeds": len(seeds),
                 "examples a task": n,
-                "needed": here.examples_needed(width, len(seeds)),
-                "needed, ten seeds": here.examples_needed(width, 10),
-                "seed variance": here.seeds,
-                "example variance": here.examples + here.rest,
+                "examples needed": here.examples_needed(width, len(seeds)),
+                "seeds needed": here.seeds_needed(width, n),
+                "variance of seeds": here.seeds,
+                "variance of examples": here.examples + here.rest,
             }
         )
     return found
@@ -137,9 +146,10 @@ def _difference(points: Mapping[str, Any], pair: tuple[str, str]) -> float:
     return points[pair[0]].value - points[pair[1]].value
 
 
-def _range(study: StudyPoints, point: Any) -> float:
-    """The range of the values of a point's panel (of the whole artifact, for a table)."""
-    values = [one.value for one in study.of(point.artifact, point.panel) if one.value is not None]
+def _range(points: Mapping[str, Any], others: Mapping[str, Any], metric: str) -> float:
+    """The range of a measure over the paper's points that both have."""
+    both = [id for id, one in points.items() if one.metric == metric and one.value is not None and id in others]
+    values = [points[id].value for id in both if others[id].value is not None]
     return max(values) - min(values)
 
 
@@ -148,10 +158,15 @@ def show(found: Sequence[Mapping[str, Any]]) -> str:
     heads = list(found[0])
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for row in found:
-        cells = ["none" if v is None else f"{v:.2f}" if isinstance(v, float) else f"{v:,}" if isinstance(v, int) else v
-                 for v in row.values()]  # fmt: skip
+        cells = [_cell(value) for value in row.values()]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "no number"
+    return f"{value:.2f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from analysis.grids import reader_text
 from analysis.runs import load_runs
 from glimmer.errors import GlimmerError, InputError
 from glimmer.files import existing
@@ -29,38 +30,47 @@ def agreement(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
 
 
 def compare(made: Path, cached: Path) -> list[dict[str, Any]]:
-    """One row for each run that lies in both directories (each a results/<study>), scores in percent.
+    """One row for each run made here that is cached too; directories are results/<study>, scores in percent.
 
-    Raises InputError where a directory is missing or the two have no run in common.
+    Raises InputError where a directory is missing, they are the same, a run file cannot be trusted, or the two have no
+    run in common.
     """
-    ours, theirs = (load_runs(existing(directory)).by_id for directory in (made, cached))
+    if existing(made).resolve() == existing(cached).resolve():
+        raise InputError("one directory, given twice", where=made, expected="results made here, and cached ones")
+    ours, theirs = load_runs(made), load_runs(cached)
+    for directory, runs in ((made, ours), (cached, theirs)):
+        for one in runs.refused:
+            raise InputError(f"run file not to be trusted: {one.reason}", where=directory / "runs" / one.file)
     rows = []
-    for run_id in (one for one in theirs if one in ours):
-        reader, first, second = theirs[run_id]["settings"]["reader"], ours[run_id]["average"], theirs[run_id]["average"]
+    for run_id, run in ours.by_id.items():
+        if run_id not in theirs:
+            continue
+        first, second = run["average"], theirs.by_id[run_id]["average"]
         rows.append(
             {
                 "run": run_id,
-                "reader": f"{reader['name']} k={reader['k']} m={reader['m']}",
+                "reader": f"{reader_text(run['settings']['reader'])}, seed {run['seed']}",
                 "here": round(100 * first["score"], 2),
                 "cached": round(100 * second["score"], 2),
-                "interval": [round(100 * bound, 2) for bound in second["interval"]],
+                "interval": [round(100 * bound, 2) for bound in second.get("interval") or []],
                 "verdict": agreement(first, second),
             }
         )
     if not rows:
-        raise InputError("no run in common", where=made, expected=f"runs of {cached}", found=f"{len(ours)} others")
+        raise InputError(
+            "no run in common", where=made, expected=f"runs of {cached}", found=f"{len(ours.by_id)} others"
+        )
     return rows
 
 
 def show(rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows as a table for the terminal."""
-    lines = [f"{'run':<14}{'reader':<22}{'here':>8}{'cached':>9}  {'interval of the cached':<24}verdict"]
+    wide = max(len(row["reader"]) for row in rows) + 2
+    lines = [f"{'run':<14}{'reader':<{wide}}{'here':>7}{'cached':>8}  {'interval of the cached':<24}verdict"]
     for row in rows:
-        low, high = row["interval"]
-        bounds = f"[{low:.2f}, {high:.2f}]"
-        lines.append(
-            f"{row['run']:<14}{row['reader']:<22}{row['here']:>8.2f}{row['cached']:>9.2f}  {bounds:<24}{row['verdict']}"
-        )
+        bounds = " to ".join(f"{bound:.2f}" for bound in row["interval"]) or "none"
+        numbers = f"{row['here']:>7.2f}{row['cached']:>8.2f}  {bounds:<24}"
+        lines.append(f"{row['run']:<14}{row['reader']:<{wide}}{numbers}{row['verdict']}")
     return "\n".join(lines)
 
 

@@ -15,8 +15,8 @@ from workflow.layout import REPOSITORY, Layout
 from workflow.options import COMMITTED
 
 PAPER = "paper"
-_REPORT = ("report", "pictures", "sections", "grids", "stages", "summary")
-_ALONE = ("__init__", "audit", "claims", "crate", *_REPORT)  # modules that no picture depends on
+_REPORT = ("report", "pictures", "sections", "grids", "stages", "summary", "reproduced")
+_ALONE = ("__init__", "audit", "claims", "crate", "power", *_REPORT)  # modules that no picture depends on
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

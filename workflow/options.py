@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from snakemake.cli import get_argument_parser
 
 from glimmer.errors import InputError
@@ -44,12 +43,26 @@ def study_of(config: Mapping[str, Any]) -> Study:
         if found != kind:
             raise InputError(f"study {study.name} takes no {option}", where="--config",
                              expected=f"a study whose {section}.{key} is {kind}", found=found)  # fmt: skip
+    for part, values in parts.items():
+        strangers = [value for value in values if value not in getattr(study, part)]
+        if strangers:
+            raise InputError(f"not part of study {study.name}", where=f"--config {part}", found=strangers[0],
+                             expected=f"some of {', '.join(map(str, getattr(study, part)))}")  # fmt: skip
+    if parts and Path(options.get("results", study.results)).resolve() == study.results.resolve():
+        # Among results of the whole, what a part measures could not be told from what is missing, nor sealed apart.
+        raise InputError("a part of a study needs a place of its own", where="--config", found=", ".join(parts),
+                         expected="results=DIR besides")  # fmt: skip
     return load_study(name, {_OPTIONS.get(option, option): str(value) for option, value in options.items()} | parts)
 
 
 def _values(given: Any) -> list[Any]:
-    """A list option: `seeds=0`, `artifacts=figure2,table1`, `baselines=[]`, or a list from a configuration file."""
-    return given if isinstance(given, list) else yaml.safe_load(f"[{str(given).strip('[]')}]")
+    """A list option as Snakemake hands it over: `seeds=0`, `seeds=[0]`, `artifacts=figure2,table1`, `baselines=[]`."""
+    items = given if isinstance(given, list) else str("" if given is None else given).split(",")
+    return [int(item) if str(item).isdigit() else item for item in map(_bare, items) if item != ""]
+
+
+def _bare(item: Any) -> Any:
+    return item.strip(" []") if isinstance(item, str) else item
 
 
 def shown_studies(config: Mapping[str, Any], arguments: Iterable[str]) -> tuple[Study, ...]:

@@ -17,7 +17,6 @@ shapes: D model width, H heads times head width, V vocabulary, R relative-positi
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
@@ -39,13 +38,10 @@ ANCHOR_SHARPNESS = 0.8
 _MATCH, _PREVIOUS, _NEXT, _ANCHOR = 0, 1, 2, 3  # heads
 
 
-def planted_t5(
-    config: T5Config, key: Key[Array, ""], words: StartingWords | None = None, first_live: Iterable[int] = (0,)
-) -> T5:
+def planted_t5(config: T5Config, key: Key[Array, ""], words: StartingWords | None = None) -> T5:
     """A T5 with random weights and the circuits of this module's docstring; heads that `config` lacks are left out.
 
-    Without `words` the embeddings are random and no anchor is planted. `first_live` are the encoder layers that will be
-    the first to see question and passage together: equality is planted there.
+    Without `words` the embeddings are random and no anchor is planted.
     """
     random_key, value_key, equality_key = jax.random.split(key, 3)
     model = T5(config, rngs=nnx.Rngs(params=random_key))
@@ -57,8 +53,7 @@ def planted_t5(
         match = _head(config, _MATCH)
         matching = MATCH_SHARPNESS * config.d_kv**-0.5 * attention.key[..., match]
         attention.query[...] = attention.query[...].at[..., match].set(matching)
-    for layer in sorted(first_live):
-        _plant_equality(model, layer, equality_key)
+    _plant_equality(model, equality_key)
     if words is not None and words.separator is not None and config.num_heads > _ANCHOR:
         _plant_anchor(model, words)
     cross = decoder.cross_attention
@@ -98,8 +93,8 @@ def planted_positions(table: Float[Array, "R heads"], bidirectional: bool) -> Fl
     return table
 
 
-def _plant_equality(model: T5, layer: int, key: Key[Array, ""]) -> None:
-    """An encoder layer marks tokens that stand to their left too: in a passage's title, those of the question.
+def _plant_equality(model: T5, key: Key[Array, ""]) -> None:
+    """The first encoder layer marks tokens that stand to their left too: in a passage's title, those of the question.
 
     With orthonormal directions K, P and f of the residual stream, head 0 writes the key of what it attends to,
     P K^T x_j, and pairs of hidden units multiply it with the token's own, since gelu(a) b - gelu(-a) b = a b:
@@ -112,16 +107,16 @@ def _plant_equality(model: T5, layer: int, key: Key[Array, ""]) -> None:
     own, other, mark = basis[:, :width], basis[:, width : 2 * width], basis[:, -1]
     attention, feed_forward = model.encoder.layers.attention, model.encoder.layers.feed_forward
     head = _head(model.config, _MATCH)
-    attention.key[...] = attention.key[...].at[layer, :, head].set(own)
-    attention.query[...] = attention.query[...].at[layer, :, head].set(MATCH_SHARPNESS * width**-0.5 * own)
-    attention.value[...] = attention.value[...].at[layer, :, head].set(own)
-    attention.output[...] = attention.output[...].at[layer, head].set(EQUALITY_GAIN * other.T)
+    attention.key[...] = attention.key[...].at[0, :, head].set(own)
+    attention.query[...] = attention.query[...].at[0, :, head].set(MATCH_SHARPNESS * width**-0.5 * own)
+    attention.value[...] = attention.value[...].at[0, :, head].set(own)
+    attention.output[...] = attention.output[...].at[0, head].set(EQUALITY_GAIN * other.T)
     units = slice(0, 2 * width)
     signs = jnp.concatenate([own, -own], axis=1)
-    feed_forward.gate[...] = feed_forward.gate[...].at[layer, :, units].set(signs)
-    feed_forward.input[...] = feed_forward.input[...].at[layer, :, units].set(jnp.concatenate([other, other], axis=1))
+    feed_forward.gate[...] = feed_forward.gate[...].at[0, :, units].set(signs)
+    feed_forward.input[...] = feed_forward.input[...].at[0, :, units].set(jnp.concatenate([other, other], axis=1))
     out = jnp.concatenate([jnp.ones(width), -jnp.ones(width)])[:, None] * mark
-    feed_forward.output[...] = feed_forward.output[...].at[layer, units].set(MARK_SCALE * out)
+    feed_forward.output[...] = feed_forward.output[...].at[0, units].set(MARK_SCALE * out)
 
 
 def _plant_anchor(model: T5, words: StartingWords) -> None:

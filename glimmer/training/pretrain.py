@@ -1,8 +1,8 @@
 """The initial checkpoint of a small study: a T5 that reads generated worlds other than the benchmark's.
 
 A curriculum of stages, each a number of optimiser steps on reading exercises: first few passages, then more, last the
-numbers that readers will meet. The model reads as FiD does. It starts from planted circuits and may grow in depth
-between stages (glimmer.training.mimetic). Every reader of the study starts from what comes out.
+numbers that readers will meet. The model reads as FiD does, or split as LUMEN does. It starts from planted circuits and
+may grow in depth between stages (glimmer.training.mimetic). Every reader of the study starts from what comes out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from jaxtyping import Array, Bool, Float, Int
 from glimmer.errors import InputError
 from glimmer.experiments.settings import fid, glimmer, lumen
 from glimmer.files import atomic_directory, write_json
-from glimmer.kilt.generate import sample_reading_examples
+from glimmer.kilt.generate import TWO_PAGES, sample_reading_examples
 from glimmer.models.checkpoint import save_t5
 from glimmer.models.config import T5Config
 from glimmer.models.reader import Batch, Pairs, Reader, token_log_probability
@@ -35,7 +35,7 @@ from glimmer.training.distribution import StartingWords, starting_words
 from glimmer.training.exercises import Exercises, TextForms, evidence_of, exercise_batch
 from glimmer.training.losses import language_model_loss
 from glimmer.training.mimetic import grown_t5, places_at_the_end, planted_t5
-from glimmer.training.recipe import Examination, Recipe, Stage
+from glimmer.training.recipe import Examination, Recipe, Stage, check_places
 
 CLIP_NORM = 1.0
 SECOND_MOMENT_DECAY = 0.95  # of Adam: at 0.999 the steep first steps slow down all that a stage of hundreds has
@@ -73,13 +73,13 @@ def write_initial_checkpoint(
 def pretrain(recipe: Recipe, config: T5Config, tokenizer: Tokenizer, forms: TextForms, log: Log = lambda _: None) -> T5:
     """Runs every stage of `recipe` and grows to `config`'s depth. `log` gets a row of the curve now and then.
 
-    Same recipe, configuration and tokenizer, same weights. Raises InputError if a stage is deeper than the model.
+    Same recipe, configuration and tokenizer, same weights. Raises InputError, before any training, if a stage is deeper
+    than the model or `recipe.places` are not those of its layers.
     """
+    check_places(recipe.places, recipe.stages[-1].encoder_layers, config.encoder_layers, "initial.places")
     first = dataclasses.replace(config, encoder_layers=recipe.stages[0].encoder_layers, dropout=0.0)
     words = _words(recipe, config, tokenizer, forms)
-    splits = {lumen(alpha=alpha, k=1).split(first.encoder_layers) for alpha in recipe.stages[0].alphas}
-    first_live = {memory for memory, live, _ in splits if live}
-    model = planted_t5(first, jax.random.key(recipe.seed), words, first_live)
+    model = planted_t5(first, jax.random.key(recipe.seed), words)
     for number, stage in enumerate(recipe.stages):
         grown = _grown(model, stage.places, stage.encoder_layers)
         model = run_stage(grown, stage, np.random.default_rng([recipe.seed, number]), tokenizer, forms, log)
@@ -238,7 +238,7 @@ def examine(
     lengths, rows = examination.lengths, []
     for k in examination.passages:
         for task in examination.tasks:
-            if k < 2 and task == "hotpotqa":
+            if k < 2 and task in TWO_PAGES:
                 continue
             exercises = Exercises(
                 tasks={task: 1},

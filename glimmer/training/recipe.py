@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 from glimmer.errors import InputError
@@ -28,7 +29,7 @@ class Stage:
     """Share of the rate that is left at the last step, after a cosine; 1 keeps it constant."""
     warmup_steps: int = 20
     encoder_layers: int
-    """Depth in this stage; where it exceeds the last stage's, the encoder grows without changing its function."""
+    """Depth in this stage; where it exceeds the last stage's, the encoder grows, as `places` says."""
     places: tuple[int | None, ...] = ()
     """For each layer of a grown encoder the trained layer copied there, null for one that adds nothing at first; left
     out, the trained ones stand last. With a layer in two places the function changes, and this stage has to mend it."""
@@ -46,7 +47,7 @@ class Stage:
     evidence_weight: float = 0.0
     """Weight of the loss that asks every token whether its passage holds the evidence; see reading_losses."""
     ranking_weight: float = 0.0
-    """Weight of the loss that ranks the passages by their first token after `ranking_layers`; see reading_losses."""
+    """Weight of the loss that ranks passages by the first token after `ranking_layers` live ones: `reading_losses`."""
     ranking_layers: int = 1
     tasks: Mapping[str, int]
     """Weight of each kind of exercise (glimmer.kilt.generate.EXERCISES); those of two pages are left out of steps with
@@ -105,12 +106,14 @@ class Recipe:
     def from_section(section: Mapping[str, Any], where: object = "initial") -> Recipe:
         """Reads the section.
 
-        Raises InputError naming a key that is unknown or missing, a stage that ranks after a layer it does not have, or
-        depths that fall.
+        Raises InputError naming a key that is unknown or missing, a stage that ranks after a layer it does not have,
+        depths that fall, places that do not hold the layers there are, or a live proportion outside 0 to 1.
         """
         unknown = sorted(set(section) - {"kind", "seed", "stages", "word_exercises", "examination", "places"})
         if unknown:
-            raise InputError(f"unknown key {unknown[0]}", where=where, expected="word_exercises, stages, examination")
+            raise InputError(
+                f"unknown key {unknown[0]}", where=where, expected="word_exercises, stages, places, examination"
+            )
         stages = section.get("stages")
         if not isinstance(stages, list | tuple) or not stages:
             raise InputError("no stages", where=f"{where}.stages", expected="a list of stages", found=stages)
@@ -125,13 +128,34 @@ class Recipe:
             if not 1 <= stage.ranking_layers <= stage.encoder_layers:
                 raise InputError("no layer to rank after", where=f"{where}.stages[{n}].ranking_layers",
                                  expected=f"1 to {stage.encoder_layers}", found=stage.ranking_layers)  # fmt: skip
-            if stage.places and len(stage.places) != stage.encoder_layers:
-                raise InputError("not one place a layer", where=f"{where}.stages[{n}].places",
-                                 expected=f"{stage.encoder_layers} places", found=len(stage.places))  # fmt: skip
+            before = recipe.stages[max(n - 1, 0)].encoder_layers
+            check_places(stage.places, before, stage.encoder_layers, f"{where}.stages[{n}].places")
+            _check_alphas(stage.alphas, f"{where}.stages[{n}].alphas")
         depths = [stage.encoder_layers for stage in recipe.stages]
         if depths != sorted(depths):
             raise InputError("an encoder only grows", where=f"{where}.stages", expected="rising depths", found=depths)
         return recipe
+
+
+def check_places(places: tuple[int | None, ...], old: int, new: int, where: str) -> None:
+    """Raises InputError unless `places` (empty: the default ones) put each of `old` layers somewhere among `new`."""
+    if not old <= new:
+        raise InputError("an encoder only grows", where=where, expected=f"at least {old} layers", found=new)
+    held = {place for place in places if place is not None}
+    if places and (len(places) != new or held != set(range(old))):
+        raise InputError("not the places of these layers", where=where, found=list(places),
+                         expected=f"{new} places that hold each of 0 to {old - 1}, or null")  # fmt: skip
+
+
+def _check_alphas(alphas: tuple[str, ...], where: str) -> None:
+    try:
+        if alphas and all(0 <= Fraction(alpha) <= 1 for alpha in alphas):
+            return
+    except (ValueError, TypeError, ZeroDivisionError):
+        pass
+    raise InputError(
+        "not live proportions", where=where, expected='one or more of 0 to 1, as "1/3"', found=list(alphas)
+    )
 
 
 def _read(kind: type, values: Mapping[str, Any], where: str):

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from analysis import power
+from analysis.points import load_points
 from analysis.power import WIDTH, Spread, spread
+from tests.analysis import synthetic
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,7 +42,7 @@ def test_the_standard_error_is_the_spread_of_repeated_studies():
 @pytest.mark.parametrize("width", [1.0, 2.5, 8.0])
 @pytest.mark.parametrize("seeds", [1, 3, 10])
 def test_the_examples_needed_suffice_and_one_less_does_not(width, seeds):
-    here = Spread(seeds=0.05, examples=700.0, rest=200.0, tasks=6)
+    here = Spread(seeds=0.2, examples=700.0, rest=200.0, tasks=6)
     needed = here.examples_needed(width, seeds)
     if needed is None:
         assert WIDTH * (here.seeds / seeds) ** 0.5 >= width
@@ -55,6 +57,17 @@ def test_no_number_of_examples_mends_a_spread_of_seeds():
     assert here.examples_needed(2.0, 100) is not None
 
 
+@pytest.mark.parametrize("width", [0.5, 3.0, 4.0, 8.0])
+def test_the_seeds_needed_suffice_and_one_less_does_not(width):
+    here = Spread(seeds=0.8, examples=300.0, rest=200.0, tasks=6)
+    needed = here.seeds_needed(width, 128)
+    if needed is None:
+        assert WIDTH * (here.examples / 128 / 6) ** 0.5 >= width
+        return
+    assert WIDTH * here.standard_error(128, needed) < width
+    assert needed == 1 or WIDTH * here.standard_error(128, needed - 1) >= width
+
+
 def test_contrasts_name_points_of_the_registry():
     from glimmer import experiments
 
@@ -66,3 +79,22 @@ def test_a_study_without_runs_has_nothing_to_say(tmp_path, capsys):
     shutil.copytree(ROOT / "results" / "paper", tmp_path / "paper")
     assert power.main(["--study", "embedded", "--results", str(tmp_path)]) == 1
     assert "no comparison" in capsys.readouterr().err
+
+
+def test_every_contrast_with_runs_has_a_row_of_its_difference(tmp_path):
+    synthetic.write_study(tmp_path, "smoke", n=60)
+    synthetic.write_paper(tmp_path)
+    study, paper = load_points("smoke", tmp_path), load_points("paper", tmp_path)
+    rows = power.rows(study, paper)
+    assert {row["comparison"] for row in rows} == {
+        "GLIMMER above LUMEN",
+        "LUMEN above FiD",
+        "memory trained above frozen",
+    }, "smoke has Figure 2 and Table 2"
+    values = {point.id: point.value for point in study.points}
+    first = rows[0]
+    assert first["measured"] == pytest.approx(
+        values["figure2/performance/GLIMMER"] - values["figure2/performance/LUMEN"]
+    )
+    assert first["examples a task"] == 60 and first["seeds"] == 1
+    assert power.show(rows).count("\n") == len(rows) + 1

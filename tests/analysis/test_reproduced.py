@@ -65,3 +65,14 @@ def test_nothing_to_compare_is_bad_input(two, tmp_path, capsys):
     (tmp_path / "empty" / "runs").mkdir(parents=True)
     assert reproduced.main([str(tmp_path / "empty"), str(two[1])]) == 2
     assert "no run in common" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_trusted_is_no_agreement(two, capsys):
+    path = sorted((two[0] / "runs").glob("*.json"))[0]
+    path.write_text(path.read_text().replace('"score": 0.', '"score": 7.', 1))
+    assert reproduced.main([str(one) for one in two]) == 2
+    assert path.name in capsys.readouterr().err
+
+
+def test_a_directory_does_not_confirm_itself(two):
+    assert reproduced.main([str(two[1]), str(two[1] / ".." / "smoke")]) == 2

@@ -23,7 +23,7 @@ def two(tmp_path):
 def test_an_artifact_depends_on_its_own_module_and_the_shared_ones_alone(two):
     code = two.code_of("figure2")
     assert "analysis/figure2.py" in code and "analysis/style.py" in code
-    alone = ("figure3.py", "table1.py", "report.py", "audit.py", "claims.py", "crate.py")
+    alone = ("figure3.py", "table1.py", "report.py", "audit.py", "claims.py", "crate.py", "power.py", "reproduced.py")
     assert not [path for path in code if path.endswith(alone)], code
 
 

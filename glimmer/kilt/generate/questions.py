@@ -74,7 +74,7 @@ def claim(random: Random, settings: BenchmarkSettings, world: World, fact: Fact)
 
 
 def askable(fact: Fact) -> bool:
-    """Whether train sets, pretraining and tasks other than zsRE may ask for this fact."""
+    """Whether train sets and tasks other than zsRE, and exercises of two pages, may ask for this fact."""
     return not fact.relation.unseen
 
 

@@ -306,7 +306,7 @@ _SHIP = (
 
 RELATIONS: tuple[Relation, ...] = _PERSON + _TOWN + _BOOK + _COMPANY + _SHIP
 UNSEEN_LABELS = frozenset(relation.label for relation in RELATIONS if relation.unseen)
-"""Relations of zsRE's dev set: no question of another task, of a train set or of pretraining asks for them."""
+"""Relations of zsRE's dev set: no question of another task or of a train set asks for them."""
 CLAIMS = ("{c}", "it is said that {c}", "the record says that {c}")
 SEE_ALSO = ("see also {o}", "this page is not about {o}")
 OTHER_BEARERS = ("others of this name are {o}", "the name is also borne by {o}")
