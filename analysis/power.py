@@ -1,4 +1,4 @@
-"""How many dev examples, or how many seeds, the main comparisons need, from the spread that runs show.
+"""How many dev examples the main comparisons need, from the spread that runs show.
 
 With d[s, e] the paired difference of two readers at seed s and example e of one of T tasks (percent), shifts a of a
 seed (of the average over tasks), b of an example and c of both,
@@ -30,6 +30,7 @@ from glimmer import experiments
 from glimmer.errors import GlimmerError
 
 WIDTH = 2 * 1.96
+HALF_A_POINT = 1.0  # the width of an interval half a point to either side: what claims of "nearly" ask for
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,13 +77,6 @@ class Spread:
         if left <= 0:
             return None
         return math.floor((self.examples + self.rest / seeds) / self.tasks / left) + 1
-
-    def seeds_needed(self, width: float, examples: int) -> int | None:
-        """Fewest seeds for a 95 % interval narrower than `width` with that many examples; None if none suffices."""
-        left = (width / WIDTH) ** 2 - self.examples / examples / self.tasks
-        if left <= 0:
-            return None
-        return math.floor((self.seeds + self.rest / examples / self.tasks) / left) + 1
 
 
 def spread(differences: Mapping[str, np.ndarray]) -> Spread:
@@ -134,7 +128,7 @@ def rows(study: StudyPoints, paper: StudyPoints) -> list[dict[str, Any]]:
                 "seeds": len(seeds),
                 "examples a task": n,
                 "examples needed": here.examples_needed(width, len(seeds)),
-                "seeds needed": here.seeds_needed(width, n),
+                "for half a point": here.examples_needed(HALF_A_POINT, len(seeds)),
                 "variance of seeds": here.seeds,
                 "variance of examples": here.examples + here.rest,
             }

@@ -57,17 +57,6 @@ def test_no_number_of_examples_mends_a_spread_of_seeds():
     assert here.examples_needed(2.0, 100) is not None
 
 
-@pytest.mark.parametrize("width", [0.5, 3.0, 4.0, 8.0])
-def test_the_seeds_needed_suffice_and_one_less_does_not(width):
-    here = Spread(seeds=0.8, examples=300.0, rest=200.0, tasks=6)
-    needed = here.seeds_needed(width, 128)
-    if needed is None:
-        assert WIDTH * (here.examples / 128 / 6) ** 0.5 >= width
-        return
-    assert WIDTH * here.standard_error(128, needed) < width
-    assert needed == 1 or WIDTH * here.standard_error(128, needed - 1) >= width
-
-
 def test_contrasts_name_points_of_the_registry():
     from glimmer import experiments
 
