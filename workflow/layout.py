@@ -109,6 +109,12 @@ class Layout:
         return {"science_version": SCIENCE_VERSION, **values}
 
     @property
+    def generated_sizes(self) -> list[str]:
+        """What the command that generates the data is told of its size."""
+        given = {name: self.study.data[name] for name in ("seed", "pages", "dev_examples") if name in self.study.data}
+        return [text for name, value in given.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+
+    @property
     def vocabulary(self) -> list[str]:
         """The folder that brings the vocabulary along, where the study does not train one."""
         return [self.initial] if self.study.tokenizer["kind"] == "checkpoint" else []

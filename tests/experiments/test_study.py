@@ -137,6 +137,7 @@ def test_a_point_s_value_is_the_weighted_sum_and_none_when_a_run_is_missing():
     ("training.learning_rate", 0.5), ("training.steps", 3), ("training.batch_size", 3), ("training.dropout", 0.5),
     ("training.dtype", "bfloat16"), ("training.scale_by_parameter", True), ("training.dev_examples", 5),
     ("training.freeze_embeddings", True), ("evaluation.dev_examples", 9),
+    ("data.dev_examples", 9),
 ])  # fmt: skip
 def test_whatever_decides_the_number_changes_the_id(key, value):
     def glimmer_id(overrides):

@@ -47,6 +47,14 @@ def test_a_changed_section_changes_the_settings_of_the_stages_that_name_it():
     assert before.settings("tokenizer") == after.settings("tokenizer")
 
 
+def test_the_generator_is_told_the_sizes_that_the_study_names():
+    study = study_of({"study": "embedded"})
+    data = {"kind": "generated", "tasks": ["nq"], "seed": 3, "pages": 70}
+    named, silent = (dataclasses.replace(study, data=found) for found in (data | {"dev_examples": 9}, data))
+    told = [Layout(study=one, draws_only=True).generated_sizes for one in (named, silent)]
+    assert told == [["--seed", "3", "--pages", "70", "--dev-examples", "9"], ["--seed", "3", "--pages", "70"]]
+
+
 def test_showing_depends_on_the_runs_that_exist_and_measuring_on_all(tmp_path):
     study = study_of({"study": "smoke", "results": tmp_path})
     run = next(iter(Layout(study=study, draws_only=False).runs))

@@ -14,11 +14,10 @@ if layout.study.data["kind"] == "generated":
         resources:
             **layout.resources("generate"),
         params:
-            seed=layout.study.data["seed"],
-            pages=layout.study.data["pages"],
+            sizes=layout.generated_sizes,
             decides=layout.settings("data"),
         shell:
-            "glimmer generate --out {output.data:q} --seed {params.seed} --pages {params.pages} > {log:q} 2>&1"
+            "glimmer generate --out {output.data:q} {params.sizes:q} > {log:q} 2>&1"
 
 
 if layout.study.data.get("subset"):
