@@ -25,18 +25,18 @@ _SAMPLED = 4000  # pages, and exercises, of other worlds
 
 
 def study_texts(study: Study, data: str | Path, passages: str | Path) -> Iterator[str]:
-    """What the readers of `study` will read: passages, inputs and answers as they are spelled for a reader.
+    """What the readers of `study` are trained on: passages, and train inputs and answers as spelled for a reader.
 
+    Dev sets stay out, so that a study with more dev questions has the same vocabulary, and with it the same checkpoint.
     A study that pretrains on generated worlds adds text of such worlds: its names are not all in the benchmark.
     """
     question, passage = study.templates["question"], study.templates["passage"]
     for row in PassageFile(passages):
         yield passage.format(title=row["title"], text=row["text"])
     for task in study.tasks:
-        for split in ("train", "dev"):
-            for example in read_examples(task_file(data, task, split)):
-                yield question.format(question=example.input)
-                yield from example.answers
+        for example in read_examples(task_file(data, task, "train")):
+            yield question.format(question=example.input)
+            yield from example.answers
     if study.initial["kind"] == "pretrain":
         rng = np.random.default_rng(study.initial["seed"])
         yield from name_words()
