@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.ledger import verdicts
+from analysis.ledger import carried, verdicts
 from analysis.ledger.language import Place, Requirement, compile_statement
 from analysis.ledger.replicates import RESAMPLES, JointBootstrap, NotPaired
 from analysis.points import PAPER, usable_paper_values
@@ -21,6 +21,7 @@ from glimmer.experiments.config import read_yaml, repository_path, validate
 from glimmer.experiments.registry import PaperValue
 from glimmer.files import write_json
 
+EXCLUDES = "an effect as large as the paper's, carried over, is excluded"
 EXACT = "operation counts: exact, nothing is sampled"
 _MOST_RESAMPLES, _MOST_DRAWS = 20_000, 200_000_000
 NO_INTERVAL = "the paper gives no scores per example: no interval, only what rounding allows"
@@ -65,10 +66,12 @@ def load_claims(path: str | Path | None = None) -> tuple[Claim, ...]:
     return claims
 
 
-def requirements(claim: Claim, points: Mapping[str, experiments.Point], where: object = None) -> list[Requirement]:
-    """What a claim requires, with x as these points have it (a study's own, or the paper's)."""
+def requirements(
+    claim: Claim, points: Mapping[str, experiments.Point], where: object = None, factor: float = 1.0
+) -> list[Requirement]:
+    """What a claim requires: x as these points have it (a study's own, or the paper's), tolerances times `factor`."""
     places = {alias: _place(points[id]) for alias, id in claim.points.items()}
-    return compile_statement(claim.expression, places, where or claim.id)
+    return compile_statement(claim.expression, places, where or claim.id, factor)
 
 
 def _place(point: experiments.Point) -> Place:
@@ -95,24 +98,56 @@ def evaluate_paper(claims: Sequence[Claim], reported: Mapping[str, PaperValue]) 
     return rows
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Study:
+    """What every claim of a study is evaluated with."""
+
+    bootstrap: JointBootstrap
+    paper: Mapping[str, float]
+    scale: carried.Scale
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Found:
+    """A claim's row, and what is tested once all claims are known: its parts, and an effect of the paper's size."""
+
+    row: dict[str, Any]
+    parts: Sequence[verdicts.Part] = ()
+    p_as_large: float | None = None
+
+
 def evaluate_study(
-    claims: Sequence[Claim], points: Mapping[str, experiments.Point], runs: Mapping[str, Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """Every claim on a study: `points` by id at its scale, `runs` its trusted run files by run id."""
+    claims: Sequence[Claim],
+    points: Mapping[str, experiments.Point],
+    runs: Mapping[str, Mapping[str, Any]],
+    reported: Mapping[str, PaperValue],
+) -> tuple[list[dict[str, Any]], carried.Scale]:
+    """Every claim on a study: `points` by id at its scale, `runs` its trusted run files by run id; and that scale.
+
+    What is left undecided is tested once more, for an effect as large as `reported`: `excludes_paper_effect`.
+    """
     bootstrap = JointBootstrap(points=points, runs=runs, resamples=resamples_for(runs))
-    rows, tested = [], {}
-    for claim in claims:
-        row, parts = _on_study(claim, bootstrap)
-        rows.append(row)
-        if row["verdict"] == verdicts.UNDECIDED and parts:
-            tested[claim.id] = verdicts.p_value(parts)
+    paper = {id: one.value for id, one in reported.items()}
+    study = _Study(bootstrap=bootstrap, paper=paper, scale=carried.scale(bootstrap, paper))
+    found = [_on_study(claim, study) for claim in claims]
+    tested = {one.row["id"]: verdicts.p_value(one.parts) for one in found if one.parts}
     adjusted = verdicts.holm({id: p for id, (p, _) in tested.items()})
-    for row in rows:
+    for one in found:
+        row = one.row
         if row["id"] in tested:
             p, speaks_for = tested[row["id"]]
             row |= {"p": p, "p_holm": adjusted[row["id"]]}
             row["verdict"] = speaks_for if adjusted[row["id"]] <= verdicts.LEVEL else verdicts.UNDECIDED
-    return rows
+    undecided = {
+        one.row["id"]: one.p_as_large
+        for one in found
+        if one.p_as_large is not None and one.row["verdict"] == verdicts.UNDECIDED
+    }
+    too_small = verdicts.holm(undecided)
+    for one in found:
+        if one.row["id"] in too_small and too_small[one.row["id"]] <= verdicts.LEVEL:
+            one.row.update(excludes_paper_effect=True, note=EXCLUDES)
+    return [one.row for one in found], study.scale
 
 
 def resamples_for(runs: Mapping[str, Mapping[str, Any]]) -> int:
@@ -121,21 +156,23 @@ def resamples_for(runs: Mapping[str, Mapping[str, Any]]) -> int:
     return min(_MOST_RESAMPLES, max(RESAMPLES, _MOST_DRAWS // examples))
 
 
-def _on_study(claim: Claim, bootstrap: JointBootstrap) -> tuple[dict[str, Any], list[verdicts.Part]]:
-    """(row, parts to test): undecided until all p values are corrected together; no parts where nothing is sampled."""
-    points = bootstrap.points
+def _on_study(claim: Claim, study: _Study) -> _Found:
+    """Undecided until all p values are corrected together; no parts where nothing is sampled."""
+    bootstrap, points = study.bootstrap, study.bootstrap.points
     absent = [id for id in claim.point_ids if id not in points]
     if absent:
-        return _row(claim, verdicts.MISSING, note=f"not part of this study: {', '.join(absent)}"), []
+        return _Found(row=_row(claim, verdicts.MISSING, note=f"not part of this study: {', '.join(absent)}"))
     seeds = bootstrap.seeds_of(claim.point_ids)
     if not seeds:
         without = [id for id in claim.point_ids if not bootstrap.seeds_of([id])]
-        return _row(claim, verdicts.MISSING, note=f"no result: {', '.join(without) or 'no seed has all points'}"), []
-    needed = requirements(claim, points)
+        note = f"no result: {', '.join(without) or 'no seed has all points'}"
+        return _Found(row=_row(claim, verdicts.MISSING, note=note))
+    needed = requirements(claim, points, factor=study.scale.factor)
     values, rounding = bootstrap.values(claim.point_ids, seeds), dict.fromkeys(claim.point_ids, 0.0)
     if _is_exact(claim, points):
         verdict, parts = verdicts.by_number(needed, values, rounding)
-        return _row(claim, verdict, note=EXACT, **_effect(verdicts.weakest(parts), parts)) | {"interval": None}, []
+        row = _row(claim, verdict, note=EXACT, **_effect(verdicts.weakest(parts), parts)) | {"interval": None}
+        return _Found(row=row)
     exact = [one for one in needed if all(points[id].measure.kind == "speed" for id in one.points)]
     failed, exact_parts = verdicts.by_number(exact, values, rounding)
     try:
@@ -143,15 +180,21 @@ def _on_study(claim: Claim, bootstrap: JointBootstrap) -> tuple[dict[str, Any], 
     except NotPaired as reason:
         _, parts = verdicts.by_number(needed, values, rounding)
         found = _effect(verdicts.weakest(parts), parts) | {"interval": None}
-        return _row(claim, verdicts.UNDECIDED, note=f"no interval: {reason}", **found), []
-    sampled = verdicts.by_sample([one for one in needed if one not in exact], sample)
+        return _Found(row=_row(claim, verdicts.UNDECIDED, note=f"no interval: {reason}", **found))
+    inexact = [one for one in needed if one not in exact]
+    sampled = verdicts.by_sample(inexact, sample)
     rests_on = {"n": sample.n, "seeds": list(sample.seeds)}
     if failed == verdicts.CONTRADICTED:  # no sampling can mend an exact count
         found = _effect(verdicts.weakest(exact_parts), exact_parts + sampled) | rests_on | {"interval": None}
-        return _row(claim, failed, note=EXACT, **found), []
-    return _row(
-        claim, verdicts.UNDECIDED, **_effect(verdicts.weakest(sampled), exact_parts + sampled), **rests_on
-    ), sampled
+        return _Found(row=_row(claim, failed, note=EXACT, **found))
+    sizes = verdicts.carried_effects(inexact, study.paper, study.scale.factor)
+    shown = _effect(verdicts.weakest(sampled), exact_parts + sampled)
+    by_name = {one.name: round(size, 6) for one, size in sizes}
+    for one in shown["requirements"]:
+        if one["requirement"] in by_name:
+            one["carried_over"] = by_name[one["requirement"]]
+    row = _row(claim, verdicts.UNDECIDED, **shown, **rests_on)
+    return _Found(row=row, parts=sampled, p_as_large=verdicts.p_as_large(sizes, sample))
 
 
 def _is_exact(claim: Claim, points: Mapping[str, experiments.Point]) -> bool:
@@ -170,6 +213,7 @@ def _effect(part: verdicts.Part, parts: Sequence[verdicts.Part]) -> dict[str, An
 
 def _row(claim: Claim, verdict: str, **found: Any) -> dict[str, Any]:
     empty = {"effect": None, "unit": "", "interval": None, "n": None, "note": "", "requirements": []}
+    empty["excludes_paper_effect"] = False
     return {
         "id": claim.id,
         "statement": claim.statement,
@@ -183,21 +227,30 @@ def _row(claim: Claim, verdict: str, **found: Any) -> dict[str, Any]:
 
 def evaluate(name: str, results: Path) -> dict[str, Any]:
     """claims.json of a study, or of the paper. Raises InputError for an unknown study or an absent paper."""
-    claims = load_claims()
+    claims, table = load_claims(), results / PAPER / "points.csv"
     if name == PAPER:
-        rows = evaluate_paper(claims, usable_paper_values(results / PAPER / "points.csv"))
+        rows = evaluate_paper(claims, usable_paper_values(table))
         where, method = "on the paper's own numbers", {"verdict": NO_INTERVAL, "correction": "none: nothing is tested"}
     else:
         study = experiments.load_study(name)
         points = {point.id: point for point in experiments.points(study)}
         runs = load_runs(results / name).by_id
-        rows = evaluate_study(claims, points, runs)
+        rows, scale = evaluate_study(claims, points, runs, usable_paper_values(table) if table.exists() else {})
         generated = ", a generated benchmark and not KILT" if study.data["kind"] == "generated" else ""
-        where, method = f"on the data of the study {name}{generated}", _METHOD | {"resamples": resamples_for(runs)}
+        where = f"on the data of the study {name}{generated}"
+        method = _METHOD | {"resamples": resamples_for(runs), "scale": scale.to_json()}
     for row in rows:
         row["verdict_text"] = f"{row['verdict']} {where}"
-    counts = Counter(row["verdict"] for row in rows)
-    return {"study": name, "evaluated": where, "method": method, "counts": dict(counts), "claims": rows}
+    counts = dict(Counter(row["verdict"] for row in rows))
+    excluded = sum(row["excludes_paper_effect"] for row in rows)
+    return {
+        "study": name,
+        "evaluated": where,
+        "method": method,
+        "counts": counts,
+        "undecided_without_paper_effect": excluded,
+        "claims": rows,
+    }
 
 
 _METHOD = {
@@ -205,6 +258,8 @@ _METHOD = {
     " of the requirement that the claim hangs on; not corrected",
     "test": "bootstrap, two-sided; a claim of several requirements is supported if all are shown (intersection-union)",
     "correction": f"Holm over the claims of the study that are tested, at {verdicts.LEVEL:g}",
+    "paper_effect": "undecided claims are tested, and corrected, once more: can every effect be as large as the paper's"
+    " times the scale's factor? Tolerances are taken times the factor too",
 }
 
 
@@ -217,6 +272,8 @@ def show(document: Mapping[str, Any]) -> str:
         interval = f"[{bounds[0]:.3g}, {bounds[1]:.3g}]" if bounds else ""
         lines.append(f"{row['verdict']:<13} {row['id']:<42} {effect:<26} {interval:<20} {row['n'] or ''}".rstrip())
     lines.append(", ".join(f"{n} {verdict}" for verdict, n in document["counts"].items()))
+    if document["undecided_without_paper_effect"]:
+        lines.append(f"{document['undecided_without_paper_effect']} of the undecided: {EXCLUDES}")
     return "\n".join(lines)
 
 

@@ -5,12 +5,12 @@ seed (of the average over tasks), b of an example and c of both,
 
     d[s, e] = delta + a[s] + b[e] + c[s, e],      SE^2 = var(a)/S + mean over tasks of (var(b)/n + var(c)/(S n)) / T
 
-for S seeds and n examples a task; seeds and examples are crossed. The variances are estimated from mean squares;
+for S seeds and n examples of a task; seeds and examples are crossed. The variances are estimated from mean squares;
 negative estimates count as 0. Only the seed of fine-tuning varies: checkpoint, retriever and data are one draw.
 
 A difference is resolved if its 95 % interval, 2 x 1.96 SE wide, is narrower than the effect that the paper reports,
-carried over by spread: the paper's difference over the range of all its points of that measure, times the range of the
-same points here. (That asks for more than an interval without zero; with few seeds var(a) itself is known badly.)
+carried over as claims do (analysis/ledger/carried.py): such an interval excludes either zero or that effect. (With few
+seeds var(a) itself is known badly.)
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ from typing import Any
 
 import numpy as np
 
+from analysis.ledger import carried
+from analysis.ledger.replicates import JointBootstrap
 from analysis.points import StudyPoints, load_points, per_example
 from glimmer import experiments
 from glimmer.errors import GlimmerError
 
 WIDTH = 2 * 1.96
-HALF_A_POINT = 1.0  # the width of an interval half a point to either side: what claims of "nearly" ask for
+NEARLY = 0.5  # points of the paper to either side: what claims of "nearly" ask for
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,24 +61,26 @@ CONTRASTS = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Spread:
-    """Variance of a paired difference (percent^2): between seeds, examples, and what is left, with T tasks."""
+    """Variance of a paired difference (percent^2): between seeds; of each task, between examples and what is left."""
 
     seeds: float
-    examples: float
-    rest: float
-    tasks: int
+    examples: tuple[float, ...]
+    rest: tuple[float, ...]
 
-    def standard_error(self, examples: int, seeds: int) -> float:
-        """Of the difference, in points, with `examples` of each task and `seeds` runs of each reader."""
-        within = (self.examples / examples + self.rest / (seeds * examples)) / self.tasks
-        return math.sqrt(self.seeds / seeds + within)
+    def standard_error(self, examples: int | Sequence[int], seeds: int) -> float:
+        """Of the difference, in points: `examples` of each task, or of all alike; `seeds` runs of each reader."""
+        return math.sqrt(self.seeds / seeds + float(np.sum(self._of_tasks(seeds) / np.asarray(examples))))
 
     def examples_needed(self, width: float, seeds: int) -> int | None:
-        """Fewest examples a task for a 95 % interval narrower than `width`; None if no number suffices."""
+        """Fewest examples a task, the same of each, for a 95 % interval narrower than `width`; None if none suffice."""
         left = (width / WIDTH) ** 2 - self.seeds / seeds
         if left <= 0:
             return None
-        return math.floor((self.examples + self.rest / seeds) / self.tasks / left) + 1
+        return math.floor(float(self._of_tasks(seeds).sum()) / left) + 1
+
+    def _of_tasks(self, seeds: int) -> np.ndarray:
+        """What each task adds to the squared error of the tasks' mean, times its examples."""
+        return (np.asarray(self.examples) + np.asarray(self.rest) / seeds) / len(self.examples) ** 2
 
 
 def spread(differences: Mapping[str, np.ndarray]) -> Spread:
@@ -98,13 +102,15 @@ def spread(differences: Mapping[str, np.ndarray]) -> Spread:
     averages = np.mean([found.mean(axis=1) for found in differences.values()], axis=0)
     noise = sum(residual_means) / tasks**2
     seeds = max(float(averages.var(ddof=1)) - noise, 0.0) if len(averages) > 1 else 0.0
-    return Spread(seeds=seeds, examples=float(np.mean(examples)), rest=float(np.mean(rest)), tasks=tasks)
+    return Spread(seeds=seeds, examples=tuple(examples), rest=tuple(rest))
 
 
 def rows(study: StudyPoints, paper: StudyPoints) -> list[dict[str, Any]]:
     """One row a contrast that has runs: effects, spread, and the examples that would resolve it."""
     planned = {point.id: point for point in experiments.points(experiments.load_study(study.study))}
     ours, theirs = ({point.id: point for point in one.points} for one in (study, paper))
+    reported = {id: point.value for id, point in theirs.items() if point.value is not None}
+    factor = carried.scale(JointBootstrap(points=planned, runs=study.runs.by_id), reported).factor
     found = []
     for contrast in CONTRASTS:
         pair = (contrast.better, contrast.worse)
@@ -115,22 +121,21 @@ def rows(study: StudyPoints, paper: StudyPoints) -> list[dict[str, Any]]:
         if None in scores:
             continue
         differences = {t: 100 * (np.asarray(scores[0][t], float) - np.asarray(scores[1][t], float)) for t in scores[0]}
-        metric = planned[pair[0]].measure.name
-        width = abs(_difference(theirs, pair)) * _range(ours, theirs, metric) / _range(theirs, ours, metric)
-        here, n = spread(differences), min(one.shape[1] for one in differences.values())
+        width = factor * abs(_difference(theirs, pair))
+        here, sizes = spread(differences), [one.shape[1] for one in differences.values()]
         found.append(
             {
                 "comparison": contrast.name,
                 "paper": _difference(theirs, pair),
                 "carried over": width,
                 "measured": _difference(ours, pair),
-                "interval's width": WIDTH * here.standard_error(n, len(seeds)),
+                "interval's width": WIDTH * here.standard_error(sizes, len(seeds)),
                 "seeds": len(seeds),
-                "examples a task": n,
-                "examples needed": here.examples_needed(width, len(seeds)),
-                "for half a point": here.examples_needed(HALF_A_POINT, len(seeds)),
+                "examples": sum(sizes),
+                "needed a task": here.examples_needed(width, len(seeds)),
+                "for nearly": here.examples_needed(2 * factor * NEARLY, len(seeds)),
                 "variance of seeds": here.seeds,
-                "variance of examples": here.examples + here.rest,
+                "variance of examples": float(np.mean(here.examples) + np.mean(here.rest)),
             }
         )
     return found
@@ -138,13 +143,6 @@ def rows(study: StudyPoints, paper: StudyPoints) -> list[dict[str, Any]]:
 
 def _difference(points: Mapping[str, Any], pair: tuple[str, str]) -> float:
     return points[pair[0]].value - points[pair[1]].value
-
-
-def _range(points: Mapping[str, Any], others: Mapping[str, Any], metric: str) -> float:
-    """The range of a measure over the paper's points that both have."""
-    both = [id for id, one in points.items() if one.metric == metric and one.value is not None and id in others]
-    values = [points[id].value for id in both if others[id].value is not None]
-    return max(values) - min(values)
 
 
 def show(found: Sequence[Mapping[str, Any]]) -> str:

@@ -6,7 +6,7 @@ always a linear combination of points. A statement is one of
     greater: [a, b, c]          each term above the next
     increasing: [a, b, c]       each term below the next (decreasing: the reverse, the same as greater)
     positive: [a, b]            each term above zero
-    within: {of: a, tolerance: t}      a lies in [-t, t]
+    within: {of: a, tolerance: t}      a lies in [-t, t]; t in points of the paper, see analysis/ledger/carried.py
     diminishing: [p1, p2, p3]   along x, the gain for one step of x falls from point to point
     best: {point: p, of: [...]} p is above every other one
     best_before: [[...], [...]] the best x of the first curve lies below the best x of the second
@@ -122,15 +122,21 @@ class Place:
     unit: str
 
 
-def compile_statement(expression: Mapping[str, Any], places: Mapping[str, Place], where: object) -> list[Requirement]:
-    """The requirements of one statement; `places` maps the claim's aliases. Raises InputError for a meaningless one."""
-    return list(_Compiler(places=places, where=where).statement(expression))
+def compile_statement(
+    expression: Mapping[str, Any], places: Mapping[str, Place], where: object, factor: float = 1.0
+) -> list[Requirement]:
+    """The requirements of one statement; `places` maps the claim's aliases, tolerances are taken `factor` times.
+
+    Raises InputError for a meaningless statement.
+    """
+    return list(_Compiler(places=places, where=where, factor=factor).statement(expression))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Compiler:
     places: Mapping[str, Place]
     where: object
+    factor: float
 
     def statement(self, expression: Mapping[str, Any]) -> Iterator[Requirement]:
         operators: dict[str, Callable[[Any], Iterator[Requirement]]] = {
@@ -158,8 +164,8 @@ class _Compiler:
             yield self.linear(f"{name_of(term)} above 0", term)
 
     def within(self, found: Mapping[str, Any]) -> Iterator[Requirement]:
-        one, tolerance = self.linear("", found["of"]), float(found["tolerance"])
-        text = f"{name_of(found['of'])} within {tolerance:g}"
+        one, tolerance = self.linear("", found["of"]), self.factor * float(found["tolerance"])
+        text = f"{name_of(found['of'])} within {tolerance:.3g}"
         for sign, side in ((-1, "from above"), (1, "from below")):
             weights = {point: sign * weight for point, weight in one.weights.items()}
             yield Linear(

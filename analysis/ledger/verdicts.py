@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.ledger.language import Requirement, Values
+from analysis.ledger.language import Linear, Requirement, Values
 from analysis.ledger.replicates import Sample
 
 SUPPORTED, CONTRADICTED, UNDECIDED, MISSING = "supported", "contradicted", "undecided", "missing"
@@ -87,6 +87,28 @@ def p_value(parts: Sequence[Part]) -> tuple[float, str]:
     for_it = max(part.p_above for part in parts)
     against = min(1.0, len(parts) * min(part.p_below for part in parts))
     return min(1.0, 2 * min(for_it, against)), SUPPORTED if for_it <= against else CONTRADICTED
+
+
+def carried_effects(
+    requirements: Sequence[Requirement], paper: Values, factor: float
+) -> list[tuple[Requirement, float]]:
+    """Requirements of a size (neither a tolerance nor a place along x) with the paper's effect, `factor` times."""
+    sized = [
+        one for one in requirements if isinstance(one, Linear) and not one.closed and {*one.points} <= paper.keys()
+    ]
+    return [(one, factor * float(one.effect(paper))) for one in sized if one.effect(paper) > 0]
+
+
+def p_as_large(carried: Sequence[tuple[Requirement, float]], sample: Sample) -> float | None:
+    """p of "every effect is at least what is carried over" (two-sided, as `p_value`); None if nothing is.
+
+    The smallest p of the requirements, times their number: one smaller effect refutes it, and it could be any.
+    """
+    found = []
+    for one, size in carried:
+        drawn = np.asarray(one.effect(sample.replicates), dtype=float)
+        found.append((1 + int((drawn >= size - _SLACK).sum())) / (1 + len(drawn)))
+    return min(1.0, 2 * len(found) * min(found)) if found else None
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 
@@ -9,21 +10,22 @@ import numpy as np
 import pytest
 
 from analysis import claims, report
-from analysis.ledger import verdicts
+from analysis.ledger import carried, verdicts
 from analysis.ledger.language import Place, compile_statement
-from analysis.ledger.replicates import JointBootstrap, NotPaired
+from analysis.ledger.replicates import JointBootstrap, NotPaired, Sample
 from analysis.points import load_points
 from glimmer import experiments
 from glimmer.errors import InputError
 from glimmer.evaluation.intervals import average_interval, difference_interval
+from glimmer.experiments.config import repository_path
 from tests.analysis import synthetic
 
 PLACES = {name: Place(id=name, x=x, unit="percent") for name, x in (("a", 1), ("b", 2), ("c", 4), ("d", 8))}
 VALUES = {"a": 10.0, "b": 14.0, "c": 16.0, "d": 15.0}
 
 
-def verdict(expression, values=VALUES, rounding=0.0):
-    needed = compile_statement(expression, PLACES, "test")
+def verdict(expression, values=VALUES, rounding=0.0, factor=1.0):
+    needed = compile_statement(expression, PLACES, "test", factor)
     return verdicts.by_number(needed, values, dict.fromkeys(values, rounding))[0]
 
 
@@ -63,6 +65,13 @@ def test_a_difference_that_rounding_could_undo_is_undecided_in_both_directions()
         assert verdict({"greater": pair}, rounding=0.4) != "undecided"
     assert verdict({"best_before": [["a", "b"], ["c", "d"]]}, {**VALUES, "d": 15.9}, rounding=0.05) == "supported"
     assert verdict({"best_before": [["a", "c"], ["c", "d"]]}, {**VALUES, "d": 15.95}, rounding=0.05) == "undecided"
+
+
+def test_tolerances_are_carried_over_and_differences_are_not():
+    near = {"within": {"of": {"difference": ["c", "d"]}, "tolerance": 0.5}}
+    assert verdict(near) == verdict(near, factor=1.9) == "contradicted"
+    assert verdict(near, factor=2.1) == "supported"
+    assert verdict({"greater": ["d", "c"]}, factor=100) == "contradicted"
 
 
 def test_gains_count_for_one_step_of_x():
@@ -181,6 +190,72 @@ def test_a_verdict_flips_with_the_data(tmp_path):
         assert row["verdict"] == expected
         assert row["effect"] == pytest.approx(100 * (glimmer - 0.5))
         assert row["interval"][0] <= row["effect"] <= row["interval"][1] and row["n"] == 1200
+
+
+def figure3(results, of_lumen):
+    """Three seeds of Figure 3; `of_lumen(k)` is the share of right answers of LUMEN, half of them for all others."""
+    study = experiments.load_study("embedded")
+    for run in experiments.runs_for(study).values():
+        if any(point.startswith("figure3") for point in run.points):
+            file, n = synthetic.run_file(run, "embedded", study.tasks, n=200), 200
+            right = of_lumen(run.reader.k) if run.reader.name == "lumen" else 0.5
+            metric = [float(i < n * right) for i in range(n)]
+            for task in file["tasks"].values():
+                task |= {"score": sum(metric) / n, "interval": [0.0, 1.0], "per_example": {"metric": metric}}
+            file["average"] |= {"score": sum(metric) / n, "interval": [0.0, 1.0]}
+            synthetic.write_json(results / "embedded" / "runs" / f"{run.id}.json", file)
+    (results / "paper").mkdir()
+    shutil.copy(repository_path("results/paper/points.csv"), results / "paper")
+    return bootstrap(results, "embedded")
+
+
+REPORTED = {carried.MANY: 60.0, carried.FEW: 55.0}
+
+
+def test_the_scale_is_what_is_sure_of_the_gain_over_the_papers(tmp_path):
+    boot = figure3(tmp_path, lambda k: 0.8 if k > 5 else 0.3)
+    found = carried.scale(boot, REPORTED)
+    gain, low, high = found.here
+    assert gain == pytest.approx(50) and low < gain < high
+    assert found.factor == pytest.approx(low / 5) and 5 < found.factor < 10
+
+
+def test_without_a_gain_or_its_points_a_point_is_a_point(tmp_path):
+    boot = figure3(tmp_path, lambda k: 0.3 if k > 5 else 0.3)
+    assert carried.scale(boot, REPORTED).factor == 1.0
+    assert carried.scale(boot, {}).factor == 1.0
+    empty = JointBootstrap(points=boot.points, runs={})
+    assert carried.scale(empty, REPORTED) == carried.Scale()
+
+
+def test_an_effect_of_nothing_excludes_the_papers_and_a_wide_interval_does_not(tmp_path):
+    figure3(tmp_path, lambda k: 0.8 if k > 5 else 0.3)  # GLIMMER alike at every k: no gain from retrieving more
+    document, rows = ledger(tmp_path, "embedded")
+    row = rows["more-retrieved-helps"]
+    assert row["verdict"] == "undecided" and row["excludes_paper_effect"] and claims.EXCLUDES in row["note"]
+    assert document["undecided_without_paper_effect"] == sum(one["excludes_paper_effect"] for one in rows.values())
+    assert all(one["carried_over"] > 0 for one in row["requirements"])
+    (tmp_path / "paper" / "points.csv").unlink()  # without the paper's effects there is nothing to exclude
+    assert not ledger(tmp_path, "embedded")[1]["more-retrieved-helps"]["excludes_paper_effect"]
+
+
+def test_a_decided_claim_says_nothing_of_the_papers_effect(tmp_path):
+    write_with(tmp_path, lambda reader: 0.7 if reader.name == "glimmer" else 0.5)
+    synthetic.write_paper(tmp_path)
+    rows = ledger(tmp_path)[1]
+    assert rows["glimmer-above-lumen"]["verdict"] == "supported"
+    assert not any(row["excludes_paper_effect"] for row in rows.values() if row["verdict"] != "undecided")
+
+
+def test_p_of_an_effect_as_large_as_the_papers_is_the_share_of_replicates():
+    needed = compile_statement({"greater": ["b", "a"]}, PLACES, "test")
+    drawn = {"a": np.zeros(999), "b": np.arange(999) / 100.0}
+    sample = Sample(values={"a": 0.0, "b": 5.0}, replicates=drawn, n=1, seeds=(0,))
+    sizes = verdicts.carried_effects(needed, {"a": 10.0, "b": 13.0}, 3.0)
+    assert [size for _, size in sizes] == [9.0]
+    assert verdicts.p_as_large(sizes, sample) == pytest.approx(2 * (1 + 99) / 1000)  # 9.00 to 9.98
+    assert verdicts.carried_effects(needed, {"a": 13.0, "b": 10.0}, 3.0) == [], "the paper reports no such effect"
+    assert verdicts.p_as_large([], sample) is None
 
 
 def test_a_missing_run_makes_its_claims_missing_and_no_other(results):
