@@ -1,4 +1,8 @@
-"""Runs made here against the committed ones of the same id: a difference beyond the intervals counts either way."""
+"""Runs made here against the committed ones of the same id: a difference beyond the intervals counts either way.
+
+Each row also says where the two part: the first stage of the road whose files are not the same, byte for byte. Another
+kind of processor rounds otherwise, and a checkpoint trained with other rounding is another draw of it.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from glimmer.errors import GlimmerError, InputError
 from glimmer.files import existing
 
 IDENTICAL, AGREES, DIFFERS = "identical", "agrees", "differs"
+_ROAD = ("data", "tokenizer", "tokens", "initial_checkpoint", "retrieved", "kept_rows")  # digests, in order of making
 
 
 def agreement(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
@@ -27,6 +32,12 @@ def agreement(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
         for (low, high), other in ((first["interval"], second), (second["interval"], first))
     ]
     return AGREES if all(inside) else DIFFERS
+
+
+def parting(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
+    """The first stage whose digests differ, in words, of two runs' `digests`; `fine-tuning` where none does."""
+    apart = (stage for stage in _ROAD if first.get(stage) != second.get(stage))
+    return next(apart, "fine-tuning").replace("_", " ")
 
 
 def compare(made: Path, cached: Path) -> list[dict[str, Any]]:
@@ -45,7 +56,9 @@ def compare(made: Path, cached: Path) -> list[dict[str, Any]]:
     for run_id, run in ours.by_id.items():
         if run_id not in theirs:
             continue
-        first, second = run["average"], theirs.by_id[run_id]["average"]
+        other = theirs.by_id[run_id]
+        first, second = run["average"], other["average"]
+        verdict = agreement(first, second)
         rows.append(
             {
                 "run": run_id,
@@ -53,7 +66,8 @@ def compare(made: Path, cached: Path) -> list[dict[str, Any]]:
                 "here": round(100 * first["score"], 2),
                 "cached": round(100 * second["score"], 2),
                 "interval": [round(100 * bound, 2) for bound in second.get("interval") or []],
-                "verdict": agreement(first, second),
+                "verdict": verdict,
+                "parts_at": "" if verdict == IDENTICAL else parting(run["digests"], other["digests"]),
             }
         )
     if not rows:
@@ -66,11 +80,13 @@ def compare(made: Path, cached: Path) -> list[dict[str, Any]]:
 def show(rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows as a table for the terminal."""
     wide = max(len(row["reader"]) for row in rows) + 2
-    lines = [f"{'run':<14}{'reader':<{wide}}{'here':>7}{'cached':>8}  {'interval of the cached':<24}verdict"]
+    heads = f"{'run':<14}{'reader':<{wide}}{'here':>7}{'cached':>8}  {'interval of the cached':<24}"
+    lines = [f"{heads}{'verdict':<11}parts at"]
     for row in rows:
         bounds = " to ".join(f"{bound:.2f}" for bound in row["interval"]) or "none"
         numbers = f"{row['here']:>7.2f}{row['cached']:>8.2f}  {bounds:<24}"
-        lines.append(f"{row['run']:<14}{row['reader']:<{wide}}{numbers}{row['verdict']}")
+        found = f"{row['verdict']:<11}{row['parts_at']}"
+        lines.append(f"{row['run']:<14}{row['reader']:<{wide}}{numbers}{found}".rstrip())
     return "\n".join(lines)
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from analysis import reproduced
-from analysis.reproduced import AGREES, DIFFERS, IDENTICAL, agreement
+from analysis.reproduced import AGREES, DIFFERS, IDENTICAL, agreement, parting
 from tests.analysis import synthetic
 
 
@@ -25,6 +25,20 @@ def average(score, low, high):
 )
 def test_a_difference_counts_in_both_directions(first, second, expected):
     assert agreement(first, second) == agreement(second, first) == expected
+
+
+def test_runs_part_at_the_first_stage_whose_files_differ():
+    one = {
+        "data": {"a": "1"},
+        "tokenizer": "2",
+        "tokens": "3",
+        "initial_checkpoint": "4",
+        "retrieved": {},
+        "kept_rows": {},
+    }
+    assert parting(one, one) == "fine-tuning"
+    assert parting(one, one | {"retrieved": {"b": "5"}, "initial_checkpoint": "6"}) == "initial checkpoint"
+    assert parting(one, one | {"data": {"a": "2"}, "kept_rows": {"c": "7"}}) == "data"
 
 
 @pytest.fixture
@@ -58,6 +72,7 @@ def test_a_run_that_scores_nothing_now_fails_the_check(two):
     path.write_text(json.dumps(run))
     verdicts = {row["run"]: row["verdict"] for row in reproduced.compare(*two)}
     assert verdicts[path.stem] == DIFFERS
+    assert {row["parts_at"] for row in reproduced.compare(*two)} == {"", "fine-tuning"}
     assert reproduced.main([str(one) for one in two]) == 1
 
 
