@@ -270,7 +270,8 @@ def show(document: Mapping[str, Any]) -> str:
         effect = "–" if row["effect"] is None else f"{row['effect']:+.4g} {row['unit']}"
         bounds = row["interval"]
         interval = f"[{bounds[0]:.3g}, {bounds[1]:.3g}]" if bounds else ""
-        lines.append(f"{row['verdict']:<13} {row['id']:<42} {effect:<26} {interval:<20} {row['n'] or ''}".rstrip())
+        rests_on = f"{row['n'] or '':<6}{'not as large as the paper' if row['excludes_paper_effect'] else ''}"
+        lines.append(f"{row['verdict']:<13} {row['id']:<42} {effect:<26} {interval:<20} {rests_on}".rstrip())
     lines.append(", ".join(f"{n} {verdict}" for verdict, n in document["counts"].items()))
     if document["undecided_without_paper_effect"]:
         lines.append(f"{document['undecided_without_paper_effect']} of the undecided: {EXCLUDES}")

@@ -1,26 +1,34 @@
-"""The numbers in the README are the committed results' own."""
+"""The numbers in the documents are the committed results' own."""
 
 from pathlib import Path
 
 import pytest
 
-from analysis.summary import BEGIN, END, replace_block, summary
+from analysis import summary as tables
+from analysis.summary import fill, summary
 from glimmer.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_readme_shows_exactly_what_the_committed_results_say():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    block = "\n".join(summary(name, ROOT / "results") for name in ("sample", "embedded"))
-    assert replace_block(readme, block, "README.md") == readme, "run: python -m analysis.summary --help"
+@pytest.mark.parametrize(
+    ("document", "studies"), [("README.md", ["sample", "embedded"]), ("docs/embedded-study.md", ["embedded"])]
+)
+def test_documents_show_exactly_what_the_committed_results_say(document, studies):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    command = f"python -m analysis.summary --study {' '.join(studies)} --into {document}"
+    assert fill(text, studies, ROOT / "results", document) == text, f"run: {command}"
 
 
 def test_a_study_without_results_says_so(tmp_path):
     assert "No result yet." in summary("smoke", tmp_path)
 
 
-def test_only_what_stands_between_the_markers_is_replaced():
-    assert replace_block(f"a\n{BEGIN}\nold\n{END}\nb", "new\n", "x") == f"a\n{BEGIN}\nnew\n{END}\nb"
+def test_only_what_stands_between_the_markers_is_replaced(monkeypatch):
+    monkeypatch.setattr(
+        tables, "BLOCKS", {"a": lambda name, results: f"a of {name}\n", "b": lambda name, results: "b\n"}
+    )
+    text = "x\n<!-- a: begin -->\nold\n<!-- a: end -->\ny <!-- b: begin --> z"
+    assert fill(text, ["one"], "r", "x") == "x\n<!-- a: begin -->\na of one\n<!-- a: end -->\ny <!-- b: begin --> z"
     with pytest.raises(InputError, match="no markers"):
-        replace_block("a", "new", "x")
+        fill("a", ["one"], "r", "x")
