@@ -212,8 +212,8 @@ def _effect(part: verdicts.Part, parts: Sequence[verdicts.Part]) -> dict[str, An
 
 
 def _row(claim: Claim, verdict: str, **found: Any) -> dict[str, Any]:
-    empty = {"effect": None, "unit": "", "interval": None, "n": None, "note": "", "requirements": []}
-    empty["excludes_paper_effect"] = False
+    numbers = {"effect": None, "unit": "", "interval": None, "n": None}
+    empty = numbers | {"note": "", "requirements": [], "excludes_paper_effect": False}
     return {
         "id": claim.id,
         "statement": claim.statement,
