@@ -238,17 +238,19 @@ def _runs(study: StudyPoints) -> list[dict[str, Any]]:
             "settings": _pretty(run["settings"]),
             "provenance": _pretty(
                 {
-                    key: run.get(key)
+                    key: run[key]
                     for key in (
                         "code_version",
                         "versions",
                         "device",
                         "digests",
-                        "best_step",
+                        "kept_step",
+                        "best_step",  # the kept step's name in files from before a study could keep the last
                         "stopped",
                         "wall_seconds",
                         "kilt_package_check",
                     )
+                    if key in run
                 }
             ),
         }

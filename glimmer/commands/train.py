@@ -37,7 +37,7 @@ def run(args) -> int:
     places = Places(work=Path(args.work), data=Path(args.data), initial=Path(args.init))
     result = train_run(study, args.run, places, Path(args.out))
     print(
-        f"run {args.run}: best dev average {result['best_dev_average']} at step {result['best_step']};"
+        f"run {args.run}: kept step {result['kept_step']} with dev average {result['kept_dev_average']};"
         f" {result['stopped']}"
     )
     return 0

@@ -27,7 +27,7 @@ from glimmer.kilt.formats import HEADLINE, Guess, write_guesses
 from glimmer.models.mesh import device_mesh, place_parameters
 from glimmer.models.reader import Reader
 from glimmer.models.store import MemoryStore, write_store
-from glimmer.training.checkpoints import restore_best
+from glimmer.training.checkpoints import restore_kept
 from glimmer.training.examples import TaskExamples
 from glimmer.training.materials import Places, dev_examples, digests, find_run, load_batcher, load_reader
 from glimmer.training.state import split_reader
@@ -49,7 +49,7 @@ def evaluate_run(study: Study, run_id: str, places: Places, trained_directory: P
     mesh = device_mesh()
     trained, fixed = place_parameters(trained, mesh), place_parameters(fixed, mesh)
     if run.reader.trained:
-        trained = restore_best(trained_directory, trained)
+        trained = restore_kept(trained_directory, trained)
     tasks = dev_examples(study, run, places, study.evaluation["dev_examples"])
     started = time.monotonic()
     store = _memory(nnx.merge(definition, trained, fixed), tasks, batcher, trained_directory.parent / "memory", run_id)
@@ -83,7 +83,7 @@ def evaluate_run(study: Study, run_id: str, places: Places, trained_directory: P
         "operation_counts": operation_counts(run.dimensions, run.workload),
         "memory_bytes_per_passage": 0 if store is None else store.bytes_per_passage,
         "learning_curve": training["curve"],
-        "best_step": training["best_step"],
+        "kept_step": training["kept_step"],
         "stopped": training["stopped"],
         "tasks": scored,
         "average": {

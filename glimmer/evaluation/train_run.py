@@ -31,7 +31,7 @@ from glimmer.training.state import split_reader
 
 
 def train_run(study: Study, run_id: str, places: Places, out: Path) -> dict[str, Any]:
-    """Trains a run and writes `out`: training.json, and the best parameters (none for an untrained baseline).
+    """Trains a run and writes `out`: training.json, and the parameters kept (none for an untrained baseline).
 
     Checkpoints lie in `checkpoints` beside `out` while training lasts, so that an interrupted run resumes.
     """
@@ -40,8 +40,8 @@ def train_run(study: Study, run_id: str, places: Places, out: Path) -> dict[str,
     if not run.reader.trained:
         result = {
             "curve": [],
-            "best_step": 0,
-            "best_dev_average": None,
+            "kept_step": 0,
+            "kept_dev_average": None,
             "stopped": "untrained baseline",
             "seconds": 0.0,
         }
@@ -61,6 +61,7 @@ def train_run(study: Study, run_id: str, places: Places, out: Path) -> dict[str,
         steps=training["steps"],
         evaluate_every=training["evaluate_every"],
         patience=training["patience"],
+        keep=training.get("keep", "best"),
         frozen=frozen,
         seed=run.seed,
     )
@@ -89,5 +90,5 @@ def _write(out: Path, result: dict[str, Any], checkpoints: Path | None) -> dict[
         write_json(temporary / "training.json", result)
         if checkpoints is not None:
             # A link costs nothing however large the checkpoint; the original goes with its directory.
-            shutil.copytree(checkpoints / "best", temporary / "best", copy_function=os.link)
+            shutil.copytree(checkpoints / "kept", temporary / "kept", copy_function=os.link)
     return result

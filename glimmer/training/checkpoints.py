@@ -1,4 +1,4 @@
-"""Orbax checkpoints of a run: the latest for resuming, the best for evaluating; written whole or not at all."""
+"""Orbax checkpoints of a run: the latest for resuming, one kept for evaluating; written whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from glimmer.files import existing
 
 
 class RunCheckpoints:
-    """`latest/` holds the whole training state and the run's progress, `best/` the parameters of the best step."""
+    """`latest/` holds the whole training state and the run's progress, `kept/` the parameters to evaluate."""
 
     def __init__(self, directory: str | Path):
         options = ocp.CheckpointManagerOptions(max_to_keep=1, create=True, enable_async_checkpointing=False)
         root = Path(directory).absolute()
         self._latest = ocp.CheckpointManager(root / "latest", options=options)
-        self._best = ocp.CheckpointManager(root / "best", options=options)
+        self._kept = ocp.CheckpointManager(root / "kept", options=options)
 
     def save_latest(self, step: int, state: Any, progress: dict[str, Any]) -> None:
         """Saves the training state after `step` steps, with `progress` (JSON-able)."""
         arguments = ocp.args.Composite(state=ocp.args.StandardSave(_plain(state)), progress=ocp.args.JsonSave(progress))
         _save(self._latest, step, arguments)
 
-    def save_best(self, step: int, parameters: Any) -> None:
-        """Saves the parameters of the best step so far, replacing the previous best."""
-        _save(self._best, step, ocp.args.StandardSave(_plain(parameters)))
+    def save_kept(self, step: int, parameters: Any) -> None:
+        """Saves the parameters to keep as things stand, replacing those kept before."""
+        _save(self._kept, step, ocp.args.StandardSave(_plain(parameters)))
 
     def restore_latest(self, like: Any, identity: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
         """The latest state, shaped and placed like `like`, and its progress; None if there is none of this identity."""
@@ -43,7 +43,7 @@ class RunCheckpoints:
     def close(self) -> None:
         """Waits for what is being written."""
         self._latest.close()
-        self._best.close()
+        self._kept.close()
 
 
 def _save(manager: ocp.CheckpointManager, step: int, arguments: ocp.args.CheckpointArgs) -> None:
@@ -53,9 +53,9 @@ def _save(manager: ocp.CheckpointManager, step: int, arguments: ocp.args.Checkpo
     manager.save(step, args=arguments, force=True)
 
 
-def restore_best(directory: str | Path, like: Any) -> Any:
-    """Parameters of the best step under `directory`, shaped and placed like `like`."""
-    with ocp.CheckpointManager(existing(Path(directory).absolute() / "best")) as manager:
+def restore_kept(directory: str | Path, like: Any) -> Any:
+    """The parameters kept under `directory`, shaped and placed like `like`."""
+    with ocp.CheckpointManager(existing(Path(directory).absolute() / "kept")) as manager:
         return _unplain(like, manager.restore(manager.latest_step(), args=ocp.args.StandardRestore(_plain(like))))
 
 

@@ -1,4 +1,4 @@
-"""One run's training: steps, dev evaluations, the best checkpoint by dev average, early stopping, exact resume."""
+"""One run's training: steps, dev evaluations, the checkpoint that is kept, early stopping, exact resume."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -23,25 +23,31 @@ from glimmer.training.checkpoints import RunCheckpoints
 from glimmer.training.losses import DistillationWeights, Losses
 from glimmer.training.state import compile_step, initial_state, split_reader
 
+Keep = Literal["best", "last"]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
-    """`evaluate_every` steps between dev evaluations; training stops after `patience` of them without a new best."""
+    """`evaluate_every` steps between dev evaluations; training stops after `patience` of them without a new best.
+
+    `keep` names the parameters that are kept: of the best dev average, or of the last step.
+    """
 
     steps: int
     evaluate_every: int
     patience: int | None = None
+    keep: Keep = "best"
     frozen: tuple[str, ...] = ()
     seed: int = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingResult:
-    """What happened: the curve (one entry an evaluation), where it was best, why it stopped, seconds of training."""
+    """What happened: the curve (one entry an evaluation), which of its steps is kept, why it stopped, seconds."""
 
     curve: list[dict[str, float | int]]
-    best_step: int
-    best_dev_average: float
+    kept_step: int
+    kept_dev_average: float
     stopped: str
     seconds: float
 
@@ -56,7 +62,7 @@ def train(
     mesh: Mesh,
     identity: dict[str, Any],
 ) -> TrainingResult:
-    """Trains `reader`, leaving its best parameters under `directory`; resumes from the latest checkpoint of `identity`.
+    """Trains `reader`, leaving the parameters to keep under `directory`; resumes from the latest checkpoint of `identity`.
 
     `make_batch(step)` must depend on the step alone; `dev_average(definition, trained, fixed)` gives the dev score.
     The result is the same, bit for bit on one device, however often training was interrupted.
@@ -85,17 +91,16 @@ def train(
                 continue
             dev = dev_average(definition, state.parameters, fixed)
             if curve.evaluated(dev):
-                checkpoints.save_best(curve.step, state.parameters)
+                checkpoints.save_kept(curve.step, state.parameters)
             progress |= {"curve": curve.entries, "seconds": time.monotonic() - started}
             checkpoints.save_latest(curve.step, state, progress)
             bar.set_postfix(loss=f"{curve.entries[-1]['loss']:.3f}", dev=f"{dev:.3f}")
     batches.close()
     checkpoints.close()
-    best = curve.best
     return TrainingResult(
         curve=curve.entries,
-        best_step=int(best["step"]),
-        best_dev_average=best["dev_average"],
+        kept_step=int(curve.kept["step"]),
+        kept_dev_average=curve.kept["dev_average"],
         stopped=curve.stopped,
         seconds=progress["seconds"],
     )
@@ -120,8 +125,7 @@ class Curve:
         return self.step % self.plan.evaluate_every == 0 or self.step == self.plan.steps
 
     def evaluated(self, dev_average: float) -> bool:
-        """Adds an entry; True if it is better than all before."""
-        is_best = not self.entries or dev_average > self.best["dev_average"]
+        """Adds an entry; True if its parameters are now those to keep."""
         total, language_model, distillation = np.mean(
             np.asarray([jax.tree.leaves(dataclasses.astuple(one)) for one in self._losses], np.float64), axis=0
         )
@@ -135,7 +139,12 @@ class Curve:
             }
         )
         self._losses = []
-        return is_best
+        return self.kept is self.entries[-1]
+
+    @property
+    def kept(self) -> dict[str, float | int]:
+        """The entry whose parameters are kept."""
+        return self.best if self.plan.keep == "best" else self.entries[-1]
 
     @property
     def best(self) -> dict[str, float | int]:

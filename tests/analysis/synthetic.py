@@ -47,7 +47,7 @@ def run_file(run: experiments.Run, study: str, tasks: tuple[str, ...], n: int = 
         "operation_counts": {"printed": 0.8 * macs, "figure2": macs, "exact": 1.1 * macs},
         "memory_bytes_per_passage": 7168,
         "learning_curve": _learning_curve(rng, average),
-        "best_step": 150,
+        "kept_step": 150,
         "stopped": "all steps done",
         "tasks": scores,
         "average": {

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from analysis import reproduced
-from analysis.reproduced import AGREES, DIFFERS, IDENTICAL, agreement, parting
+from analysis.reproduced import AGREES, DIFFERS, IDENTICAL, OTHER_DRAW, agreement, parting
 from tests.analysis import synthetic
 
 
@@ -56,24 +56,70 @@ def test_equal_runs_are_identical_and_the_check_passes(two, capsys):
 def test_runs_that_only_one_side_has_are_not_compared(two):
     path = sorted((two[0] / "runs").glob("*.json"))[0]
     path.unlink()
-    rows = reproduced.compare(*two)
+    rows = reproduced.compare(*reproduced.load_both(*two))
     assert path.stem not in {row["run"] for row in rows}
     assert len(rows) == len(list((two[0] / "runs").glob("*.json")))
 
 
 def test_a_run_that_scores_nothing_now_fails_the_check(two):
     path = sorted((two[0] / "runs").glob("*.json"))[0]
+    rescore(path, [0.0])
+    verdicts = {row["run"]: row["verdict"] for row in reproduced.compare(*reproduced.load_both(*two))}
+    assert verdicts[path.stem] == DIFFERS
+    assert {row["parts_at"] for row in reproduced.compare(*reproduced.load_both(*two))} == {"", "fine-tuning"}
+    assert reproduced.main([str(one) for one in two]) == 1
+
+
+def rescore(path, pattern, **digests):
+    """Gives every task of a run file these scores, in turn; and the run other digests."""
     run = json.loads(path.read_text())
     for task in run["tasks"].values():
-        task["per_example"]["metric"] = [0.0] * task["n"]
-        task["downstream"][task["metric"]] = task["score"] = 0.0
-        task["interval"] = [0.0, 0.0]
-    run["average"] |= {"score": 0.0, "interval": [0.0, 0.0]}
+        scores = (pattern * task["n"])[: task["n"]]
+        mean = sum(scores) / task["n"]
+        task["per_example"]["metric"], task["interval"] = scores, [mean, mean]
+        task["downstream"][task["metric"]] = task["score"] = mean
+    run["average"] |= {"score": mean, "interval": [mean, mean]}
+    run["digests"] |= digests
     path.write_text(json.dumps(run))
-    verdicts = {row["run"]: row["verdict"] for row in reproduced.compare(*two)}
-    assert verdicts[path.stem] == DIFFERS
-    assert {row["parts_at"] for row in reproduced.compare(*two)} == {"", "fine-tuning"}
+
+
+@pytest.fixture
+def ranked(two):
+    """Two runs on either side, the second right in nine of ten examples, the first in six; (made, cached) files."""
+    for directory in two:
+        for path in sorted((directory / "runs").glob("*.json"))[2:]:
+            path.unlink()
+    files = [sorted((directory / "runs").glob("*.json")) for directory in two]
+    for worse, better in files:
+        rescore(worse, [1.0] * 6 + [0.0] * 4, initial_checkpoint="of here")
+        rescore(better, [1.0] * 9 + [0.0], initial_checkpoint="of here")
+    return files
+
+
+@pytest.mark.parametrize(
+    ("worse", "better", "stage", "verdict", "failed"),
+    [
+        (3, 7, "initial_checkpoint", OTHER_DRAW, 0),
+        (3, 7, "retrieved", OTHER_DRAW, 0),
+        (3, 3, "initial_checkpoint", OTHER_DRAW, 1),
+        (7, 3, "initial_checkpoint", OTHER_DRAW, 1),
+        (3, 7, "tokenizer", DIFFERS, 1),
+        (3, 7, "code", DIFFERS, 1),
+    ],
+)
+def test_another_draw_is_held_to_the_differences_between_readers(two, ranked, worse, better, stage, verdict, failed):
+    for path, right in zip(ranked[0], (worse, better), strict=True):
+        rescore(path, [1.0] * right + [0.0] * (10 - right), **{stage: "of elsewhere"})
+    assert {row["verdict"] for row in reproduced.compare(*reproduced.load_both(*two))} == {verdict}
+    assert reproduced.main([str(one) for one in two]) == failed
+
+
+def test_another_draw_without_a_difference_to_compare_confirms_nothing(two, ranked, capsys):
+    for path in (ranked[0][0], ranked[1][0]):
+        path.unlink()
+    rescore(ranked[0][1], [1.0, 0.0], initial_checkpoint="of elsewhere")
     assert reproduced.main([str(one) for one in two]) == 1
+    assert "differences between readers are" in capsys.readouterr().out
 
 
 def test_nothing_to_compare_is_bad_input(two, tmp_path, capsys):

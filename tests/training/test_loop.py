@@ -1,4 +1,4 @@
-"""The training loop: it learns, resumes exactly, keeps the best checkpoint, and stops by one rule."""
+"""The training loop: it learns, resumes exactly, keeps the checkpoint it is told to keep, and stops by one rule."""
 
 import jax
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 from glimmer.errors import InputError
 from glimmer.training import loop
-from glimmer.training.checkpoints import RunCheckpoints, restore_best
+from glimmer.training.checkpoints import RunCheckpoints, restore_kept
 from glimmer.training.loop import TrainingPlan, train
 from glimmer.training.state import split_reader
 
@@ -44,9 +44,9 @@ def assert_equal(left, right):
         np.testing.assert_array_equal(a, b, err_msg=jax.tree_util.keystr(path))
 
 
-def best(toy, directory):
+def kept(toy, directory):
     _, trained, _ = split_reader(toy.reader())
-    return restore_best(directory, trained)
+    return restore_kept(directory, trained)
 
 
 def test_the_loss_falls(run):
@@ -70,9 +70,22 @@ def test_training_that_was_interrupted_gives_the_same_parameters_bit_for_bit(run
 
 def test_the_best_parameters_by_dev_average_are_kept_and_of_equal_ones_the_first(run, toy, tmp_path):
     result, seen = run([0.2, 0.5, 0.5, 0.1])
-    assert (result.best_step, result.best_dev_average) == (4, 0.5)
-    assert_equal(best(toy, tmp_path / "checkpoints"), seen[1])
+    assert (result.kept_step, result.kept_dev_average) == (4, 0.5)
+    assert_equal(kept(toy, tmp_path / "checkpoints"), seen[1])
     assert not np.array_equal(jax.tree.leaves(seen[1])[0], jax.tree.leaves(seen[2])[0])
+
+
+def test_the_last_parameters_are_kept_where_a_study_asks_for_them(run, toy, tmp_path):
+    last = TrainingPlan(steps=8, evaluate_every=2, keep="last")
+    result, seen = run([0.2, 0.5, 0.5, 0.1], last)
+    assert (result.kept_step, result.kept_dev_average) == (8, 0.1)
+    assert_equal(kept(toy, tmp_path / "checkpoints"), seen[-1])
+
+
+def test_keeping_the_last_still_stops_by_patience_counted_from_the_best(run, toy, tmp_path):
+    result, seen = run([0.3, 0.2, 0.1], TrainingPlan(steps=8, evaluate_every=2, patience=2, keep="last"))
+    assert (len(seen), result.kept_step) == (3, 6)
+    assert_equal(kept(toy, tmp_path / "checkpoints"), seen[-1])
 
 
 @pytest.mark.parametrize(
@@ -93,7 +106,7 @@ def test_the_last_step_is_evaluated_even_between_evaluations(run):
     assert [entry["step"] for entry in result.curve] == [2, 3]
 
 
-def test_a_stop_between_saving_the_best_and_the_latest_does_no_harm(run, toy, tmp_path, monkeypatch):
+def test_a_stop_between_saving_what_is_kept_and_the_latest_does_no_harm(run, toy, tmp_path, monkeypatch):
     _, seen = run([0.1, 0.3, 0.2, 0.4], directory=tmp_path / "whole")
     save = RunCheckpoints.save_latest
 
@@ -107,18 +120,18 @@ def test_a_stop_between_saving_the_best_and_the_latest_does_no_harm(run, toy, tm
         with pytest.raises(Stopped):
             run([0.1, 0.3])
     run([0.3, 0.2, 0.4])
-    assert_equal(best(toy, tmp_path / "checkpoints"), seen[3])
+    assert_equal(kept(toy, tmp_path / "checkpoints"), seen[3])
 
 
 @pytest.mark.parametrize("left", [[0.1, 0.2, 0.3, 0.9], [0.9, 0.1, 0.1, 0.1]], ids=["later", "same step"])
-def test_what_another_run_left_is_neither_resumed_nor_taken_for_the_best(run, toy, tmp_path, left):
+def test_what_another_run_left_is_neither_resumed_nor_kept(run, toy, tmp_path, left):
     run(left)
     other = TrainingPlan(steps=4, evaluate_every=2)
     result, seen = run([0.1, 0.2], other, identity={"run": "other"})
     assert [entry["step"] for entry in result.curve] == [2, 4]
-    assert_equal(best(toy, tmp_path / "checkpoints"), seen[1])
+    assert_equal(kept(toy, tmp_path / "checkpoints"), seen[1])
 
 
-def test_a_directory_without_a_best_checkpoint_is_an_input_error(toy, tmp_path):
+def test_a_directory_without_a_kept_checkpoint_is_an_input_error(toy, tmp_path):
     with pytest.raises(InputError, match="no such file"):
-        best(toy, tmp_path)
+        kept(toy, tmp_path)
