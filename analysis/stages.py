@@ -115,7 +115,7 @@ def answered_in_view(study: StudyPoints, metrics: Mapping[str, Mapping]) -> Grid
     """
     evidence = {task: one.get("dev", {}) for task, one in metrics.items() if task in _OPEN_TASKS}
     planned = {run_id for point in study.points for run_id in point.run_ids}
-    shares: dict[str, dict[str, list[float]]] = {}
+    shares: dict[tuple[str, int, str], dict[str, list[float]]] = {}
     for run_id, run in ordered_runs(study):
         reader = run["settings"]["reader"]
         if run_id not in planned or reader["name"] == "glimmer" or len(reader["train_tasks"]) == 1:
@@ -123,13 +123,13 @@ def answered_in_view(study: StudyPoints, metrics: Mapping[str, Mapping]) -> Grid
         for task, found in evidence.items():
             in_view, score = found.get(f"evidence@{reader['k']}"), run["tasks"].get(task)
             if in_view and score:
-                of_reader = shares.setdefault(reader_text(reader), {})
+                of_reader = shares.setdefault((reader["name"], reader["k"], reader_text(reader)), {})
                 of_reader.setdefault(task, []).append(100 * score["score"] / in_view)
     if not shares:
         return None
     tasks = [task for task in TASKS if task in evidence]
     rows = []
-    for reader, found in shares.items():
+    for (_, _, reader), found in sorted(shares.items()):
         means = [sum(found[task]) / len(found[task]) if task in found else None for task in tasks]
         rows.append((Cell(text=reader), *(count(mean, "{:.0f}") for mean in means)))
     return Grid(

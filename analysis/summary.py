@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis import power
+from analysis import power, properties
 from analysis.grids import Cell
 from analysis.points import PAPER, load_points
 from analysis.sections import readers
@@ -81,10 +81,18 @@ def power_table(name: str, results: str | Path = "results") -> str:
     return power.show(power.rows(load_points(name, results), load_points(PAPER, results))) + "\n"
 
 
+def properties_table(name: str, results: str | Path = "results") -> str:
+    """What a study's effects rest on; see analysis/properties.py."""
+    rows = properties.properties(load_points(name, results), results)
+    heads = ("property, percent", "measured", "where")
+    return "\n".join([_row(heads), _row(["---"] * len(heads)), *map(_row, rows), ""])
+
+
 BLOCKS: Mapping[str, Callable[[str, str | Path], str]] = {
     "numbers": summary,
     "claims": claims_table,
     "power": power_table,
+    "properties": properties_table,
 }
 
 

@@ -16,7 +16,8 @@ from workflow.options import COMMITTED
 
 PAPER = "paper"
 _REPORT = ("report", "pictures", "sections", "grids", "stages", "summary", "reproduced")
-_ALONE = ("__init__", "audit", "claims", "crate", "power", *_REPORT)  # modules that no picture depends on
+# Modules that no picture depends on.
+_ALONE = ("__init__", "audit", "claims", "crate", "power", "properties", *_REPORT)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -62,7 +62,7 @@ def train(
     mesh: Mesh,
     identity: dict[str, Any],
 ) -> TrainingResult:
-    """Trains `reader`, leaving the parameters to keep under `directory`; resumes from the latest checkpoint of `identity`.
+    """Trains `reader`, leaving what is kept under `directory`; resumes from the latest checkpoint of `identity`.
 
     `make_batch(step)` must depend on the step alone; `dev_average(definition, trained, fixed)` gives the dev score.
     The result is the same, bit for bit on one device, however often training was interrupted.
