@@ -2,8 +2,9 @@
 
 Each row also says where the two part: the first stage of the road whose files are not the same, byte for byte. Another
 kind of processor rounds otherwise, and a checkpoint trained with other rounding is another draw of it. The intervals
-know nothing of such draws, so levels that differ then say nothing; whether a reader is better than another does. Where
-the cached runs tell two neighbours apart, the runs made here must tell them apart too, and in the same direction.
+know nothing of such draws, so levels that differ then say nothing; by how much a reader is better than another does.
+Where the cached runs tell two neighbours apart, the runs made here must do so in the same direction, and the intervals
+of the two differences must overlap.
 """
 
 from __future__ import annotations
@@ -44,6 +45,10 @@ def parting(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
     return (_first_apart(first, second) or "fine-tuning").replace("_", " ")
 
 
+def _other_draw(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    return _first_apart(first["digests"], second["digests"]) in _TRAINED
+
+
 def _first_apart(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | None:
     return next((stage for stage in _EXACT + _TRAINED if first.get(stage) != second.get(stage)), None)
 
@@ -75,7 +80,7 @@ def compare(ours: Runs, theirs: Runs) -> list[dict[str, Any]]:
         other = theirs.by_id[run_id]
         first, second = run["average"], other["average"]
         verdict = agreement(first, second)
-        if verdict == DIFFERS and _first_apart(run["digests"], other["digests"]) in _TRAINED:
+        if verdict == DIFFERS and _other_draw(run, other):
             verdict = OTHER_DRAW
         rows.append(
             {
@@ -91,12 +96,13 @@ def compare(ours: Runs, theirs: Runs) -> list[dict[str, Any]]:
     return rows
 
 
-def gaps(ours: Runs, theirs: Runs, drawn: Sequence[str]) -> list[dict[str, Any]]:
-    """Between runs of the ids `drawn`, neighbours by cached score at one seed: by how much the better is better.
+def gaps(ours: Runs, theirs: Runs) -> list[dict[str, Any]]:
+    """Of runs that rest on another draw, neighbours by cached score at one seed: by how much the better is better.
 
     In percent, with intervals that pair the examples; only those whose cached interval lies above zero.
     """
     found = []
+    drawn = [id for id, run in ours.by_id.items() if id in theirs and _other_draw(run, theirs.by_id[id])]
     for seed in sorted({theirs.by_id[one]["seed"] for one in drawn}):
         ranked = sorted(
             (one for one in drawn if theirs.by_id[one]["seed"] == seed),
@@ -116,10 +122,14 @@ def gaps(ours: Runs, theirs: Runs, drawn: Sequence[str]) -> list[dict[str, Any]]
                     "seed": seed,
                     "here": [round(100 * value, 2) for value in (here.mean, here.low, here.high)],
                     "cached": [round(100 * value, 2) for value in (cached.mean, cached.low, cached.high)],
-                    "verdict": AGREES if here.verdict() == "above" else DIFFERS,
+                    "verdict": AGREES if here.verdict() == "above" and _overlap(here, cached) else DIFFERS,
                 }
             )
     return found
+
+
+def _overlap(first: Interval, second: Interval) -> bool:
+    return first.low <= second.high and second.low <= first.high
 
 
 def _paired(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
@@ -171,16 +181,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         ours, theirs = load_both(args.made, args.cached)
         rows = compare(ours, theirs)
-        drawn = [row["run"] for row in rows if row["verdict"] == OTHER_DRAW]
-        found = gaps(ours, theirs, drawn)
+        drawn = any(row["verdict"] == OTHER_DRAW for row in rows)
+        found = gaps(ours, theirs) if drawn else []
     except GlimmerError as error:
         print(f"reproduced: {error}", file=sys.stderr)
         return error.exit_code
     print(show(rows))
     if drawn:
         print(show_gaps(found))
-    failed = any(row["verdict"] == DIFFERS for row in [*rows, *found]) or (drawn and not found)
-    return int(bool(failed))
+    return int(any(row["verdict"] == DIFFERS for row in [*rows, *found]) or (drawn and not found))
 
 
 if __name__ == "__main__":

@@ -103,6 +103,7 @@ def ranked(two):
         (3, 7, "retrieved", OTHER_DRAW, 0),
         (3, 3, "initial_checkpoint", OTHER_DRAW, 1),
         (7, 3, "initial_checkpoint", OTHER_DRAW, 1),
+        (0, 8, "initial_checkpoint", OTHER_DRAW, 1),
         (3, 7, "tokenizer", DIFFERS, 1),
         (3, 7, "code", DIFFERS, 1),
     ],
@@ -112,6 +113,14 @@ def test_another_draw_is_held_to_the_differences_between_readers(two, ranked, wo
         rescore(path, [1.0] * right + [0.0] * (10 - right), **{stage: "of elsewhere"})
     assert {row["verdict"] for row in reproduced.compare(*reproduced.load_both(*two))} == {verdict}
     assert reproduced.main([str(one) for one in two]) == failed
+
+
+def test_a_level_that_agrees_by_chance_is_still_compared_as_a_difference(two, ranked):
+    rescore(ranked[0][0], [1.0] * 6 + [0.0] * 4, initial_checkpoint="of elsewhere")
+    rescore(ranked[0][1], [1.0] * 8 + [0.0] * 2, initial_checkpoint="of elsewhere")
+    verdicts = [row["verdict"] for row in reproduced.compare(*reproduced.load_both(*two))]
+    assert sorted(verdicts) == [IDENTICAL, OTHER_DRAW]
+    assert reproduced.main([str(one) for one in two]) == 0
 
 
 def test_another_draw_without_a_difference_to_compare_confirms_nothing(two, ranked, capsys):
