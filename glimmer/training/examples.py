@@ -77,7 +77,7 @@ class Batcher:
     def __init__(self, tokenizer: Tokenizer, corpus: Corpus, lengths: Lengths, k: int, question_template: str):
         self.tokenizer, self.corpus, self.lengths, self.k = tokenizer, corpus, lengths, k
         self.question_template = question_template
-        self._answers: dict[tuple[str, int], str] = {}
+        self._answers: dict[tuple[Path, int], str] = {}
 
     def passage_ids(self, task: TaskExamples, row: int) -> Int[np.ndarray, " k"]:
         """Ids of the first k retrieved passages, -1 where there are fewer (one -1 for a closed book)."""
@@ -98,7 +98,7 @@ class Batcher:
         )
 
     def _answer(self, task: TaskExamples, row: int) -> str:
-        key = (task.task, row)
+        key = (task.path, row)  # the file, not the task: train and dev rows have the same numbers
         if key not in self._answers:
             self._answers[key] = self.training_answer(task.examples[row].answers, task.passages[row])
         return self._answers[key]

@@ -87,6 +87,18 @@ def test_the_trained_answer_is_the_first_alias_of_the_first_passage_that_has_one
     assert answer(["only"], np.array([0])) == "only" and answer([], np.array([0])) == ""
 
 
+def test_rows_of_train_and_dev_with_the_same_number_keep_their_own_answers(stages, tmp_path):
+    (tmp_path / "data").mkdir(), (tmp_path / "retrieved").mkdir()
+    lines = [{"id": str(i), "input": f"q{i}", "output": [{"answer": "five"}]} for i in range(3)]
+    (tmp_path / "data/nq-dev-kilt.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    np.savez(tmp_path / "retrieved/nq-dev.npz", passages=np.array([[3], [3], [3]]))
+    dev = TaskExamples("nq", tmp_path / "data", "dev", tmp_path / "retrieved")
+    shared = batcher(stages, 1)  # as the training loop shares it with the evaluation between its steps
+    first, second = shared.batch([(dev.first(1), 0)]), shared.batch([(stages.task, 0)])
+    assert (words(first.answer[0]), words(second.answer[0])) == ("five </s> <pad>", "three </s> <pad>")
+    assert words(shared.batch([(dev, 0)]).answer[0]) == "five </s> <pad>"
+
+
 def test_fewer_passages_than_k_are_padded_and_a_closed_book_has_one_that_is_empty(stages):
     assert batcher(stages, 5).passage_ids(stages.task, 0).tolist() == [2, 1, 0, -1, -1]
     assert batcher(stages, 0).passage_ids(stages.task, 0).tolist() == [-1]
