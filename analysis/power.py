@@ -146,7 +146,9 @@ def _difference(points: Mapping[str, Any], pair: tuple[str, str]) -> float:
 
 
 def show(found: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as a Markdown table."""
+    """The rows as a Markdown table; a sentence where there are none."""
+    if not found:
+        return "No comparison has its runs."
     heads = list(found[0])
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for row in found:
