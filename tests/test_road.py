@@ -54,7 +54,7 @@ def road(tmp_path_factory):
     assert glimmer("filter", retrieved=work / "retrieved", out=work / "filtered") == 0
     runs = {(run.reader.name, run.reader.trained): run for run in runs_for(study).values()}
     places = {"work": work, "data": data, "init": init}
-    return SimpleNamespace(glimmer=glimmer, runs=runs, places=places, work=work, study=study)
+    return SimpleNamespace(glimmer=glimmer, runs=runs, places=places, work=work, study=study, config=config)
 
 
 def train_and_evaluate(road, run):
@@ -82,6 +82,22 @@ def test_a_run_is_trained_answered_and_scored(road, reader):
     )
     assert [entry["step"] for entry in result["learning_curve"]] == ([1, 2] if run.reader.trained else [])
     assert (result["memory_bytes_per_passage"] > 0) is (run.reader.name == "glimmer")
+
+
+@pytest.mark.slow
+def test_evaluating_on_the_way_changes_nothing_of_the_training(road):
+    """The two share a batcher, across threads: training saw answers of dev examples once."""
+    losses = []
+    for every in (24, 4):
+        training = {"steps": 24, "batch_size": 6, "evaluate_every": every, "dev_examples": 12}
+        changes = {f"training.{key}": value for key, value in training.items()} | {"evaluation.dev_examples": 12}
+        run = next(run for run in runs_for(load_study(road.config, changes)).values() if run.reader.trained)
+        out = road.work / "runs" / run.id / "trained"
+        options = [part for change in changes.items() for part in ("--set", "{}={}".format(*change))]
+        places = [part for name, value in road.places.items() for part in (f"--{name}", str(value))]
+        assert main(["train", "--study", str(road.config), "--run", run.id, "--out", str(out), *options, *places]) == 0
+        losses.append(sum(entry["loss"] for entry in read_json(out / "training.json")["curve"]) * every / 24)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
 
 @pytest.mark.slow
