@@ -36,7 +36,7 @@ def test_one_job_draws_an_artifact_for_every_source_that_has_it(two):
 
 def test_committed_results_are_shown_beside_the_papers():
     drawing = start({}, ["figures"])[1]
-    assert drawing.sources[-1] == PAPER and "sample" in drawing.sources
+    assert drawing.sources[-1] == PAPER and "embedded" in drawing.sources
     assert drawing.options_of("table3")[-3:] == ["--paper", "--results", "results"]
 
 
