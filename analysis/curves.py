@@ -61,6 +61,7 @@ def mark(axes: Axes, x: float, y: float, point: Point, look: Look, size: float =
 def missing(axes: Axes, x: float, point: Point, look: Look, row: int = 0) -> None:
     """A hollow cross on the x axis where a point would stand: missing is not zero. Series take rows of their own."""
     place = blended_transform_factory(axes.transData, axes.transAxes)
+    axes.update_datalim([(x, 0.0)], updatey=False)  # scatter() leaves the limits alone where y is not in data units
     drawn = axes.scatter(
         [x],
         [0.04 + 0.075 * row],

@@ -1,6 +1,7 @@
 """Figures and tables: the same bytes every time, missing points shown as missing, percent said wherever it is."""
 
 import csv
+import dataclasses
 import importlib
 import json
 import re
@@ -9,8 +10,9 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+from matplotlib.figure import Figure
 
-from analysis import artifact
+from analysis import artifact, curves, style
 from analysis.pictures import FIGURES, TABLES
 from analysis.points import load_points
 from tests.analysis import synthetic
@@ -83,6 +85,16 @@ def test_a_study_without_any_result_is_drawn_as_missing_throughout(results):
     assert "no results yet" in (results / "smoke" / "figures" / "figure2.svg").read_text()
     table = (results / "smoke" / "tables" / "table1.md").read_text()
     assert "Missing, 3 of 3 rows" in table and "| 0.0" not in table
+
+
+def test_missing_points_beyond_the_present_ones_stand_inside_the_picture(results):
+    points = load_points("embedded", results).of("figure7", "alpha")
+    points = [dataclasses.replace(point, value=50.0 if point.x == 1 / 3 else None) for point in points]
+    axes = Figure().add_subplot()
+    curves.curves(axes, points, lambda series: style.Look(color="#000000", marker="o"))
+    low, high = axes.get_xlim()
+    assert min(point.x for point in points) == 0 and max(point.x for point in points) == 1
+    assert low <= 0 and high >= 1, "crosses of missing points are off the panel"
 
 
 def test_an_artifact_outside_the_study_says_so(drawn):
