@@ -238,19 +238,17 @@ def _runs(study: StudyPoints) -> list[dict[str, Any]]:
             "settings": _pretty(run["settings"]),
             "provenance": _pretty(
                 {
-                    key: run[key]
+                    key: run.get(key)
                     for key in (
                         "code_version",
                         "versions",
                         "device",
                         "digests",
                         "kept_step",
-                        "best_step",  # the kept step's name in files from before a study could keep the last
                         "stopped",
                         "wall_seconds",
                         "kilt_package_check",
                     )
-                    if key in run
                 }
             ),
         }

@@ -56,7 +56,8 @@ def _first_apart(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | N
 def load_both(made: Path, cached: Path) -> tuple[Runs, Runs]:
     """The runs of two results/<study> directories.
 
-    Raises InputError where a directory is missing, they are the same, or a run file cannot be trusted.
+    Raises InputError where a directory is missing, both are the same, a run file cannot be trusted, or no run is in
+    both.
     """
     if existing(made).resolve() == existing(cached).resolve():
         raise InputError("one directory, given twice", where=made, expected="results made here, and cached ones")

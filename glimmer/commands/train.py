@@ -1,4 +1,4 @@
-"""`glimmer train`: one run of a study, trained to its best checkpoint."""
+"""`glimmer train`: one run of a study, trained to the checkpoint that it keeps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HELP = "train one run of a study; resumes where it was interrupted"
 def add_arguments(parser) -> None:
     """Declares the command line."""
     add_run_arguments(parser)
-    parser.add_argument("--out", required=True, metavar="DIR", help="directory to write the best parameters to")
+    parser.add_argument("--out", required=True, metavar="DIR", help="directory to write the kept parameters to")
 
 
 def add_run_arguments(parser) -> None:
@@ -27,7 +27,7 @@ def add_run_arguments(parser) -> None:
 
 
 def run(args) -> int:
-    """Trains and prints where it was best."""
+    """Trains and prints which step was kept."""
     prepare(args)
     from glimmer.evaluation.train_run import train_run
     from glimmer.experiments import load_study, parse_overrides

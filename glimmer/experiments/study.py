@@ -72,7 +72,8 @@ class Scale:
 class Study:
     """A named set of sizes, data and seeds over which artifacts are produced.
 
-    The sections are read-only mappings with the keys of config/schema/study.schema.json, every key present.
+    The sections are read-only mappings with the keys of config/schema/study.schema.json, every key present but those
+    that the schema says may be absent.
     """
 
     name: str
