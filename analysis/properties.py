@@ -21,7 +21,7 @@ def properties(study: StudyPoints, results: str | Path) -> list[tuple[str, str, 
     """
     directory = Path(results) / study.study
     retrieval = read_json(existing(directory / "retrieval.json"))
-    rows = [*_retrieved(retrieval), *_read(directory / "reading.json"), *_in_view(study, retrieval)]
+    rows = [*_retrieved(retrieval), *_examined(directory / "reading.json"), *_in_view(study, retrieval)]
     rows += [*_baselines(study), *_filtered(directory / "filter.json")]
     return rows
 
@@ -30,11 +30,11 @@ def _retrieved(retrieval: Mapping[str, Mapping]) -> Iterator[tuple[str, str, str
     dev = [one["dev"] for one in retrieval.values() if "dev" in one]
     depths = sorted(int(key.split("@")[1]) for key in dev[0] if key.startswith("evidence@"))
     means = [100 * sum(one[f"evidence@{k}"] for one in dev) / len(dev) for k in depths]
-    what = f"evidence of dev questions in the retriever's top {_row(depths)}, mean of tasks"
-    yield what, _row(f"{mean:.0f}" for mean in means), "`retrieval.json`; the report's retrieval table"
+    what = f"evidence of dev questions in the retriever's top {_joined(depths)}, mean of tasks"
+    yield what, _joined(f"{mean:.0f}" for mean in means), "`retrieval.json`; the report's retrieval table"
 
 
-def _read(path: Path) -> Iterator[tuple[str, str, str]]:
+def _examined(path: Path) -> Iterator[tuple[str, str, str]]:
     if not path.is_file():
         return
     found: dict[str, dict[str, float]] = {}
@@ -42,36 +42,36 @@ def _read(path: Path) -> Iterator[tuple[str, str, str]]:
         found.setdefault(f"alpha {row['alpha']}, {row['passages']} passages", {})[row["task"]] = row["exact_match"]
     for at, of in found.items():
         what = f"exact match before fine-tuning, evidence in view ({at}): {_names(of)}"
-        yield what, _row(f"{100 * one:.0f}" for one in of.values()), "`reading.json`; the report's table of it"
+        yield what, _joined(f"{100 * one:.0f}" for one in of.values()), "`reading.json`; the report's table of it"
 
 
 def _in_view(study: StudyPoints, retrieval: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     points = tuple(point for point in study.points if point.artifact in ("figure2", "figure3"))
     grid = answered_in_view(dataclasses.replace(study, points=points), retrieval)
     for row in grid.rows if grid else ():
-        what = f"answers of {row[0].text}, as a share of questions with evidence in view: {_row(grid.heads[1:])}"
-        yield what, _row(cell.text for cell in row[1:]), "the report, “Answered of what was in view”"
+        what = f"answers of {row[0].text}, as a share of questions with evidence in view: {_joined(grid.heads[1:])}"
+        yield what, _joined(cell.text for cell in row[1:]), "the report, “Answered of what was in view”"
 
 
 def _baselines(study: StudyPoints) -> Iterator[tuple[str, str, str]]:
     for panel, what in (("no_passages", "trained without passages"), ("untrained", "untrained, with passages")):
         measured = [point for point in study.of("baselines", panel) if point.value is not None]
         if measured:
-            names = _row(point.series for point in measured)
-            yield f"mean of tasks, {what}: {names}", _row(f"{one.value:.1f}" for one in measured), "the reader table"
+            names = _joined(point.series for point in measured)
+            yield f"mean of tasks, {what}: {names}", _joined(f"{one.value:.1f}" for one in measured), "the reader table"
 
 
 def _filtered(path: Path) -> Iterator[tuple[str, str, str]]:
     if path.is_file():
         counts = read_json(path)
         tasks = {task: counts[task] for task in TASKS if task in counts}
-        sizes = _row(f"{one['before']:,} to {one['after']:,}" for one in tasks.values())
+        sizes = _joined(f"{one['before']:,} to {one['after']:,}" for one in tasks.values())
         yield f"train examples before and after the relevance filter: {_names(tasks)}", sizes, "`filter.json`"
 
 
 def _names(tasks: Mapping[str, Any]) -> str:
-    return _row(TASK_NAMES.get(task, task) for task in tasks)
+    return _joined(TASK_NAMES.get(task, task) for task in tasks)
 
 
-def _row(values) -> str:
+def _joined(values) -> str:
     return " / ".join(map(str, values))

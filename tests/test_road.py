@@ -33,15 +33,15 @@ STUDY = {
 
 @pytest.fixture(scope="module")
 def road(tmp_path_factory):
-    """The stages before training; `glimmer(command, ...)` runs one more with the study named."""
+    """The stages before training; `glimmer(command, ...)` runs one more, of the study or with changes."""
     directory = tmp_path_factory.mktemp("road")
     config, work = directory / "road.yaml", directory / "work" / "road"
     config.write_text(yaml.safe_dump(STUDY))
     data, passages, init = work / "data", work / "passages", directory / "init"
 
-    def glimmer(command, **options):
+    def glimmer(command, *changes, **options):
         arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-        return main([command, "--study", str(config), *arguments])
+        return main([command, "--study", str(config), *(f"--set={change}" for change in changes), *arguments])
 
     assert main(["generate", "--out", str(data), "--seed", "0", "--pages", "60"]) == 0
     assert glimmer("chunk", data=data, out=passages) == 0
@@ -93,9 +93,8 @@ def test_evaluating_on_the_way_changes_nothing_of_the_training(road):
         changes = {f"training.{key}": value for key, value in training.items()} | {"evaluation.dev_examples": 12}
         run = next(run for run in runs_for(load_study(road.config, changes)).values() if run.reader.trained)
         out = road.work / "runs" / run.id / "trained"
-        options = [part for change in changes.items() for part in ("--set", "{}={}".format(*change))]
-        places = [part for name, value in road.places.items() for part in (f"--{name}", str(value))]
-        assert main(["train", "--study", str(road.config), "--run", run.id, "--out", str(out), *options, *places]) == 0
+        options = [f"{key}={value}" for key, value in changes.items()]
+        assert road.glimmer("train", *options, run=run.id, out=out, **road.places) == 0
         losses.append(sum(entry["loss"] for entry in read_json(out / "training.json")["curve"]) * every / 24)
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
