@@ -65,7 +65,7 @@ def _draw_gain(axes, x: int, single: Point, gain: Point, look: Look) -> float:
     if gain.low is not None:
         ends = [single.value + gain.low, single.value + gain.high]
         axes.plot([x + 0.31] * 2, ends, color=INK, linewidth=1.2, marker="_", markersize=6, zorder=5)
-    axes.annotate(f"{gain.value:+.1f}", (x, top), xytext=(0, 3), textcoords="offset points", ha="center")
+    axes.annotate(f"{gain.value:+z.1f}", (x, top), xytext=(0, 3), textcoords="offset points", ha="center")
     return top - single.value
 
 

@@ -124,7 +124,7 @@ def comparison(study: StudyPoints, other: Mapping[str, dict]) -> Grid:
                 name,
                 percent(first),
                 percent(second),
-                Cell(text=f"{apart:+.2f}", sort=apart),
+                Cell(text=f"{apart:+z.2f}", sort=apart),
                 Cell(text=verdict, state="bad" if verdict == DIFFERS else "good"),
             )
         )

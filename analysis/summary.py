@@ -69,7 +69,7 @@ def _claim(row: Mapping[str, Any]) -> list[str]:
     return [
         row["statement"],
         f"{row['verdict']}, not as large" if row["excludes_paper_effect"] else row["verdict"],
-        "" if row["effect"] is None else f"{row['effect']:+.2f} {row['unit']}",
+        "" if row["effect"] is None else f"{row['effect']:+z.2f} {row['unit']}",
         f"{bounds[0]:.2f} to {bounds[1]:.2f}" if bounds else "",
         f"{of['carried_over']:.2f}" if "carried_over" in of else "",
         str(len(row["seeds"])) if "seeds" in row else "",

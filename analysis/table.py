@@ -109,7 +109,7 @@ def interval_text(point: Point | None) -> str:
 def _difference(point: Point | None, first: Point | None) -> str:
     if point is None or first is None or point is first or point.value is None or first.value is None:
         return "–"
-    return f"{point.value - first.value:+.1f}"
+    return f"{point.value - first.value:+z.1f}"
 
 
 def _md(cells: list[str]) -> str:
