@@ -1,24 +1,43 @@
-"""The console script `glimmer`: one subcommand a file in glimmer/commands, imported only when chosen."""
+"""The console script `glimmer`: one subcommand a file of a package of commands, imported only when chosen.
+
+glimmer/commands has the paper's. Packages that stand above the library add theirs by an entry point of the group
+`glimmer.commands` that names a package such as worlds/commands.
+"""
 
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import pkgutil
 import sys
+from importlib.metadata import entry_points
 
 import glimmer.commands
 from glimmer.errors import GlimmerError
 
+_NOT_COMMANDS = ("output", "runtime")  # what modules of glimmer/commands share
+
+
+@functools.cache
+def _modules() -> dict[str, str]:
+    """Subcommand as typed (`train-retriever` for train_retriever.py) -> its module's full name."""
+    packages = [glimmer.commands.__name__, *sorted(point.value for point in entry_points(group="glimmer.commands"))]
+    return {
+        name.replace("_", "-"): f"{package}.{name}"
+        for package in packages
+        for _, name, _ in pkgutil.iter_modules(importlib.import_module(package).__path__)
+        if name not in _NOT_COMMANDS
+    }
+
 
 def command_names() -> list[str]:
-    """Names of all subcommands, as typed (`train-retriever` for glimmer/commands/train_retriever.py)."""
-    found = (module.name for module in pkgutil.iter_modules(glimmer.commands.__path__))
-    return sorted(name.replace("_", "-") for name in found if name not in ("output", "runtime"))
+    """Names of all subcommands, as typed."""
+    return sorted(_modules())
 
 
 def _module(name: str):
-    return importlib.import_module(f"glimmer.commands.{name.replace('-', '_')}")
+    return importlib.import_module(_modules()[name])
 
 
 def _parser(argv: list[str]) -> argparse.ArgumentParser:

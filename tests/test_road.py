@@ -46,7 +46,7 @@ def road(tmp_path_factory):
     assert main(["generate", "--out", str(data), "--seed", "0", "--pages", "60"]) == 0
     assert glimmer("chunk", data=data, out=passages) == 0
     tokenizer = work / "tokenizer" / "tokenizer.json"
-    assert glimmer("tokenizer", data=data, passages=passages, out=tokenizer) == 0
+    assert glimmer("vocabulary", data=data, passages=passages, out=tokenizer) == 0
     assert glimmer("tokenize", tokenizer=tokenizer, passages=passages, out=work / "tokens") == 0
     study = load_study(config)
     save_t5(T5(T5Config(**vars(study.dimensions())), rngs=nnx.Rngs(0)), init, tokenizer)

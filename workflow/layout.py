@@ -115,16 +115,6 @@ class Layout:
         return [text for name, value in given.items() for text in (f"--{name.replace('_', '-')}", str(value))]
 
     @property
-    def vocabulary(self) -> list[str]:
-        """The folder that brings the vocabulary along, where the study does not train one."""
-        return [self.initial] if self.study.tokenizer["kind"] == "checkpoint" else []
-
-    @property
-    def vocabulary_option(self) -> list[str]:
-        """How the tokenizer's command is told of it."""
-        return ["--checkpoint", *self.vocabulary] if self.vocabulary else []
-
-    @property
     def stages(self) -> list[str]:
         """What every reader needs of the stages before training."""
         names = ("passages", "tokenizer/tokenizer.json", "tokens", "retrieved", "filtered")

@@ -21,10 +21,10 @@ def run(args) -> int:
     from glimmer.commands.runtime import prepare
 
     prepare(args)
-    from glimmer.evaluation.evaluate_run import evaluate_run
     from glimmer.experiments import load_study, parse_overrides
     from glimmer.files import write_json
-    from glimmer.training.materials import Places
+    from glimmer.runs.evaluate import evaluate_run
+    from glimmer.runs.materials import Places
 
     study = load_study(args.study, parse_overrides(args.overrides))
     places = Places(work=Path(args.work), data=Path(args.data), initial=Path(args.init))

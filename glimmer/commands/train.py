@@ -29,9 +29,9 @@ def add_run_arguments(parser) -> None:
 def run(args) -> int:
     """Trains and prints which step was kept."""
     prepare(args)
-    from glimmer.evaluation.train_run import train_run
     from glimmer.experiments import load_study, parse_overrides
-    from glimmer.training.materials import Places
+    from glimmer.runs.materials import Places
+    from glimmer.runs.train import train_run
 
     study = load_study(args.study, parse_overrides(args.overrides))
     places = Places(work=Path(args.work), data=Path(args.data), initial=Path(args.init))

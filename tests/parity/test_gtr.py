@@ -7,10 +7,10 @@ from flax import nnx
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.retrieval.embed import Embedder
 from glimmer.retrieval.gtr import GTR, load_gtr, save_gtr
-from glimmer.training.vocabulary import train_vocabulary
 from tests.models.tiny import tiny_t5
 from tests.parity.conftest import HOW
 from tests.parity.test_t5 import ODD
+from worlds.vocabulary import train_vocabulary
 
 TEXTS = [
     "when was Arlon built",

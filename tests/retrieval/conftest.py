@@ -58,7 +58,7 @@ def small_world(tmp_path_factory):
     from glimmer.models.config import T5Config
     from glimmer.models.t5 import T5
     from glimmer.models.tokenizer import Tokenizer
-    from glimmer.training.vocabulary import train_vocabulary
+    from worlds.vocabulary import train_vocabulary
 
     root = tmp_path_factory.mktemp("world")
     (root / "data").mkdir()

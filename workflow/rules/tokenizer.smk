@@ -1,28 +1,49 @@
 # The vocabulary, from the checkpoint or trained on the corpus, and the passages in it.
-rule tokenizer:
-    input:
-        data=layout.files_of_data,
-        passages=f"{W}/passages",
-        checkpoint=layout.vocabulary,
-    output:
-        tokenizer=f"{W}/tokenizer/tokenizer.json",
-    log:
-        f"{W}/logs/tokenizer.log",
-    benchmark:
-        f"{W}/benchmarks/tokenizer.tsv"
-    conda:
-        "../../environment.yml"
-    threads: layout.needs("tokenizer")["threads"]
-    resources:
-        **layout.resources("tokenizer"),
-    params:
-        study=STUDY,
-        data=lambda wildcards: layout.data,
-        checkpoint=layout.vocabulary_option,
-        decides=layout.settings("tokenizer", "initial"),
-    shell:
-        "glimmer tokenizer --study {params.study:q} {params.checkpoint:q} --data {params.data:q}"
-        " --passages {input.passages:q} --out {output.tokenizer:q} > {log:q} 2>&1"
+if layout.study.tokenizer["kind"] == "checkpoint":
+
+    rule tokenizer:
+        input:
+            checkpoint=layout.initial,
+        output:
+            tokenizer=f"{W}/tokenizer/tokenizer.json",
+        log:
+            f"{W}/logs/tokenizer.log",
+        benchmark:
+            f"{W}/benchmarks/tokenizer.tsv"
+        conda:
+            "../../environment.yml"
+        threads: layout.needs("tokenizer")["threads"]
+        resources:
+            **layout.resources("tokenizer"),
+        params:
+            decides=layout.settings("tokenizer", "initial"),
+        shell:
+            "glimmer tokenizer --checkpoint {input.checkpoint:q} --out {output.tokenizer:q} > {log:q} 2>&1"
+
+else:
+
+    rule tokenizer:
+        input:
+            data=layout.files_of_data,
+            passages=f"{W}/passages",
+        output:
+            tokenizer=f"{W}/tokenizer/tokenizer.json",
+        log:
+            f"{W}/logs/tokenizer.log",
+        benchmark:
+            f"{W}/benchmarks/tokenizer.tsv"
+        conda:
+            "../../environment.yml"
+        threads: layout.needs("tokenizer")["threads"]
+        resources:
+            **layout.resources("tokenizer"),
+        params:
+            study=STUDY,
+            data=lambda wildcards: layout.data,
+            decides=layout.settings("tokenizer", "initial"),
+        shell:
+            "glimmer vocabulary --study {params.study:q} --data {params.data:q} --passages {input.passages:q}"
+            " --out {output.tokenizer:q} > {log:q} 2>&1"
 
 
 rule tokenize:

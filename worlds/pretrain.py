@@ -2,7 +2,7 @@
 
 A curriculum of stages, each a number of optimiser steps on reading exercises: first few passages, then more, last the
 numbers that readers will meet. The model reads as FiD does, or split as LUMEN does. It starts from planted circuits and
-may grow in depth between stages (glimmer.training.mimetic). Every reader of the study starts from what comes out.
+may grow in depth between stages (worlds.mimetic). Every reader of the study starts from what comes out.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from jaxtyping import Array, Bool, Float, Int
 from glimmer.errors import InputError
 from glimmer.experiments.settings import fid, glimmer, lumen
 from glimmer.files import atomic_directory, write_json
-from glimmer.kilt.generate import TWO_PAGES, sample_reading_examples
 from glimmer.models.checkpoint import save_t5
 from glimmer.models.config import T5Config
 from glimmer.models.reader import Batch, Pairs, Reader, token_log_probability
 from glimmer.models.t5 import T5
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.training.ahead import made_ahead
-from glimmer.training.distribution import StartingWords, starting_words
-from glimmer.training.exercises import Exercises, TextForms, evidence_of, exercise_batch
 from glimmer.training.losses import language_model_loss
-from glimmer.training.mimetic import grown_t5, places_at_the_end, planted_t5
-from glimmer.training.recipe import Examination, Recipe, Stage, check_places
+from worlds.distribution import StartingWords, starting_words
+from worlds.exercises import Exercises, TextForms, evidence_of, exercise_batch
+from worlds.generate import TWO_PAGES, sample_reading_examples
+from worlds.mimetic import grown_t5, places_at_the_end, planted_t5
+from worlds.recipe import Examination, Recipe, Stage, check_places
 
 CLIP_NORM = 1.0
 SECOND_MOMENT_DECAY = 0.95  # of Adam: at 0.999 the steep first steps slow down all that a stage of hundreds has

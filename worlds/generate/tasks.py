@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from random import Random
 
-from glimmer.kilt.generate import questions
-from glimmer.kilt.generate.pages import Page, statement
-from glimmer.kilt.generate.settings import BenchmarkSettings
-from glimmer.kilt.generate.world import Fact, World
+from worlds.generate import questions
+from worlds.generate.pages import Page, statement
+from worlds.generate.settings import BenchmarkSettings
+from worlds.generate.world import Fact, World
 
 Chain = tuple[Fact, ...]
 """The facts an example needs: one, or for hotpotqa the bridge and the fact it leads to."""

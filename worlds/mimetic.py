@@ -10,7 +10,7 @@ trained ones (Trockman and Kolter 2023, "Mimetic initialization of self-attentio
     equality                         the first layer marks tokens that stand to their left too
     anchor                           head 3 of later encoder layers attends to what separates title and text
 
-with model width d, head width c and embedding E (glimmer.training.distribution says how that starts). Letters in
+with model width d, head width c and embedding E (worlds.distribution says how that starts). Letters in
 shapes: D model width, H heads times head width, V vocabulary, R relative-position buckets.
 """
 
@@ -26,7 +26,7 @@ from jaxtyping import Array, Float, Key
 from glimmer.errors import InputError
 from glimmer.models.config import T5Config
 from glimmer.models.t5 import T5, EncoderStack
-from glimmer.training.distribution import StartingWords
+from worlds.distribution import StartingWords
 
 HEAD_SCALE = 2.0
 MATCH_SHARPNESS = 2.0

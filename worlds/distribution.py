@@ -18,10 +18,10 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
-from glimmer.kilt.generate import ReadingExample, name_words
-from glimmer.kilt.generate.names import BYNAMES
 from glimmer.models.tokenizer import Tokenizer
-from glimmer.training.exercises import TextForms
+from worlds.exercises import TextForms
+from worlds.generate import ReadingExample, name_words
+from worlds.generate.names import BYNAMES
 
 MEANING_SHARE = 0.6
 CLASS_SHARE = 0.2

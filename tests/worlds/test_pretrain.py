@@ -11,19 +11,19 @@ from flax import nnx
 
 from glimmer.errors import InputError
 from glimmer.experiments.settings import fid, glimmer, lumen
-from glimmer.kilt.generate import ReadingExample, name_words, sample_pages, sample_reading_examples
-from glimmer.kilt.generate import names as inventory
 from glimmer.models.checkpoint import load_t5
 from glimmer.models.config import T5Config
 from glimmer.models.layers import RMSNorm
 from glimmer.models.reader import Reader, token_log_probability
 from glimmer.models.tokenizer import Tokenizer
-from glimmer.training.distribution import distributional_vectors, starting_words
 from glimmer.training.examples import Lengths
-from glimmer.training.exercises import TextForms, exercise_batch
 from glimmer.training.losses import language_model_loss
-from glimmer.training.mimetic import HEAD_SCALE, MATCH_SHARPNESS, grown_t5, places_at_the_end, planted_t5
-from glimmer.training.pretrain import (
+from worlds.distribution import distributional_vectors, starting_words
+from worlds.exercises import TextForms, exercise_batch
+from worlds.generate import ReadingExample, name_words, sample_pages, sample_reading_examples
+from worlds.generate import names as inventory
+from worlds.mimetic import HEAD_SCALE, MATCH_SHARPNESS, grown_t5, places_at_the_end, planted_t5
+from worlds.pretrain import (
     Probe,
     pretrain,
     read,
@@ -32,8 +32,8 @@ from glimmer.training.pretrain import (
     run_stage,
     write_initial_checkpoint,
 )
-from glimmer.training.recipe import Recipe
-from glimmer.training.vocabulary import train_vocabulary
+from worlds.recipe import Recipe
+from worlds.vocabulary import train_vocabulary
 
 INVENTORIES = ["BYNAMES", "YEARS", "OCCUPATIONS", "INSTRUMENTS", "CROPS", "EMBLEMS", "GENRES", "PRODUCTS", "MATERIALS"]
 FORMS = TextForms(question="{question}", passage="{title} : {text}")

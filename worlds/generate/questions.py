@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from random import Random
 
-from glimmer.kilt.generate.relations import CLAIMS, PERSON
-from glimmer.kilt.generate.settings import BenchmarkSettings
-from glimmer.kilt.generate.world import Fact, World, draw_object
+from worlds.generate.relations import CLAIMS, PERSON
+from worlds.generate.settings import BenchmarkSettings
+from worlds.generate.world import Fact, World, draw_object
 
 SUPPORTS, REFUTES = "SUPPORTS", "REFUTES"
 GAP = "[SEP]"  # the one mark that inputs of KILT's tasks hold

@@ -27,9 +27,9 @@ from glimmer.kilt.formats import HEADLINE, Guess, write_guesses
 from glimmer.models.mesh import device_mesh, place_parameters
 from glimmer.models.reader import Reader
 from glimmer.models.store import MemoryStore, write_store
+from glimmer.runs.materials import Places, dev_examples, digests, find_run, load_batcher, load_reader
 from glimmer.training.checkpoints import restore_kept
 from glimmer.training.examples import TaskExamples
-from glimmer.training.materials import Places, dev_examples, digests, find_run, load_batcher, load_reader
 from glimmer.training.state import split_reader
 
 
@@ -179,7 +179,7 @@ def code_version() -> str:
     root = Path(glimmer.__file__).resolve().parents[1]
     try:
         commit = _git(root, "rev-parse", "--short=12", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--", "glimmer", "config", "pyproject.toml")
+        changed = _git(root, "status", "--porcelain", "--", "glimmer", "worlds", "config", "pyproject.toml")
     except (OSError, subprocess.CalledProcessError):
         return glimmer.__version__
     return f"{commit}+changes" if changed else commit

@@ -12,10 +12,10 @@ from glimmer.files import atomic_directory, write_json, write_json_lines
 from glimmer.kilt.chunking import chunk
 from glimmer.kilt.formats import TASKS
 from glimmer.kilt.formats import Page as SourcePage
-from glimmer.kilt.generate.pages import Page, render_page
-from glimmer.kilt.generate.settings import BenchmarkSettings
-from glimmer.kilt.generate.tasks import evidence_is_missing, task_examples
-from glimmer.kilt.generate.world import World, build_world
+from worlds.generate.pages import Page, render_page
+from worlds.generate.settings import BenchmarkSettings
+from worlds.generate.tasks import evidence_is_missing, task_examples
+from worlds.generate.world import World, build_world
 
 SPLITS = ("train", "dev")
 SUMMARY_FILE = "generated.json"

@@ -10,7 +10,7 @@ from typing import Any
 from glimmer.errors import InputError
 from glimmer.kilt.formats import TASKS
 from glimmer.training.examples import Lengths
-from glimmer.training.exercises import Exercises
+from worlds.exercises import Exercises
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class Stage:
     """Weight of the loss that ranks passages by the first token after `ranking_layers` live ones: `reading_losses`."""
     ranking_layers: int = 1
     tasks: Mapping[str, int]
-    """Weight of each kind of exercise (glimmer.kilt.generate.EXERCISES); those of two pages are left out of steps with
+    """Weight of each kind of exercise (worlds.generate.EXERCISES); those of two pages are left out of steps with
     one passage."""
 
     @property

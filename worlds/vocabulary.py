@@ -14,9 +14,9 @@ from glimmer.errors import InputError
 from glimmer.experiments.study import Study
 from glimmer.files import atomic_write
 from glimmer.kilt.formats import TASKS, read_examples, task_file
-from glimmer.kilt.generate import name_words, sample_pages, sample_reading_examples
 from glimmer.kilt.passages import PassageFile
 from glimmer.models.tokenizer import END, PAD, UNKNOWN
+from worlds.generate import name_words, sample_pages, sample_reading_examples
 
 _SPECIAL = (PAD, END, UNKNOWN)
 _START_OF_WORD = "\u2581"

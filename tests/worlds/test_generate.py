@@ -11,12 +11,12 @@ from glimmer.errors import InputError
 from glimmer.files import read_json_lines, sha256_directory
 from glimmer.kilt.chunking import chunk
 from glimmer.kilt.formats import TASKS, knowledge_source_file, read_examples, read_pages, task_file
-from glimmer.kilt.generate import BenchmarkSettings, build_benchmark, name_words, sample_pages, sample_reading_examples
-from glimmer.kilt.generate.benchmark import write_benchmark
-from glimmer.kilt.generate.questions import GAP, occurs_in
-from glimmer.kilt.generate.relations import KINDS, RELATIONS, UNSEEN_LABELS, relations_of
-from glimmer.kilt.generate.tasks import evidence_is_missing, overlap
 from glimmer.kilt.validate import validate_file
+from worlds.generate import BenchmarkSettings, build_benchmark, name_words, sample_pages, sample_reading_examples
+from worlds.generate.benchmark import write_benchmark
+from worlds.generate.questions import GAP, occurs_in
+from worlds.generate.relations import KINDS, RELATIONS, UNSEEN_LABELS, relations_of
+from worlds.generate.tasks import evidence_is_missing, overlap
 
 SETTINGS = BenchmarkSettings()
 
@@ -234,7 +234,7 @@ def test_the_vocabulary_is_small_enough_for_one_piece_a_word(benchmark):
 
 
 def test_pages_make_one_or_two_short_passages(benchmark):
-    from glimmer.kilt.generate.benchmark import source_page
+    from worlds.generate.benchmark import source_page
 
     counts = Counter(sum(1 for _ in chunk(source_page(page), 48)) for page in benchmark.pages)
     assert set(counts) <= {1, 2} and counts[1] > counts[2]
@@ -357,7 +357,7 @@ def test_json_lines_have_the_keys_of_kilt(tmp_path):
 @pytest.mark.slow
 def test_bm25_finds_the_evidence_of_half_the_questions_in_the_top_5_and_of_nearly_all_in_the_top_40(benchmark):
     bm25s = pytest.importorskip("bm25s")
-    from glimmer.kilt.generate.benchmark import source_page
+    from worlds.generate.benchmark import source_page
 
     passages = [passage for page in benchmark.pages for passage in chunk(source_page(page), 48)]
     index = bm25s.BM25()

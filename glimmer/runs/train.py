@@ -15,8 +15,7 @@ from glimmer.evaluation.dev import dev_scores
 from glimmer.experiments import Study
 from glimmer.files import atomic_directory, write_json
 from glimmer.models.mesh import device_mesh
-from glimmer.training.loop import TrainingPlan, train
-from glimmer.training.materials import (
+from glimmer.runs.materials import (
     Places,
     dev_examples,
     digests,
@@ -25,6 +24,7 @@ from glimmer.training.materials import (
     load_reader,
     train_examples,
 )
+from glimmer.training.loop import TrainingPlan, train
 from glimmer.training.mixture import UniformMixture
 from glimmer.training.optimizer import build_optimizer
 from glimmer.training.state import split_reader

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool
 
-from glimmer.kilt.generate import TWO_PAGES, BenchmarkSettings, ReadingExample, sample_reading_examples
 from glimmer.models.reader import Batch
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.training.examples import Lengths
+from worlds.generate import TWO_PAGES, BenchmarkSettings, ReadingExample, sample_reading_examples
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -25,9 +25,9 @@ def run(args) -> int:
     prepare(args)
     from glimmer.experiments import load_study, parse_overrides
     from glimmer.models.config import T5Config
-    from glimmer.training.exercises import TextForms
-    from glimmer.training.pretrain import write_initial_checkpoint
-    from glimmer.training.recipe import Recipe
+    from worlds.exercises import TextForms
+    from worlds.pretrain import write_initial_checkpoint
+    from worlds.recipe import Recipe
 
     study = load_study(args.study, parse_overrides(args.overrides))
     if study.initial["kind"] != "pretrain":

@@ -8,9 +8,9 @@ from random import Random
 from typing import NamedTuple
 from urllib.parse import quote
 
-from glimmer.kilt.generate.relations import OTHER_BEARERS, PERSON, SEE_ALSO
-from glimmer.kilt.generate.settings import BenchmarkSettings
-from glimmer.kilt.generate.world import Entity, Fact, World
+from worlds.generate.relations import OTHER_BEARERS, PERSON, SEE_ALSO
+from worlds.generate.settings import BenchmarkSettings
+from worlds.generate.world import Entity, Fact, World
 
 ABSTRACT = "Section::::Abstract."
 HEADING = "Section::::Details."

@@ -15,10 +15,10 @@ import numpy as np
 
 from glimmer.errors import InputError
 from glimmer.kilt.formats import TASKS
-from glimmer.kilt.generate import questions
-from glimmer.kilt.generate.pages import introduction, reference, statement
-from glimmer.kilt.generate.settings import BenchmarkSettings
-from glimmer.kilt.generate.world import Fact, World, build_world
+from worlds.generate import questions
+from worlds.generate.pages import introduction, reference, statement
+from worlds.generate.settings import BenchmarkSettings
+from worlds.generate.world import Fact, World, build_world
 
 EXAMPLES_PER_WORLD = 96
 EXERCISES = (*TASKS, "cloze", "two_page_cloze")  # the tasks' own inputs, and statements with a gap

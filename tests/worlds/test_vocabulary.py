@@ -3,7 +3,7 @@
 import dataclasses
 
 from glimmer.experiments import load_study
-from glimmer.training import vocabulary
+from worlds import vocabulary
 
 
 def test_dev_sets_have_no_say_in_the_vocabulary(tmp_path, monkeypatch):

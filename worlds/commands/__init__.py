@@ -1,0 +1,1 @@
+"""The subcommands of `glimmer` that make generated studies: the benchmark, its vocabulary, its checkpoint."""

@@ -1,0 +1,30 @@
+"""`glimmer vocabulary`: the vocabulary of a study that trains its own."""
+
+from __future__ import annotations
+
+from glimmer.commands.runs import add_study_arguments
+from glimmer.errors import InputError
+
+HELP = "train a vocabulary on a study's corpus, train questions and answers, and pretraining text"
+
+
+def add_arguments(parser) -> None:
+    """Declares the command line."""
+    add_study_arguments(parser)
+    parser.add_argument("--data", required=True, metavar="DIR", help="task files in KILT's formats")
+    parser.add_argument("--passages", required=True, metavar="DIR", help="passages of the corpus")
+    parser.add_argument("--out", required=True, metavar="FILE", help="tokenizer.json to write")
+
+
+def run(args) -> int:
+    """Writes the file and prints how many pieces it has."""
+    from glimmer.experiments import load_study, parse_overrides
+    from worlds.vocabulary import study_texts, train_vocabulary
+
+    study = load_study(args.study, parse_overrides(args.overrides))
+    kind = study.tokenizer["kind"]
+    if kind != "unigram":
+        raise InputError("this study trains no vocabulary", where="tokenizer.kind", expected="unigram", found=kind)
+    texts = study_texts(study, args.data, args.passages)
+    print(f"{train_vocabulary(texts, study.tokenizer['vocabulary_size'], args.out)} pieces")
+    return 0
