@@ -17,8 +17,8 @@ from analysis.points import PAPER, usable_paper_values
 from analysis.runs import load_runs
 from glimmer import experiments
 from glimmer.errors import GlimmerError, InputError
+from glimmer.experiments import PaperValue
 from glimmer.experiments.config import read_yaml, repository_path, validate
-from glimmer.experiments.registry import PaperValue
 from glimmer.files import write_json
 
 EXCLUDES = "an effect as large as the paper's, carried over, is excluded"

@@ -1,6 +1,7 @@
 """What every test may use: where the optional shared material lies, quiet CPU JAX, hypothesis without a stopwatch."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,3 +21,14 @@ def shared() -> Path:
     if not path.is_dir():
         pytest.skip(f"reference material not found at {path} (set GLIMMER_SHARED)")
     return path
+
+
+@pytest.fixture
+def copy_of_the_code(tmp_path) -> Path:
+    """A checkout of one's own to change: code, configuration and results; `python -m glimmer` there runs that code."""
+    copy = tmp_path / "checkout"
+    for name in ("glimmer", "worlds", "analysis", "workflow", "config", "results"):
+        shutil.copytree(REPOSITORY / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Snakefile", "environment.yml", "CITATION.cff", "pyproject.toml"):
+        shutil.copy(REPOSITORY / name, copy / name)
+    return copy

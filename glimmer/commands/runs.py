@@ -47,13 +47,12 @@ def run(args: argparse.Namespace) -> int:
             }
             rows += [{"point": point, **row} for point in one.points] if args.points else [row]
             continue
-        keys = ("name", "alpha", "beta", "k", "m")
-        differs = {key: value for key, value in reader.items() if key not in keys and _unusual(key, value, study, one)}
+        differences = one.reader.differences(study.tasks)
         short = {
             "id": one.id,
             "seed": one.seed,
-            **{key: reader[key] for key in keys},
-            "else": " ".join(f"{key}={_word(value)}" for key, value in differs.items()) or None,
+            **{key: reader[key] for key in ("name", "alpha", "beta", "k", "m")},
+            "else": " ".join(f"{key}={_word(value)}" for key, value in differences.items()) or None,
             "result": "yes" if has_result else "no",
         }
         rows += (
@@ -63,21 +62,6 @@ def run(args: argparse.Namespace) -> int:
         )
     show(rows, args.json)
     return 0
-
-
-def _unusual(key: str, value, study, one) -> bool:
-    """Whether a reader's setting is worth a word: it is neither the study's usual one nor implied by the name."""
-    if key in ("lambda", "tau"):
-        return one.reader.name == "glimmer" and value != 1
-    usual = {
-        "reranker": "shared",
-        "scorer": "first_token",
-        "memory": "trained",
-        "question_encoder": "shared",
-        "train_tasks": list(study.tasks),
-        "trained": True,
-    }
-    return key in usual and value != usual[key]
 
 
 def _word(value) -> str:

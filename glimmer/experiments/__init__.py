@@ -1,7 +1,9 @@
 """The registry: studies, artifacts, points, runs and their ids. Pure data, no jax."""
 
+from glimmer.experiments.entries import load_registry
 from glimmer.experiments.grid import Run, artifacts_of, points, runs_for
-from glimmer.experiments.registry import Artifact, Panel, PaperValue, Point, Series, load_registry, paper_values
+from glimmer.experiments.registry import Artifact, Panel, Point, Series
+from glimmer.experiments.reported import PaperValue, paper_values
 from glimmer.experiments.settings import (
     TASKS,
     LayerSplit,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
 from glimmer.compute import Dimensions, Workload
 from glimmer.errors import InputError
-from glimmer.experiments.registry import Artifact, Panel, Point, Registry, Series, Term, fill_in, load_registry
+from glimmer.experiments.entries import build_artifacts, load_registry
+from glimmer.experiments.registry import Artifact, Point
 from glimmer.experiments.settings import ReaderSettings, run_id
 from glimmer.experiments.study import Study
 
@@ -28,21 +29,22 @@ class Run:
     points: tuple[str, ...]
 
 
-def artifacts_of(study: Study, registry: Registry | None = None) -> dict[str, Artifact]:
+def artifacts_of(study: Study) -> dict[str, Artifact]:
     """The study's artifacts, then the baselines it asks for, every point at its scale and with its run ids.
 
     Raises InputError where the study cannot hold one: an unknown artifact, a measured task it lacks, a scale that
-    loses the order of the paper's values, or a retriever that goes less deep than the largest k.
+    loses the order of the paper's values, two points that become one run, or a retriever that goes less deep than the
+    largest k.
     """
-    registry = registry or load_registry()
-    chosen = [registry.artifact(name) for name in study.artifacts]
+    names = [*study.artifacts, *(["baselines"] if study.baselines else [])]
+    published = load_registry()
+    _check_tasks(study, [published.artifact(name) for name in names])
+    _check_scale(study, published.points(*names))
+    artifacts = build_artifacts(names, _AtScale(study))
     if study.baselines:
-        baselines = registry.artifact("baselines")
-        panels = tuple(panel for panel in baselines.panels if panel.name in study.baselines)
-        chosen.append(dataclasses.replace(baselines, panels=panels))
-    _check_scale(study, chosen)
-    found = {artifact.name: _at_scale(study, artifact) for artifact in chosen}
-    deepest = max(point.reader.k for artifact in found.values() for point in artifact.points)
+        panels = tuple(panel for panel in artifacts["baselines"].panels if panel.name in study.baselines)
+        artifacts["baselines"] = dataclasses.replace(artifacts["baselines"], panels=panels)
+    deepest = max(point.reader.k for artifact in artifacts.values() for point in artifact.points)
     if deepest > study.retriever["depth"]:
         raise InputError(
             "retriever.depth is too small",
@@ -50,27 +52,27 @@ def artifacts_of(study: Study, registry: Registry | None = None) -> dict[str, Ar
             expected=f"at least k = {deepest}",
             found=study.retriever["depth"],
         )
-    return found
+    return artifacts
 
 
-def points(study: Study, registry: Registry | None = None) -> tuple[Point, ...]:
+def points(study: Study) -> tuple[Point, ...]:
     """Every point of the study, in the order of its artifacts."""
-    return tuple(point for artifact in artifacts_of(study, registry).values() for point in artifact.points)
+    return tuple(point for artifact in artifacts_of(study).values() for point in artifact.points)
 
 
-def runs_for(study: Study, registry: Registry | None = None) -> dict[str, Run]:
+def runs_for(study: Study) -> dict[str, Run]:
     """Every run of the study by id, seed by seed: points that rest on equal settings share one."""
-    found: dict[str, Run] = {}
-    all_points = points(study, registry)
+    runs: dict[str, Run] = {}
+    all_points = points(study)
     for seed in study.seeds:
         for point in all_points:
             for term in point.terms:
-                found_before = found.get(term.run_ids[seed])
-                run = found_before or _run(study, term.reader, seed, point.size)
+                id = term.run_ids[seed]
+                run = runs.get(id) or _run(study, term.reader, seed, point.size)
                 if point.id not in run.points:
                     run = dataclasses.replace(run, points=(*run.points, point.id))
-                found[run.id] = run
-    return found
+                runs[id] = run
+    return runs
 
 
 def _run(study: Study, reader: ReaderSettings, seed: int, size: str) -> Run:
@@ -87,70 +89,62 @@ def _run(study: Study, reader: ReaderSettings, seed: int, size: str) -> Run:
     )
 
 
-def _at_scale(study: Study, artifact: Artifact) -> Artifact:
-    return dataclasses.replace(artifact, panels=tuple(_panel(study, panel) for panel in artifact.panels))
+@dataclasses.dataclass(frozen=True)
+class _AtScale:
+    """An entry as one study has it: at its scale, on its tasks, with what the entry leaves open filled in."""
+
+    study: Study
+
+    def dimensions(self, size: str) -> Dimensions:
+        return self.study.dimensions(size)
+
+    def reader(self, paper: ReaderSettings, stated: frozenset[str], size: str) -> ReaderSettings:
+        reader = self.study.scale.reader(paper)
+        tasks = tuple(task for task in reader.train_tasks if task in self.study.tasks)
+        if not tasks:
+            raise InputError(
+                "no task left to train on",
+                where=self.study.source,
+                expected=", ".join(reader.train_tasks),
+                found=", ".join(self.study.tasks),
+            )
+        open_to_study = self.study.distillation if reader.name == "glimmer" else {}
+        filled_in = {key: value for key, value in open_to_study.items() if key not in stated}
+        return reader.change(train_tasks=tasks, **filled_in).resolved(self.dimensions(size).encoder_layers)
+
+    def x(self, name: str, value: int | Fraction, own: Fraction | None) -> int | Fraction:
+        return self.study.scale.x(name, value) if own is None else own
+
+    def rounding(self, paper: ReaderSettings, reader: ReaderSettings, size: str) -> str | None:
+        if reader.k == 0:
+            return None  # a closed book has no proportions to speak of
+        layers, notes = self.dimensions(size).encoder_layers, []
+        split = reader.split(layers)
+        if reader.alpha != paper.alpha:
+            notes.append(f"α = {reader.alpha} for {paper.alpha} ({split.live_layers} of {layers} layers live)")
+        if reader.beta is not None and reader.beta != paper.beta:
+            rerank = f"{split.rerank_layers} of {split.live_layers} live layers rerank"
+            notes.append(f"β = {reader.beta} for {paper.beta} ({rerank})")
+        return "; ".join(notes) or None
+
+    def run_ids(self, reader: ReaderSettings, size: str) -> Mapping[int, str]:
+        return {seed: run_id(self.study.run_settings(reader, seed, size)) for seed in self.study.seeds}
 
 
-def _panel(study: Study, panel: Panel) -> Panel:
-    if panel.measure.task is not None and panel.measure.task not in study.tasks:
-        raise InputError(
-            "artifact needs a task that the study lacks",
-            where=study.source,
-            expected=panel.measure.task,
-            found=", ".join(study.tasks),
-        )
-    series = []
-    for one in panel.series:
-        members = tuple(_point(study, point) for point in one.points)
-        label = fill_in(one.template, members[0].reader, study.dimensions(members[0].size))
-        members = tuple(dataclasses.replace(member, label=label) for member in members)
-        series.append(Series(name=one.name, label=label, template=one.template, level=one.level, points=members))
-    about = next((one for one in series if not one.level), series[0]).points[0]
-    title = fill_in(panel.template, about.reader, study.dimensions(about.size))
-    return dataclasses.replace(panel, title=title, series=tuple(series))
+def _check_tasks(study: Study, artifacts: Iterable[Artifact]) -> None:
+    for artifact in artifacts:
+        for panel in artifact.panels:
+            if panel.measure.task is not None and panel.measure.task not in study.tasks:
+                raise InputError(
+                    "artifact needs a task that the study lacks",
+                    where=f"{study.source}: {artifact.name}",
+                    expected=panel.measure.task,
+                    found=", ".join(study.tasks),
+                )
 
 
-def _point(study: Study, point: Point) -> Point:
-    terms = tuple(_term(study, term, point.size) for term in point.terms)
-    reader, x = terms[0].reader, point.paper_x
-    if x is not None:
-        own_axis = point.x_name in ("alpha", "beta") and not point.level
-        x = getattr(reader, point.x_name) if own_axis else study.scale.x(point.x_name, x)
-    rounding = _rounding(point.reader, reader, study.dimensions(point.size).encoder_layers)
-    return dataclasses.replace(point, terms=terms, x=x, rounding=rounding)
-
-
-def _term(study: Study, term: Term, size: str) -> Term:
-    reader = study.scale.reader(term.reader)
-    tasks = tuple(task for task in reader.train_tasks if task in study.tasks)
-    if not tasks:
-        raise InputError(
-            "no task left to train on",
-            where=study.source,
-            expected=", ".join(reader.train_tasks),
-            found=", ".join(study.tasks),
-        )
-    changes = study.distillation if reader.name == "glimmer" else {}
-    reader = reader.change(train_tasks=tasks, **changes).resolved(study.dimensions(size).encoder_layers)
-    ids = {seed: run_id(study.run_settings(reader, seed, size)) for seed in study.seeds}
-    return dataclasses.replace(term, reader=reader, run_ids=ids)
-
-
-def _rounding(paper: ReaderSettings, own: ReaderSettings, layers: int) -> str | None:
-    """In words, where the reader's proportions are not the paper's; None where they are (or say nothing, at k = 0)."""
-    if own.k == 0:
-        return None
-    split, notes = own.split(layers), []
-    if own.alpha != paper.alpha:
-        notes.append(f"α = {own.alpha} for {paper.alpha} ({split.live_layers} of {layers} layers live)")
-    if own.beta is not None and own.beta != paper.beta:
-        layers_said = f"{split.rerank_layers} of {split.live_layers} live layers rerank"
-        notes.append(f"β = {own.beta} for {paper.beta} ({layers_said})")
-    return "; ".join(notes) or None
-
-
-def _check_scale(study: Study, artifacts: Iterable[Artifact]) -> None:
-    readers = [term.reader for artifact in artifacts for point in artifact.points for term in point.terms]
+def _check_scale(study: Study, published: Iterable[Point]) -> None:
+    readers = [term.reader for point in published for term in point.terms]
     used: dict[str, list[int | Fraction]] = {
         "passages": [value for reader in readers for value in (reader.k, reader.m)],
         "alpha": [reader.alpha for reader in readers],

@@ -26,17 +26,6 @@ Raised to 2 because under 1 train rows were given, after a run's first dev evalu
 same number.
 """
 
-_CHOICES = {
-    "name": ("fid", "lumen", "glimmer"),
-    "reranker": ("shared", "separate", "scratch"),
-    "scorer": ("first_token", "mean_pool"),
-    "memory": ("trained", "frozen"),
-    "question_encoder": ("shared", "separate"),
-    "kl": ("rank_lm", "lm_rank"),
-    "token_reduction": ("sum", "mean"),
-    "teacher_gradient": ("stopped", "flows"),
-}
-
 
 class LayerSplit(NamedTuple):
     """How many encoder layers run on the passage alone, on [question; passage], and before the scorer."""
@@ -77,6 +66,14 @@ def fraction(value: Proportion, where: object) -> Fraction:
     return found
 
 
+_WITH_RERANKER, _WITH_MEMORY = ("glimmer",), ("lumen", "glimmer")
+
+
+def _choice(*choices: str, readers: tuple[str, ...] = _WITH_RERANKER) -> Any:
+    """A field that takes one of `choices`, the first by default; readers not named can have no other."""
+    return dataclasses.field(default=choices[0], metadata={"choices": choices, "readers": readers})
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReaderSettings:
     """One reader, completely: FiD, LUMEN or GLIMMER with every choice the paper varies.
@@ -84,29 +81,36 @@ class ReaderSettings:
     `alpha` and `beta` are exact fractions; `m` passages of the `k` retrieved are kept (k = 0 is closed book); `lambda_`
     is spelled "lambda" in JSON. The constructors `fid`, `lumen` and `glimmer` fill in what the name implies. Raises
     InputError for whatever is out of range or contradicts the name.
+
+    A new option is one line here: a field whose default is what readers did before. `to_json`, and with it every id,
+    leaves it out where it has that default, so that results of before stay valid; what differs from the defaults is
+    named by `differences`, and with it in every table.
     """
 
-    name: str
+    name: str = dataclasses.field(metadata={"choices": ("fid", "lumen", "glimmer")})
     alpha: Fraction
     beta: Fraction | None
     k: int
     m: int
-    reranker: str = "shared"
-    scorer: str = "first_token"
-    memory: str = "trained"
-    question_encoder: str = "shared"
+    reranker: str = _choice("shared", "separate", "scratch")
+    scorer: str = _choice("first_token", "mean_pool")
+    memory: str = _choice("trained", "frozen", readers=_WITH_MEMORY)
+    question_encoder: str = _choice("shared", "separate", readers=_WITH_MEMORY)
     lambda_: float = 1.0
-    tau: float = 1.0
-    kl: str = "rank_lm"
-    token_reduction: str = "sum"
-    teacher_gradient: str = "stopped"
+    tau: float = dataclasses.field(default=1.0, metadata={"readers": _WITH_RERANKER})
+    kl: str = _choice("rank_lm", "lm_rank")
+    token_reduction: str = _choice("sum", "mean")
+    teacher_gradient: str = _choice("stopped", "flows")
     question_in_decoder: bool = False
     train_tasks: tuple[str, ...] = TASKS
     trained: bool = True
 
     def __post_init__(self):
-        for key, choices in _CHOICES.items():
-            _require(getattr(self, key) in choices, key, "one of " + ", ".join(choices), getattr(self, key))
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            choices = field.metadata.get("choices")
+            _require(not choices or value in choices, field.name, f"one of {', '.join(choices or ())}", value)
+            _require(field.type != "bool" or type(value) is bool, field.name, "true or false", repr(value))
         _set(self, "alpha", fraction(self.alpha, "reader.alpha"))
         if self.beta is not None:
             _set(self, "beta", fraction(self.beta, "reader.beta"))
@@ -118,8 +122,6 @@ class ReaderSettings:
             _require(_is_number(value), key, "a finite number", repr(value))
             _require(value >= 0 if least == 0 else value > 0, key, "0 or more" if least == 0 else "above 0", value)
             _set(self, key, float(value))
-        for key in ("trained", "question_in_decoder"):
-            _require(type(getattr(self, key)) is bool, key, "true or false", repr(getattr(self, key)))
         self._check_tasks()
         self._check_what_the_name_implies()
 
@@ -132,26 +134,17 @@ class ReaderSettings:
     def _check_what_the_name_implies(self):
         _require(self.m <= self.k, "m", f"at most k = {self.k}", self.m)
         _require((self.m == 0) == (self.k == 0), "m", "at least 1 passage kept of those retrieved", self.m)
+        for field in dataclasses.fields(self):
+            readers, value = field.metadata.get("readers"), getattr(self, field.name)
+            why = f"{field.default}, since only {' and '.join(readers or ())} can have another"
+            _require(not readers or self.name in readers or value == field.default, field.name, why, value)
         if self.name == "glimmer":
             _require(self.beta is not None, "beta", "a fraction in [0, 1], since the reader is glimmer", None)
             return
         _require(self.beta is None, "beta", f"none, since {self.name} has no reranker", self.beta)
         _require(self.m == self.k, "m", f"k = {self.k}, since {self.name} keeps every passage", self.m)
         _require(self.lambda_ == 0, "lambda", f"0, since {self.name} has no scorer to distil into", self.lambda_)
-        for key in ("reranker", "scorer", "tau", "kl", "token_reduction", "teacher_gradient"):
-            default = _DEFAULTS[key]
-            _require(
-                getattr(self, key) == default, key, f"{default}, since {self.name} has no reranker", getattr(self, key)
-            )
-        if self.name == "fid":
-            _require(self.alpha == 1, "alpha", "1, since fid runs every layer live", self.alpha)
-            _require(self.memory == "trained", "memory", "trained, since fid has no memory", self.memory)
-            _require(
-                self.question_encoder == "shared",
-                "question_encoder",
-                "shared, since fid has one encoder",
-                self.question_encoder,
-            )
+        _require(self.name != "fid" or self.alpha == 1, "alpha", "1, since fid runs every layer live", self.alpha)
 
     def change(self, **changes: Any) -> ReaderSettings:
         """These settings with some fields changed, checked again; a reader that keeps every passage moves m with k."""
@@ -167,11 +160,13 @@ class ReaderSettings:
         """The one spelling of the model that an encoder of `layers` layers really becomes; idempotent.
 
         alpha and beta turn into the proportions that whole layers give. A lumen without memory layers is a fid (the
-        same function and the same parameters), and without passages (k = 0) there is nothing to store or to rerank,
-        so every reader is the closed-book fid. Settings that are equal after this describe the same run.
+        same function and, unless frozen memory holds its embeddings, the same training), and without passages (k = 0)
+        there is nothing to store or to rerank, so every reader is the closed-book fid. Settings that are equal after
+        this describe the same run.
         """
-        if self.k == 0 or (self.name == "lumen" and self.split(layers).memory_layers == 0):
-            return fid(k=self.k, train_tasks=self.train_tasks, trained=self.trained)
+        no_memory = self.name == "lumen" and self.memory == "trained" and self.split(layers).memory_layers == 0
+        if self.k == 0 or no_memory:
+            return self._as_fid()
         split = self.split(layers)
         if self.name == "glimmer":
             beta = Fraction(split.rerank_layers, split.live_layers) if split.live_layers else Fraction(0)
@@ -179,18 +174,38 @@ class ReaderSettings:
             beta = None
         return dataclasses.replace(self, alpha=Fraction(split.live_layers, layers), beta=beta)
 
+    def _as_fid(self) -> ReaderSettings:
+        """The fid with the same k and, of everything that a fid can have, the same choices."""
+        others = {
+            f.name: f.default for f in dataclasses.fields(self) if "fid" not in f.metadata.get("readers", ("fid",))
+        }
+        return dataclasses.replace(self, name="fid", alpha=Fraction(1), beta=None, m=self.k, lambda_=0.0, **others)
+
     def to_json(self) -> dict[str, Any]:
-        """A JSON-able dict; fractions become strings ("1/3")."""
-        value = dataclasses.asdict(self)
-        value["alpha"] = str(self.alpha)
-        value["beta"] = None if self.beta is None else str(self.beta)
-        value["lambda"] = value.pop("lambda_")
-        value["train_tasks"] = list(self.train_tasks)
-        return value
+        """A JSON-able dict; fractions become strings ("1/3"). A later field is left out at its default."""
+        return {
+            _JSON_NAMES.get(field.name, field.name): _plain(getattr(self, field.name))
+            for field in dataclasses.fields(self)
+            if field.name in _ALWAYS_SPELLED or getattr(self, field.name) != field.default
+        }
+
+    def differences(self, tasks: tuple[str, ...] = TASKS) -> dict[str, Any]:
+        """What a description of this reader has to say besides name, alpha, beta, k and m: JSON key -> value of every
+        field that is not what it is in a plain reader of that name, trained on all of `tasks`."""
+        usual = {"lambda_": 1.0 if self.name == "glimmer" else 0.0, "train_tasks": tasks}
+        return {
+            _JSON_NAMES.get(field.name, field.name): _plain(getattr(self, field.name))
+            for field in dataclasses.fields(self)
+            if field.name not in _IN_EVERY_DESCRIPTION
+            and getattr(self, field.name) != usual.get(field.name, field.default)
+        }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any], where: object = "reader") -> ReaderSettings:
-        """The inverse of `to_json`; what is left out takes the default that the reader's name implies."""
+    def from_json(cls, value: Mapping[str, Any], where: object = None) -> ReaderSettings:
+        """The inverse of `to_json`; what is left out takes the default that the reader's name implies.
+
+        Raises InputError, which names `where` the settings stand, for what is unknown, missing or not allowed.
+        """
         value = {"lambda_" if key == "lambda" else key: item for key, item in value.items()}
         unknown = sorted(set(value) - {field.name for field in dataclasses.fields(cls)})
         if unknown or "name" not in value or "k" not in value:
@@ -209,10 +224,20 @@ class ReaderSettings:
             raise InputError("settings missing", where=where, expected=", ".join(missing), found=sorted(value))
         if isinstance(value.get("train_tasks"), list):
             value["train_tasks"] = tuple(value["train_tasks"])
-        return cls(**value)
+        try:
+            return cls(**value)
+        except InputError as error:
+            path = error.where if where is None else f"{where}: {error.where}"
+            raise InputError(error.what, where=path, expected=error.expected, found=error.found) from None
 
 
-_DEFAULTS = {field.name: field.default for field in dataclasses.fields(ReaderSettings)}
+_JSON_NAMES = {"lambda_": "lambda"}
+_IN_EVERY_DESCRIPTION = ("name", "alpha", "beta", "k", "m")
+_ALWAYS_SPELLED = (
+    *_IN_EVERY_DESCRIPTION, "reranker", "scorer", "memory", "question_encoder", "lambda_", "tau", "kl",
+    "token_reduction", "teacher_gradient", "question_in_decoder", "train_tasks", "trained",
+)  # fmt: skip
+"""The fields that ids have held since the first result. A later field is not added here: see ReaderSettings."""
 
 
 def fid(*, k: int, **others: Any) -> ReaderSettings:
@@ -235,6 +260,13 @@ def glimmer(*, alpha: Proportion, beta: Proportion, k: int, m: int, **others: An
 def run_id(settings: Mapping[str, Any]) -> str:
     """The id of a run: the first 12 hex digits of the sha256 of its settings' canonical JSON."""
     return hashlib.sha256(canonical_json(settings).encode()).hexdigest()[:12]
+
+
+def _plain(value: Any) -> Any:
+    """A field's value as JSON spells it."""
+    if isinstance(value, Fraction):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _set(settings: ReaderSettings, key: str, value: Any) -> None:

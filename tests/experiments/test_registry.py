@@ -94,11 +94,9 @@ def test_a_level_line_is_one_reader_at_both_ends(registry):
     assert {point.reader.k for point in line} == {40}
 
 
-def test_labels_and_titles_are_filled_in_with_the_paper_s_values(registry):
+def test_labels_are_filled_in_with_the_paper_s_values(registry):
     labels = [series.label for series in registry.artifact("figure5").panels[0].series]
-    titles = [panel.title for panel in registry.artifact("figure3").panels]
     assert labels == ["rerank layers: 2", "rerank layers: 4"]
-    assert titles == ["5 passages selected", "25 passages retrieved"]
 
 
 def test_x_of_a_proportion_is_exact(registry):
@@ -127,7 +125,7 @@ def test_an_ablation_is_one_entry(tmp_path, entries):
     [
         (
             lambda e: e["artifacts"]["table3"]["series"]["Mean pool"]["set"].update(scorer="max_pool"),
-            "Mean pool.set.scorer",
+            "Mean pool.*scorer",
         ),
         (lambda e: e["artifacts"]["table3"].update(reader="BERT"), "unknown name"),
         (lambda e: e["artifacts"]["figure4"]["panels"]["beta"].update(measure="accuracy"), "unknown name"),

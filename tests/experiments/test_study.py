@@ -6,7 +6,6 @@ import yaml
 from glimmer.errors import InputError
 from glimmer.experiments import (
     artifacts_of,
-    load_registry,
     load_study,
     parse_overrides,
     points,
@@ -105,7 +104,7 @@ def test_a_point_that_rounds_says_so_and_sits_where_its_layers_are():
     study = load_study("embedded", {"artifacts": ["figure7"], "baselines": [], "model.encoder_layers": 12})
     at = {point.id: point for point in points(study)}
     eighth = at["figure7/alpha/KILT/alpha=1/8"]
-    assert (str(eighth.x), str(eighth.paper_x)) == ("1/12", "1/8") and "1 of 12 layers" in eighth.rounding
+    assert str(eighth.x) == "1/12" and "1 of 12 layers" in eighth.rounding
     assert at["figure7/alpha/KILT/alpha=1/24"].run_ids == at["figure7/alpha/KILT/alpha=0"].run_ids
     assert at["figure7/alpha/KILT/alpha=1/3"].rounding is None
 
@@ -117,7 +116,7 @@ def test_labels_axes_and_lines_follow_the_scale():
     assert [series.label for series in retrieved.series] == ["LUMEN-20", "GLIMMER", "LUMEN-5"]
     assert [point.x for point in retrieved.series[1].points] == [5, 10, 12, 20]
     assert [point.x for point in retrieved.series[0].points] == [5, 20]
-    assert selected.title == "12 passages retrieved"
+    assert selected.series[1].label == "LUMEN-12"
     assert retrieved.series[1].points[2].id == "figure3/retrieved/GLIMMER/k=25"
 
 
@@ -237,7 +236,3 @@ def test_broken_yaml_and_keys_given_twice_are_refused(tmp_path, text):
 def test_an_override_that_is_not_key_and_value_is_refused(text):
     with pytest.raises(InputError):
         parse_overrides([text])
-
-
-def test_the_grid_of_a_study_uses_the_registry_given():
-    assert points(load_study("smoke"), load_registry())
