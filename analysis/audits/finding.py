@@ -9,7 +9,8 @@ from typing import Any
 
 from glimmer import experiments
 from glimmer.compute import SIZES
-from glimmer.experiments.registry import PaperValue, Term
+from glimmer.experiments import PaperValue
+from glimmer.experiments.registry import Term
 from glimmer.files import canonical_json
 
 FAILURE, DISCREPANCY, NOTE = "failure", "discrepancy", "note"
