@@ -10,13 +10,14 @@ import os
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from glimmer.errors import InputError
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_SHORT_LINE = 100
 
 
 @contextlib.contextmanager
@@ -71,10 +72,36 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Writes `value` as indented JSON with sorted keys, whole or not at all."""
+    """Writes `json_text(value)`, whole or not at all."""
+    text = json_text(value)
     with atomic_write(path) as file:
-        json.dump(value, file, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-        file.write("\n")
+        file.write(text + "\n")
+
+
+def json_text(value: Any, indent: str = "") -> str:
+    """JSON that people can compare line by line: sorted keys, one a line; a list of numbers, or a short one, is a line.
+
+    Raises ValueError for NaN and infinity, which JSON does not have.
+    """
+    inner = indent + " "
+    if isinstance(value, Mapping) and value:
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError(f"expected text as keys, found {list(value)[:5]}")
+        items = (f"{inner}{_scalar(key)}: {json_text(value[key], inner)}" for key in sorted(value))
+        return "{\n" + ",\n".join(items) + f"\n{indent}}}"
+    if isinstance(value, list | tuple) and value:
+        if all(isinstance(item, int | float) for item in value):
+            return "[" + ", ".join(map(_scalar, value)) + "]"
+        if not any(isinstance(item, Mapping | list | tuple) for item in value):
+            line = "[" + ", ".join(map(_scalar, value)) + "]"
+            if len(line) <= _SHORT_LINE:
+                return line
+        return "[\n" + ",\n".join(inner + json_text(item, inner) for item in value) + f"\n{indent}]"
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def read_json(path: str | Path) -> Any:
@@ -137,6 +164,11 @@ def open_binary(path: str | Path) -> IO[bytes]:
     with open(path, "rb") as file:
         magic = file.read(2)
     return gzip.open(path, "rb") if magic == _GZIP_MAGIC else open(path, "rb")  # noqa: SIM115
+
+
+def cache_directory() -> Path:
+    """What may be lost at any time and is only slow to make again: $GLIMMER_CACHE, by default ~/.cache/glimmer."""
+    return Path(os.environ.get("GLIMMER_CACHE") or Path.home() / ".cache" / "glimmer")
 
 
 def existing(path: str | Path) -> Path:
