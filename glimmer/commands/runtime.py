@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from glimmer.files import cache_directory
+
 
 def add_runtime_arguments(parser) -> None:
     """Adds `--threads`, which every command that runs jax takes."""
@@ -18,8 +20,7 @@ def prepare(args) -> None:
     if getattr(args, "threads", None):
         os.environ["NPROC"] = str(args.threads)
         os.environ.setdefault("OMP_NUM_THREADS", str(args.threads))
-    cache = os.environ.get("GLIMMER_CACHE", os.path.join(os.path.expanduser("~"), ".cache", "glimmer"))
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(cache, "compiled"))
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_directory() / "compiled"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
     # The cached form of CPU programs names features that LLVM prefers; loading it warns about them, harmlessly.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

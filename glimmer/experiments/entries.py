@@ -1,7 +1,7 @@
 """config/experiments.yaml, read: entries become artifacts, in the paper's terms or as one study has them.
 
-An entry states what the paper states. A `Fit` says what becomes of that: nothing, for the paper itself; a study maps
-passages and proportions to its scale and fills in what the entry leaves open, but what an entry states it keeps.
+An entry states what the paper states. An `Edition` says what becomes of that: nothing, in the paper itself; a study
+maps passages and proportions to its scale and fills in what the entry leaves open, but what an entry states it keeps.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from glimmer.experiments.settings import ReaderSettings, fraction
 X = int | Fraction | None
 
 
-class Fit(Protocol):
+class Edition(Protocol):
     """What becomes of an entry. `stated` are the keys of a reader that the entry names itself."""
 
     def dimensions(self, size: str) -> Dimensions:
@@ -68,13 +68,13 @@ def load_registry(path: str | Path | None = None) -> Registry:
     return _published(_experiments_file(path))
 
 
-def build_artifacts(names: Iterable[str], fit: Fit, path: str | Path | None = None) -> dict[str, Artifact]:
-    """These artifacts of config/experiments.yaml (or `path`) as `fit` has them.
+def build_artifacts(names: Iterable[str], edition: Edition, path: str | Path | None = None) -> dict[str, Artifact]:
+    """These artifacts of config/experiments.yaml (or `path`) as an edition has them.
 
     Raises InputError naming the entry that is wrong, or two points of an artifact that are one run and do not say so.
     """
     file = _experiments_file(path)
-    registry, builder = _published(file), _Builder(where=file, document=_document(file), fit=fit)
+    registry, builder = _published(file), _Builder(where=file, document=_document(file), edition=edition)
     return {name: builder.artifact(registry.artifact(name).name) for name in names}
 
 
@@ -91,7 +91,7 @@ def _document(path: Path) -> Mapping[str, Any]:
 
 @functools.cache
 def _published(path: Path) -> Registry:
-    builder = _Builder(where=path, document=_document(path), fit=AsPublished())
+    builder = _Builder(where=path, document=_document(path), edition=AsPublished())
     return Registry(artifacts={name: builder.artifact(name) for name in builder.document["artifacts"]})
 
 
@@ -99,7 +99,7 @@ def _published(path: Path) -> Registry:
 class _Builder:
     where: Path
     document: Mapping[str, Any]
-    fit: Fit
+    edition: Edition
 
     def artifact(self, name: str) -> Artifact:
         entry = self.document["artifacts"][name]
@@ -159,28 +159,28 @@ class _Builder:
                     size=size,
                     x_name=x_name,
                     level=level,
-                    **self.fitted(papers, x_name, x, level, size, where),
+                    **self.in_edition(papers, x_name, x, level, size, where),
                 )
             )
-        label = fill_in(entry.get("label", name), points[0].reader, self.fit.dimensions(size))
+        label = fill_in(entry.get("label", name), points[0].reader, self.edition.dimensions(size))
         labelled = tuple(dataclasses.replace(point, label=label) for point in points)
         return Series(name=name, label=label, level=level, points=labelled)
 
-    def fitted(self, papers: list[Mapping], x_name: str | None, x: X, level: bool, size: str, where: str) -> dict:
-        """What of a point depends on the fit: its terms (the reader, then one that is subtracted), x and rounding."""
-        readers = [ReaderSettings.from_json(paper, where) for paper in papers]
-        fitted = [
-            self.fit.reader(reader, frozenset(paper), size) for reader, paper in zip(readers, papers, strict=True)
+    def in_edition(self, papers: list[Mapping], x_name: str | None, x: X, level: bool, size: str, where: str) -> dict:
+        """What of a point is the edition's: its terms (the reader, then one that is subtracted), x and rounding."""
+        stated = [ReaderSettings.from_json(paper, where) for paper in papers]
+        readers = [
+            self.edition.reader(reader, frozenset(paper), size) for reader, paper in zip(stated, papers, strict=True)
         ]
         terms = [
-            Term(weight=weight, reader=reader, run_ids=self.fit.run_ids(reader, size))
-            for weight, reader in zip((1, -1), fitted, strict=False)
+            Term(weight=weight, reader=reader, run_ids=self.edition.run_ids(reader, size))
+            for weight, reader in zip((1, -1), readers, strict=False)
         ]
-        own = getattr(fitted[0], x_name) if x_name in ("alpha", "beta") and not level else None
+        own = getattr(readers[0], x_name) if x_name in ("alpha", "beta") and not level else None
         return {
             "terms": tuple(terms),
-            "x": None if x is None else self.fit.x(x_name, x, own),
-            "rounding": self.fit.rounding(readers[0], fitted[0], size),
+            "x": None if x is None else self.edition.x(x_name, x, own),
+            "rounding": self.edition.rounding(stated[0], readers[0], size),
         }
 
     def known(self, entries: Mapping, name: str | None, where: str) -> Any:

@@ -12,7 +12,7 @@ _COUNTS = ("pages", "namesakes", "bynames_listed", "dev_examples", "train_exampl
 
 def add_arguments(parser) -> None:
     """Adds --out, --seed, and an option for each knob of size and ambiguity."""
-    from worlds.generate.settings import BenchmarkSettings
+    from worlds.generate.knobs import BenchmarkSettings
 
     defaults = {field.name: field.default for field in fields(BenchmarkSettings)}
     parser.add_argument("--out", required=True, metavar="DIR", help="directory to write, new or generated before")
@@ -26,7 +26,7 @@ def add_arguments(parser) -> None:
 def run(args) -> int:
     """Writes the benchmark and prints its summary."""
     from worlds.generate.benchmark import build_benchmark, write_benchmark
-    from worlds.generate.settings import BenchmarkSettings
+    from worlds.generate.knobs import BenchmarkSettings
 
     settings = BenchmarkSettings(**{name: getattr(args, name) for name in _COUNTS})
     show(write_benchmark(build_benchmark(settings, args.seed), args.out), args.json)

@@ -35,7 +35,7 @@ def run(args) -> int:
         raise InputError("this study does not pretrain", where="initial.kind", expected="pretrain", found=kind)
     recipe = Recipe.from_section(study.initial)
     config = T5Config(vocabulary=study.tokenizer["vocabulary_size"], **study.model)
-    with _Curve(args.log) as curve:
+    with _CurveFile(args.log) as curve:
         reading = write_initial_checkpoint(
             recipe, config, args.tokenizer, TextForms(**study.templates), args.out, curve
         )
@@ -52,7 +52,7 @@ def _by_task(rows: list[dict]) -> list[dict]:
     return list(table.values())
 
 
-class _Curve:
+class _CurveFile:
     """Writes rows of the learning curve to a file as they come, and shows the last one on a terminal.
 
     Rows are appended at once, not renamed into place at the end: an interrupted pretraining is when one wants them.

@@ -1,9 +1,9 @@
 """The generated benchmark: an invented encyclopaedia with KILT's six tasks, and reading exercises for pretraining."""
 
 from worlds.generate.benchmark import Benchmark, build_benchmark, summary, write_benchmark
+from worlds.generate.knobs import BenchmarkSettings
 from worlds.generate.names import name_words
 from worlds.generate.reading import EXERCISES, TWO_PAGES, ReadingExample, sample_pages, sample_reading_examples
-from worlds.generate.settings import BenchmarkSettings
 
 __all__ = [
     "EXERCISES",

@@ -10,10 +10,9 @@ from random import Random
 from glimmer.errors import InputError
 from glimmer.files import atomic_directory, write_json, write_json_lines
 from glimmer.kilt.chunking import chunk
-from glimmer.kilt.formats import TASKS
-from glimmer.kilt.formats import Page as SourcePage
-from worlds.generate.pages import Page, render_page
-from worlds.generate.settings import BenchmarkSettings
+from glimmer.kilt.formats import TASKS, Page
+from worlds.generate.knobs import BenchmarkSettings
+from worlds.generate.pages import WrittenPage, render_page
 from worlds.generate.tasks import evidence_is_missing, task_examples
 from worlds.generate.world import World, build_world
 
@@ -29,7 +28,7 @@ class Benchmark:
     settings: BenchmarkSettings
     seed: int
     world: World
-    pages: tuple[Page, ...]
+    pages: tuple[WrittenPage, ...]
     page_order: tuple[int, ...]
     examples: dict[tuple[str, str], list[dict]]
 
@@ -96,9 +95,9 @@ def summary(benchmark: Benchmark) -> dict:
     }
 
 
-def source_page(page: Page) -> SourcePage:
+def source_page(page: WrittenPage) -> Page:
     """A generated page as one read from a knowledge source."""
-    return SourcePage(page_id=page.wikipedia_id, title=page.title, paragraphs=list(page.text))
+    return Page(page_id=page.wikipedia_id, title=page.title, paragraphs=list(page.text))
 
 
 def _random(seed: int, purpose: str) -> Random:

@@ -8,8 +8,8 @@ from random import Random
 from typing import NamedTuple
 from urllib.parse import quote
 
+from worlds.generate.knobs import BenchmarkSettings
 from worlds.generate.relations import OTHER_BEARERS, PERSON, SEE_ALSO
-from worlds.generate.settings import BenchmarkSettings
 from worlds.generate.world import Entity, Fact, World
 
 ABSTRACT = "Section::::Abstract."
@@ -26,7 +26,7 @@ class Span(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Page:
+class WrittenPage:
     """One page: KILT's `text` (item 0 is the title) and the span of each stated fact, by relation label."""
 
     wikipedia_id: str
@@ -77,7 +77,9 @@ def _short_name(entity: Entity) -> str:
     return " ".join(entity.words)
 
 
-def render_page(random: Random, settings: BenchmarkSettings, world: World, number: int, ids: Sequence[str]) -> Page:
+def render_page(
+    random: Random, settings: BenchmarkSettings, world: World, number: int, ids: Sequence[str]
+) -> WrittenPage:
     """The page of entity `number`: its stated facts in a random order, in one to three paragraphs.
 
     `ids` are the page ids of all entities: anchors point to the pages of the entities a sentence mentions.
@@ -106,7 +108,7 @@ def render_page(random: Random, settings: BenchmarkSettings, world: World, numbe
         if index == reference_in:
             written.append(reference(random, entity, world.references[number]))
         text.append(" ".join(written))
-    return Page(
+    return WrittenPage(
         wikipedia_id=ids[number],
         title=entity.name,
         text=tuple(text),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
+from worlds.generate.knobs import BenchmarkSettings
 from worlds.generate.relations import CLAIMS, PERSON
-from worlds.generate.settings import BenchmarkSettings
 from worlds.generate.world import Fact, World, draw_object
 
 SUPPORTS, REFUTES = "SUPPORTS", "REFUTES"

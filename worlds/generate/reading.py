@@ -16,8 +16,8 @@ import numpy as np
 from glimmer.errors import InputError
 from glimmer.kilt.formats import TASKS
 from worlds.generate import questions
+from worlds.generate.knobs import BenchmarkSettings
 from worlds.generate.pages import introduction, reference, statement
-from worlds.generate.settings import BenchmarkSettings
 from worlds.generate.world import Fact, World, build_world
 
 EXAMPLES_PER_WORLD = 96

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from random import Random
 
 from worlds.generate import questions
-from worlds.generate.pages import Page, statement
-from worlds.generate.settings import BenchmarkSettings
+from worlds.generate.knobs import BenchmarkSettings
+from worlds.generate.pages import WrittenPage, statement
 from worlds.generate.world import Fact, World
 
 Chain = tuple[Fact, ...]
@@ -16,7 +16,7 @@ Chain = tuple[Fact, ...]
 
 
 def task_examples(
-    random: Random, settings: BenchmarkSettings, world: World, pages: Sequence[Page], task: str, split: str
+    random: Random, settings: BenchmarkSettings, world: World, pages: Sequence[WrittenPage], task: str, split: str
 ) -> list[dict]:
     """The examples of one task and split, no two with the same input; fewer than asked for where facts run out.
 
@@ -50,7 +50,7 @@ def evidence_is_missing(record: dict) -> bool:
     return not spans or any(item["bleu_score"] < 1 for item in spans)
 
 
-def _chains(world: World, pages: Sequence[Page], task: str, split: str, stated: bool) -> Iterator[Chain]:
+def _chains(world: World, pages: Sequence[WrittenPage], task: str, split: str, stated: bool) -> Iterator[Chain]:
     unseen = task == "zsre" and split == "dev"
     for number, entity in enumerate(world.entities):
         if entity.split != split:
@@ -64,7 +64,7 @@ def _chains(world: World, pages: Sequence[Page], task: str, split: str, stated: 
             yield from ((fact,) for fact in facts if fact.relation.unseen == unseen)
 
 
-def _mentions(pages: Sequence[Page], fact: Fact, name: str) -> bool:
+def _mentions(pages: Sequence[WrittenPage], fact: Fact, name: str) -> bool:
     """Whether the paragraph that states `fact` also mentions `name`.
 
     The second page of a two-page question is not named in it: this mention is what a retriever can find it by.
@@ -74,7 +74,7 @@ def _mentions(pages: Sequence[Page], fact: Fact, name: str) -> bool:
 
 
 def _record(
-    random, settings, world: World, pages: Sequence[Page], task: str, chain: Chain, stated: bool
+    random, settings, world: World, pages: Sequence[WrittenPage], task: str, chain: Chain, stated: bool
 ) -> dict | None:
     """One example without its id, or None if its answer would stand in the input."""
     fact, answer = chain[-1], chain[-1].answer
@@ -98,7 +98,7 @@ def _record(
     return {"input": text, "output": output, **_meta(world, task, fact)}
 
 
-def _provenance(random: Random, world: World, pages: Sequence[Page], chain: Chain, stated: bool) -> list[dict]:
+def _provenance(random: Random, world: World, pages: Sequence[WrittenPage], chain: Chain, stated: bool) -> list[dict]:
     """One item a fact: the sentence that states it; for an unstated fact another one of its page, or nothing."""
     if not stated and random.random() < 0.5:
         return []
@@ -125,7 +125,7 @@ def _provenance(random: Random, world: World, pages: Sequence[Page], chain: Chai
     return items
 
 
-def _whole_paragraph(item: dict, page: Page) -> dict:
+def _whole_paragraph(item: dict, page: WrittenPage) -> dict:
     """NQ's long answer: the paragraph around the sentence."""
     return {**item, "start_character": 0, "end_character": len(page.text[item["start_paragraph_id"]])}
 

@@ -9,9 +9,9 @@ from itertools import combinations, islice
 from random import Random
 from typing import NamedTuple
 
+from worlds.generate.knobs import BenchmarkSettings
 from worlds.generate.names import BYNAMES, name_words
 from worlds.generate.relations import CROWDED_KINDS, PERSON, TOWN, Relation, relations_of
-from worlds.generate.settings import BenchmarkSettings
 
 _DRAWS = 20
 

@@ -36,7 +36,7 @@ while ids are sorted, besides one line of each file. Gzipped guesses are unpacke
 """
 
 from glimmer.evaluation.kilt_scores.example import ExampleScores, score_example
-from glimmer.evaluation.kilt_scores.files import PROGRAMS, Scores, iterate_scores, score_files
+from glimmer.evaluation.kilt_scores.guess_files import PROGRAMS, Scores, iterate_scores, score_files
 
 DEFAULT_KS = (1, 5, 20, 100)
 DEFAULT_RANK_KEYS = (("wikipedia_id",),)

@@ -157,7 +157,7 @@ class _GuessFile:
     def __len__(self) -> int:
         return len(self._offsets)
 
-    def find(self, identifier: str, gold_where: str) -> tuple[dict[str, Any], _Place]:
+    def find(self, identifier: str, gold_where: str) -> tuple[dict[str, Any], _GuessAt]:
         """The guess with an id and where it stands. Raises InputError if there is none."""
         offset = self._offsets.find(identifier)
         if offset is None:
@@ -166,8 +166,8 @@ class _GuessFile:
             )
         return self._row(offset), self.place(offset)
 
-    def place(self, offset: int) -> _Place:
-        return _Place(self, offset)
+    def place(self, offset: int) -> _GuessAt:
+        return _GuessAt(self, offset)
 
     def line_number(self, offset: int) -> int:
         """The number of the line that starts at a byte offset, found by reading up to it."""
@@ -184,7 +184,7 @@ class _GuessFile:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _GuessAt:
     """file:line of a guess, worked out only if an error has to name it."""
 
     file: _GuessFile

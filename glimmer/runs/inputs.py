@@ -1,0 +1,221 @@
+"""The outside inputs of a study: which files they are, and that one name never stands for two contents.
+
+A study names what comes from elsewhere (KILT's files, a checkpoint, a retriever) by `release`, and that name is part of
+every run's id. What a name stands for is pinned by `sha256` in the study, or locked on first use in
+results/<study>/inputs.lock.json. Other bytes under the same name stop every call that would read them: the way out is
+another `release`, which makes other runs, or `glimmer inputs --relock`, which withdraws what was made of the old bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from glimmer.errors import InputError
+from glimmer.experiments import Run, Study
+from glimmer.files import cache_directory, existing, read_json, sha256_file, write_json
+from glimmer.kilt.formats import knowledge_source_file, task_file
+
+CHECKPOINT_FILES = ("config.json", "model.safetensors", "model.safetensors.index.json", "tokenizer.json")
+"""The files of a T5 directory that decide what is read from it (shards besides, by their own names)."""
+
+Digests = dict[str, dict[str, dict[str, str]]]
+"""section -> release -> file name -> sha256."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OutsideInput:
+    """Files from elsewhere: `section` of the study calls them `release`; `pins` are the sha256 that it states."""
+
+    section: str
+    release: str
+    files: Mapping[str, Path]
+    pins: Mapping[str, str]
+
+    def digests(self) -> dict[str, str]:
+        """File name -> sha256. Raises InputError for a pinned file that is missing or another than was pinned."""
+        for name in self.pins:
+            if name not in self.files:
+                raise InputError(
+                    "a pinned file is missing", where=self.section, expected=name, found=sorted(self.files)
+                )
+        digests = {name: remembered_sha256(path) for name, path in self.files.items()}
+        for name, pin in self.pins.items():
+            if digests[name] != pin:
+                raise InputError(
+                    "another file than the study names",
+                    where=self.files[name],
+                    expected=f"sha256 {pin} ({self.section}.sha256)",
+                    found=digests[name],
+                )
+        return digests
+
+
+def outside_inputs(
+    study: Study,
+    *,
+    data: str | Path | None = None,
+    initial: str | Path | None = None,
+    retriever: str | Path | None = None,
+    size: str = "",
+) -> list[OutsideInput]:
+    """The outside inputs among these directories; what the study generates, pretrains or takes a part of is none.
+
+    `size` says for which of the paper's sizes `initial` stands. Raises InputError for a file that is not there.
+    """
+    inputs = []
+    if data is not None and study.data.kind == "kilt":
+        files = [knowledge_source_file(data)]
+        files += [task_file(data, task, split) for task in study.tasks for split in ("train", "dev")]
+        pins = {name: pin for name, pin in (study.data.sha256 or {}).items() if name in {file.name for file in files}}
+        named = {file.name: file for file in files}
+        inputs.append(OutsideInput(section="data", release=study.data.release, files=named, pins=pins))
+    section = study.initial_for(size)
+    if initial is not None and section.kind == "checkpoint":
+        inputs.append(_checkpoint("initial", section.release, Path(initial), section.sha256))
+    if retriever is not None and study.retriever.starts_from_checkpoint:
+        inputs.append(_checkpoint("retriever", study.retriever.release, Path(retriever), study.retriever.sha256))
+    return inputs
+
+
+def _checkpoint(section: str, release: str, directory: Path, pin: str | None) -> OutsideInput:
+    files = {
+        path.relative_to(directory).as_posix(): path
+        for path in sorted(existing(directory).rglob("*"))
+        if path.is_file() and (path.name in CHECKPOINT_FILES or path.suffix in (".safetensors", ".json"))
+    }
+    pins = {} if pin is None else {"model.safetensors": pin}
+    return OutsideInput(section=section, release=release, files=files, pins=pins)
+
+
+def hold(study: Study, inputs: Iterable[OutsideInput]) -> Digests:
+    """Checks inputs against their pins and the study's lock, and locks what is new; returns their digests.
+
+    Raises InputError with both digests and the way out where bytes are not those of before.
+    """
+    lock_file, lock, grown = lock_path(study), locked(study), False
+    digests: Digests = {}
+    for item in inputs:
+        found = digests.setdefault(item.section, {})[item.release] = item.digests()
+        before = lock.setdefault(item.section, {}).setdefault(item.release, {})
+        for name, digest in found.items():
+            if before.get(name, digest) != digest:
+                raise InputError(
+                    f"other bytes under the name {item.release}",
+                    where=item.files[name],
+                    expected=f"sha256 {before[name]} ({lock_file})",
+                    found=f"{digest}; give the new files a `{item.section}.release` of their own, or withdraw what was "
+                    f"made of the old ones: glimmer inputs --study {study.name} --relock",
+                )
+            grown = grown or name not in before
+            before[name] = digest
+    if grown:
+        write_json(lock_file, lock)
+    return digests
+
+
+def lock_path(study: Study) -> Path:
+    """Where a study's inputs are locked: among its results."""
+    return study.results_directory / "inputs.lock.json"
+
+
+def locked(study: Study) -> Digests:
+    """What is locked so far; empty without a lock."""
+    path = lock_path(study)
+    return read_json(path) if path.exists() else {}
+
+
+def inputs_of_run(study: Study, run: Run) -> Digests:
+    """The locked digests of what a run was computed from, as its result file keeps them; empty where all is made here."""
+    lock, wanted = locked(study), {}
+    sections = {"data": study.data, "initial": study.initial_for(run.size), "retriever": study.retriever}
+    for name, section in sections.items():
+        release = getattr(section, "release", None)
+        if release in lock.get(name, {}):
+            wanted[name] = {release: lock[name][release]}
+    return wanted
+
+
+def results_of_other_inputs(study: Study, runs: Mapping[str, Run]) -> Iterator[tuple[str, str]]:
+    """(run id, what differs) of every result of the study that was computed from other bytes than those now locked."""
+    for id, run in runs.items():
+        path = study.result_file(id)
+        if path.exists():
+            differs = _difference(_recorded(read_json(path), study, run), inputs_of_run(study, run))
+            if differs:
+                yield id, differs
+
+
+def check_results(study: Study, runs: Mapping[str, Run]) -> None:
+    """Raises InputError if a result that stands under a planned id was computed from other bytes than are there now."""
+    for id, differs in results_of_other_inputs(study, runs):
+        raise InputError(
+            "a result of other inputs",
+            where=study.result_file(id),
+            expected=f"the bytes of {lock_path(study)}",
+            found=f"{differs}; withdraw such results: glimmer inputs --study {study.name} --relock",
+        )
+
+
+def relock(study: Study, inputs: Iterable[OutsideInput], runs: Mapping[str, Run]) -> list[str]:
+    """Locks the bytes that are there now and deletes results and trained readers of other ones; returns their ids."""
+    lock = locked(study)
+    for item in inputs:
+        lock.setdefault(item.section, {})[item.release] = item.digests()
+    write_json(lock_path(study), lock)
+    withdrawn = [id for id, _ in results_of_other_inputs(study, runs)]
+    for id in withdrawn:
+        study.result_file(id).unlink()
+    for id in runs:
+        if id in withdrawn or not study.result_file(id).exists():
+            shutil.rmtree(study.work_directory / "runs" / id, ignore_errors=True)
+    return withdrawn
+
+
+def _recorded(result: Mapping[str, Any], study: Study, run: Run) -> Digests:
+    """What a result file says it was computed from. Files of before locks have only digests of data and checkpoint."""
+    if "inputs" in result:
+        return result["inputs"]
+    digests, recorded = result.get("digests") or {}, {}
+    initial = study.initial_for(run.size)
+    if initial.kind == "checkpoint" and isinstance(digests.get("initial_checkpoint"), str):
+        recorded["initial"] = {initial.release: {"model.safetensors": digests["initial_checkpoint"]}}
+    if study.data.kind == "kilt" and not study.data.subset and isinstance(digests.get("data"), dict):
+        recorded["data"] = {study.data.release: digests["data"]}
+    return recorded
+
+
+def _difference(recorded: Digests, present: Digests) -> str:
+    """The first file that both know and that differs, in words; empty if there is none."""
+    for section, releases in recorded.items():
+        for release, files in releases.items():
+            now = present.get(section, {}).get(release, {})
+            for name, digest in files.items():
+                if now.get(name, digest) != digest:
+                    return f"{name} of {release} was {digest[:12]}…, is {now[name][:12]}…"
+    return ""
+
+
+def remembered_sha256(path: str | Path) -> str:
+    """`sha256_file`, computed once for a file: remembered in the cache with its size, times and inode.
+
+    A file that was written, replaced or moved since has another change time, which no program sets at will.
+    """
+    path = existing(path).resolve()
+    stat = path.stat()
+    stamp = [str(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+    name = hashlib.sha256(str(path).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    memory = cache_directory() / "digests" / f"{name}.json"
+    try:
+        remembered = read_json(memory)
+        if remembered["stamp"] == stamp:
+            return remembered["sha256"]
+    except (InputError, KeyError, TypeError):
+        pass
+    digest = sha256_file(path)
+    write_json(memory, {"stamp": stamp, "sha256": digest})
+    return digest
