@@ -18,7 +18,7 @@ from analysis.runs import load_runs
 from glimmer import experiments
 from glimmer.errors import GlimmerError, InputError
 from glimmer.experiments import PaperValue
-from glimmer.experiments.config import read_yaml, repository_path, validate
+from glimmer.experiments.documents import read_yaml, repository_path, validate
 from glimmer.files import write_json
 
 EXCLUDES = "an effect as large as the paper's, carried over, is excluded"
@@ -236,7 +236,7 @@ def evaluate(name: str, results: Path) -> dict[str, Any]:
         points = {point.id: point for point in experiments.points(study)}
         runs = load_runs(results / name).by_id
         rows, scale = evaluate_study(claims, points, runs, usable_paper_values(table) if table.exists() else {})
-        generated = ", a generated benchmark and not KILT" if study.data["kind"] == "generated" else ""
+        generated = ", a generated benchmark and not KILT" if study.data.kind == "generated" else ""
         where = f"on the data of the study {name}{generated}"
         method = _METHOD | {"resamples": resamples_for(runs), "scale": scale.to_json()}
     for row in rows:

@@ -23,7 +23,7 @@ from analysis.points import PAPER
 from analysis.runs import Runs, load_runs
 from glimmer import __version__, experiments
 from glimmer.errors import GlimmerError
-from glimmer.experiments.config import read_yaml, repository_path
+from glimmer.experiments.documents import read_yaml, repository_path
 from glimmer.files import atomic_write, canonical_json, existing, sha256_file, write_json
 
 METADATA = "ro-crate-metadata.json"

@@ -100,9 +100,9 @@ def _about(name: str) -> dict[str, str]:
             " programs as a study. No run of ours is behind them; the paper gives no scores per task or example.",
         }
     study = experiments.load_study(name)
-    kind = study.data["kind"]
+    kind = study.data.kind
     generated = "generated benchmark: these are not KILT numbers"
-    label = generated if kind == "generated" else f"data: {study.data.get('release', kind)}"
+    label = generated if kind == "generated" else f"data: {getattr(study.data, 'release', kind)}"
     return {"name": name, "title": study.title, "description": study.description, "label": label}
 
 

@@ -65,12 +65,12 @@ def _measure(study: Study, run: Run, repeats: int) -> dict[str, Any]:
     training, lengths, settings = study.training, study.lengths, run.reader
     config = T5Config(
         **vars(study.dimensions(run.size)),
-        dtype=training["dtype"],
-        dropout=training["dropout"],
-        rematerialise=training["rematerialise"],
+        dtype=training.dtype,
+        dropout=training.dropout,
+        rematerialise=training.rematerialise,
     )
     reader = Reader(T5(config, rngs=nnx.Rngs(0)), settings, rngs=nnx.Rngs(1))
-    definition, trained, fixed = split_reader(reader, ("embedding",) if training["freeze_embeddings"] else ())
+    definition, trained, fixed = split_reader(reader, ("embedding",) if training.freeze_embeddings else ())
     optimizer = build_optimizer(training)
     step = compile_step(definition, optimizer)
     state = initial_state(jax.tree.map(jnp.copy, trained), optimizer)
@@ -79,9 +79,9 @@ def _measure(study: Study, run: Run, repeats: int) -> dict[str, Any]:
 
     def batch(rows: int) -> Batch:
         shapes = {
-            "question": (rows, lengths["question"]),
-            "passages": (rows, max(settings.k, 1), lengths["passage"]),
-            "answer": (rows, lengths["target"]),
+            "question": (rows, lengths.question),
+            "passages": (rows, max(settings.k, 1), lengths.passage),
+            "answer": (rows, lengths.target),
         }
         return Batch(**{name: random.integers(2, config.vocabulary, shape) for name, shape in shapes.items()})
 
@@ -90,11 +90,11 @@ def _measure(study: Study, run: Run, repeats: int) -> dict[str, Any]:
         state, losses = step(state, fixed, train_batch, weights, jax.random.key(0))
         return losses
 
-    train_batch, dev_batch = batch(training["batch_size"]), batch(study.evaluation["batch_size"])
+    train_batch, dev_batch = batch(training.batch_size), batch(study.evaluation.batch_size)
     started = time.perf_counter()
     jax.block_until_ready(one_step())
     compiled = time.perf_counter() - started
-    answering = jax.jit(lambda *state, batch: answer(nnx.merge(definition, *state), batch, None, lengths["target"]))
+    answering = jax.jit(lambda *state, batch: answer(nnx.merge(definition, *state), batch, None, lengths.target))
     jax.block_until_ready(answering(trained, fixed, batch=dev_batch))
     return {
         "reader": f"{settings.name} k={settings.k} m={settings.m}",

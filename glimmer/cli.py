@@ -16,7 +16,7 @@ from importlib.metadata import entry_points
 import glimmer.commands
 from glimmer.errors import GlimmerError
 
-_NOT_COMMANDS = ("output", "runtime")  # what modules of glimmer/commands share
+_NOT_COMMANDS = ("arguments", "output", "runtime")  # what modules of glimmer/commands share
 
 
 @functools.cache

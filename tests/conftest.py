@@ -29,6 +29,7 @@ def copy_of_the_code(tmp_path) -> Path:
     copy = tmp_path / "checkout"
     for name in ("glimmer", "worlds", "analysis", "workflow", "config", "results"):
         shutil.copytree(REPOSITORY / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "profiles").symlink_to("workflow/profiles")
     for name in ("Snakefile", "environment.yml", "CITATION.cff", "pyproject.toml"):
         shutil.copy(REPOSITORY / name, copy / name)
     return copy

@@ -10,11 +10,22 @@ from typing import Any
 
 from glimmer.errors import InputError
 from glimmer.experiments import Run, Study, runs_for
-from glimmer.experiments.settings import SCIENCE_VERSION
+from glimmer.experiments.sections import (
+    CheckpointInitial,
+    GeneratedData,
+    Initial,
+    KiltData,
+    PretrainedInitial,
+    PublishedGtr,
+)
+from glimmer.experiments.stages import STAGES, decides, work_file
+from glimmer.experiments.strict import record
 from glimmer.files import existing, read_json
 from glimmer.models.config import from_hugging_face, require_size
+from glimmer.runs.inputs import Digests, check_results, given_inputs, hold
 from workflow.needs import needs
 from workflow.options import COMMITTED
+from worlds.recipe import Recipe
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -44,17 +55,22 @@ class Layout:
     @functools.cached_property
     def data(self) -> str:
         """The folder with the knowledge source and the tasks: one made here, or the user's. Raises InputError."""
-        return f"{self.work}/data" if self.makes_data else self.users_data
+        return self.path("data") if self.makes_data else self.users_data
 
     @property
     def makes_data(self) -> bool:
         """Whether the study generates its data or takes a part of the user's."""
-        return self.study.data["kind"] == "generated" or bool(self.study.data.get("subset"))
+        return isinstance(self.study.data, GeneratedData) or self.takes_subset
+
+    @property
+    def takes_subset(self) -> bool:
+        """Whether the study uses a part of the user's data."""
+        return isinstance(self.study.data, KiltData) and self.study.data.subset is not None
 
     @functools.cached_property
     def users_data(self) -> str:
         """The folder with the user's KILT-format files. Raises InputError."""
-        return self._given("data.directory", self.study.data.get("directory"), "data=DIR")
+        return self._given("data.directory", self.study.data, "data=DIR")
 
     @functools.cached_property
     def initial(self) -> str:
@@ -67,27 +83,41 @@ class Layout:
         if size not in self.study.sizes:
             return self.initial
         key = f"sizes.{size}.initial"
-        if self.study.initial_for(size)["kind"] != "checkpoint":
+        if isinstance(self.study.initial_for(size), PretrainedInitial):
             raise InputError("a size of its own needs a checkpoint", where=f"{self.study.source}: {key}.kind",
-                             expected="checkpoint", found=self.study.initial_for(size)["kind"])  # fmt: skip
+                             expected="checkpoint", found="pretrain")  # fmt: skip
         return self._initial(self.study.initial_for(size), f"{key}.directory", f"{key}.directory=DIR")
 
-    def check_places(self) -> None:
-        """Raises InputError where a directory that the study needs is not given, not there, or of another size."""
-        if self.study.data["kind"] == "kilt":
+    def check_inputs(self) -> None:
+        """Raises InputError where what the study needs from outside is not given, not there, of another size, or not
+        the bytes that its name has stood for so far; and where a result that stands was made of other bytes."""
+        if isinstance(self.study.initial, PretrainedInitial):
+            Recipe.from_section(record(self.study.initial), where=self.study.source)
+        if isinstance(self.study.data, KiltData):
             _ = self.users_data
         _ = self.initial_of_retriever
-        given = {self.initial_of(run): one for run, one in self.runs.items()}
-        for directory, run in given.items():
-            if directory != f"{self.work}/init":
-                config = Path(directory) / "config.json"
-                require_size(from_hugging_face(read_json(config), where=config), run.dimensions, directory)
+        for directory, run in self._given_checkpoints.items():
+            config = Path(directory) / "config.json"
+            require_size(from_hugging_face(read_json(config), where=config), run.dimensions, directory)
+        if self.inputs:
+            check_results(self.study, self.runs)
+
+    @functools.cached_property
+    def inputs(self) -> Digests:
+        """Digests of all outside inputs of the study, held to its pins and its lock; none when only drawing."""
+        return {} if self.draws_only else hold(self.study, given_inputs(self.study, self.runs))
+
+    @property
+    def _given_checkpoints(self) -> dict[str, Run]:
+        """Directories of the user's checkpoints, each with a run that starts from it."""
+        directories = {self.initial_of(id): run for id, run in self.runs.items()}
+        return {directory: run for directory, run in directories.items() if directory != self.path("initial")}
 
     @property
     def initial_of_retriever(self) -> str:
         """What the retriever starts from: a published GTR, or the encoder of the initial checkpoint."""
-        if self.study.retriever.get("initial") == "checkpoint":
-            return self._given("retriever.directory", self.study.retriever.get("directory"), "retriever=DIR")
+        if isinstance(self.study.retriever, PublishedGtr):
+            return self._given("retriever.directory", self.study.retriever, "retriever=DIR")
         return self.initial
 
     @property
@@ -100,25 +130,38 @@ class Layout:
         """The user's KILT-format files, one by one."""
         return sorted(str(path) for path in Path(self.users_data).glob("*.jsonl*"))
 
-    def settings(self, *sections: str) -> dict[str, Any]:
-        """Sections of the study as a rule's `params`: when one changes, the stage is stale, whatever the clock says.
+    def path(self, name: str) -> str:
+        """Where what a stage leaves lies, by its name in glimmer/experiments/stages.py."""
+        return str(work_file(self.study.work_directory, name))
 
-        Keys that only say where something lies are left out; SCIENCE_VERSION is in, since it stands for the code.
+    @property
+    def study_option(self) -> list[str]:
+        """How commands are told of the study, and where its lock of outside inputs lies."""
+        return ["--study", self.study.name, "--set", f"results={self.study.results}"]
+
+    def decides(self, stage: str) -> dict[str, Any]:
+        """What decides a stage's output, as its rule's parameter: the study's part, and bytes of outside inputs.
+
+        When it changes the stage is stale, whatever the clock says.
         """
-        values = {name: {k: v for k, v in getattr(self.study, name).items() if k != "directory"} for name in sections}
-        return {"science_version": SCIENCE_VERSION, **values}
+        return decides(self.study, stage) | {"inputs": self.inputs_of(stage)}
+
+    def inputs_of(self, stage: str) -> dict[str, Any]:
+        """Digests of the outside inputs that a stage reads."""
+        sections = (*STAGES[stage].reads, *STAGES[stage].checks)
+        return {section: self.inputs[section] for section in sections if section in self.inputs}
 
     @property
     def generated_sizes(self) -> list[str]:
         """What the command that generates the data is told of its size."""
-        given = {name: self.study.data[name] for name in ("seed", "pages", "dev_examples") if name in self.study.data}
-        return [text for name, value in given.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+        data = self.study.data
+        given = {"--seed": data.seed, "--pages": data.pages, "--dev-examples": data.dev_examples}
+        return [text for option, value in given.items() if value is not None for text in (option, str(value))]
 
     @property
     def stages(self) -> list[str]:
         """What every reader needs of the stages before training."""
-        names = ("passages", "tokenizer/tokenizer.json", "tokens", "retrieved", "filtered")
-        return [f"{self.work}/{name}" for name in names]
+        return [self.path(name) for name in ("passages", "tokenizer", "tokens", "retrieved", "filtered")]
 
     def run_files(self, runs: Iterable[str] | None = None) -> list[str]:
         """Result files of these runs (default: of all); when only drawing, those that exist."""
@@ -132,7 +175,7 @@ class Layout:
 
     def published(self) -> list[str]:
         """What the report shows of the stages before training; when only drawing, what exists of it."""
-        names = ["retrieval", "filter"] + (["reading"] if self.study.initial["kind"] == "pretrain" else [])
+        names = ["retrieval", "filter"] + (["reading"] if isinstance(self.study.initial, PretrainedInitial) else [])
         files = [f"{self.results}/{name}.json" for name in names]
         return [file for file in files if Path(file).exists()] if self.draws_only else files
 
@@ -159,13 +202,11 @@ class Layout:
         """`needs` without the threads, which are a directive of their own."""
         return {name: value for name, value in self.needs(rule).items() if name != "threads"}
 
-    def _initial(self, section: Mapping[str, Any], key: str, option: str) -> str:
-        if section["kind"] == "pretrain":
-            return f"{self.work}/init"
-        return self._given(key, section.get("directory"), option)
+    def _initial(self, section: Initial, key: str, option: str) -> str:
+        return self.path("initial") if isinstance(section, PretrainedInitial) else self._given(key, section, option)
 
-    def _given(self, key: str, directory: str | None, option: str) -> str:
-        if directory is None:
+    def _given(self, key: str, section: KiltData | CheckpointInitial | PublishedGtr, option: str) -> str:
+        if section.directory is None:
             raise InputError("no directory given", where=f"{self.study.source}: {key}",
                              expected=f"--config {option}", found="nothing")  # fmt: skip
-        return str(existing(directory))
+        return str(existing(section.directory))

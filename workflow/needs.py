@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from glimmer.experiments.config import read_yaml
+from glimmer.experiments.documents import read_yaml
 
 
 def needs(rule: str, study: str) -> dict[str, int]:

@@ -39,7 +39,7 @@ def study_of(config: Mapping[str, Any]) -> Study:
         raise InputError("a study is chosen by its name", where="--config", expected=study.name, found=name)
     for option in set(options) & set(_KINDS):
         section, key, kind = _KINDS[option]
-        found = getattr(study, section).get(key)
+        found = getattr(getattr(study, section), key, None)
         if found != kind:
             raise InputError(f"study {study.name} takes no {option}", where="--config",
                              expected=f"a study whose {section}.{key} is {kind}", found=found)  # fmt: skip

@@ -30,7 +30,7 @@ def start(config: Mapping[str, Any], arguments: Iterable[str]) -> tuple[Layout, 
         if only:
             shown = [Layout(study=study, draws_only=True) for study in shown_studies(config, arguments)]
         else:
-            layout.check_places()
+            layout.check_inputs()
             shown = [layout]
         return layout, Drawing(studies=tuple(shown), results=layout.study.results)
     except GlimmerError as error:

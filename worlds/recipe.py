@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from glimmer.errors import InputError
-from glimmer.kilt.formats import TASKS
+from glimmer.experiments.settings import TASKS
+from glimmer.experiments.strict import NotEmpty, read
 from glimmer.training.examples import Lengths
 from worlds.exercises import Exercises
 
@@ -94,46 +95,35 @@ class Examination:
 class Recipe:
     """The whole section."""
 
+    kind: Literal["pretrain"] = "pretrain"
     seed: int
-    stages: tuple[Stage, ...]
-    word_exercises: int
+    stages: Annotated[tuple[Stage, ...], NotEmpty()]
+    word_exercises: int = 0
     """Exercises from which the embeddings learn which words go together before training; 0: random embeddings."""
     examination: Examination = Examination()
     places: tuple[int | None, ...] = ()
     """Where the trained layers stand in the reader's encoder, as in `Stage.places`; left out: last."""
 
     @staticmethod
-    def from_section(section: Mapping[str, Any], where: object = "initial") -> Recipe:
+    def from_section(section: Mapping[str, Any], where: object = "the study") -> Recipe:
         """Reads the section.
 
         Raises InputError naming a key that is unknown or missing, a stage that ranks after a layer it does not have,
         depths that fall, places that do not hold the layers there are, or a live proportion outside 0 to 1.
         """
-        unknown = sorted(set(section) - {"kind", "seed", "stages", "word_exercises", "examination", "places"})
-        if unknown:
-            raise InputError(
-                f"unknown key {unknown[0]}", where=where, expected="word_exercises, stages, places, examination"
-            )
-        stages = section.get("stages")
-        if not isinstance(stages, list | tuple) or not stages:
-            raise InputError("no stages", where=f"{where}.stages", expected="a list of stages", found=stages)
-        recipe = Recipe(
-            seed=section["seed"],
-            word_exercises=section.get("word_exercises", 0),
-            stages=tuple(_read(Stage, stage, f"{where}.stages[{n}]") for n, stage in enumerate(stages)),
-            places=tuple(section.get("places", ())),
-            examination=_read(Examination, section.get("examination", {}), f"{where}.examination"),
-        )
+        recipe = read(Recipe, section, where, "initial")
         for n, stage in enumerate(recipe.stages):
             if not 1 <= stage.ranking_layers <= stage.encoder_layers:
-                raise InputError("no layer to rank after", where=f"{where}.stages[{n}].ranking_layers",
+                raise InputError("no layer to rank after", where=f"{where}: initial.stages.{n}.ranking_layers",
                                  expected=f"1 to {stage.encoder_layers}", found=stage.ranking_layers)  # fmt: skip
             before = recipe.stages[max(n - 1, 0)].encoder_layers
-            check_places(stage.places, before, stage.encoder_layers, f"{where}.stages[{n}].places")
-            _check_alphas(stage.alphas, f"{where}.stages[{n}].alphas")
+            check_places(stage.places, before, stage.encoder_layers, f"{where}: initial.stages.{n}.places")
+            _check_alphas(stage.alphas, f"{where}: initial.stages.{n}.alphas")
         depths = [stage.encoder_layers for stage in recipe.stages]
         if depths != sorted(depths):
-            raise InputError("an encoder only grows", where=f"{where}.stages", expected="rising depths", found=depths)
+            raise InputError(
+                "an encoder only grows", where=f"{where}: initial.stages", expected="rising depths", found=depths
+            )
         return recipe
 
 
@@ -156,14 +146,3 @@ def _check_alphas(alphas: tuple[str, ...], where: str) -> None:
     raise InputError(
         "not live proportions", where=where, expected='one or more of 0 to 1, as "1/3"', found=list(alphas)
     )
-
-
-def _read(kind: type, values: Mapping[str, Any], where: str):
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    unknown = sorted(set(values) - set(fields))
-    if unknown:
-        raise InputError(f"unknown key {unknown[0]}", where=where, expected=", ".join(fields))
-    missing = [n for n, f in fields.items() if f.default is dataclasses.MISSING and n not in values]
-    if missing:
-        raise InputError(f"key {missing[0]} missing", where=where, expected=", ".join(fields))
-    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})

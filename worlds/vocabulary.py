@@ -11,9 +11,11 @@ import numpy as np
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from glimmer.errors import InputError
+from glimmer.experiments.sections import PretrainedInitial
+from glimmer.experiments.settings import TASKS
 from glimmer.experiments.study import Study
 from glimmer.files import atomic_write
-from glimmer.kilt.formats import TASKS, read_examples, task_file
+from glimmer.kilt.formats import read_examples, task_file
 from glimmer.kilt.passages import PassageFile
 from glimmer.models.tokenizer import END, PAD, UNKNOWN
 from worlds.generate import name_words, sample_pages, sample_reading_examples
@@ -30,15 +32,15 @@ def study_texts(study: Study, data: str | Path, passages: str | Path) -> Iterato
     Dev sets stay out, so that a study with more dev questions has the same vocabulary, and with it the same checkpoint.
     A study that pretrains on generated worlds adds text of such worlds: its names are not all in the benchmark.
     """
-    question, passage = study.templates["question"], study.templates["passage"]
+    question, passage = study.templates.question, study.templates.passage
     for row in PassageFile(passages):
         yield passage.format(title=row["title"], text=row["text"])
     for task in study.tasks:
         for example in read_examples(task_file(data, task, "train")):
             yield question.format(question=example.input)
             yield from example.answers
-    if study.initial["kind"] == "pretrain":
-        rng = np.random.default_rng(study.initial["seed"])
+    if isinstance(study.initial, PretrainedInitial):
+        rng = np.random.default_rng(study.initial.seed)
         yield from name_words()
         yield from sample_pages(rng, _SAMPLED)
         for example in sample_reading_examples(rng, _SAMPLED, passages=2, tasks=TASKS):

@@ -116,7 +116,7 @@ def table(numbers: Sequence[Number]) -> list[dict[str, Any]]:
         if number.point.measure.kind == "speed":
             macs = operation_counts(_dimensions(number), study.workload(number.point.reader))
             own = {convention: MACS_PER_TFLOP / count for convention, count in macs.items()}
-            rows.append({"point": number.id, "reported": number.value, "lengths": dict(study.lengths), **own})
+            rows.append({"point": number.id, "reported": number.value, "lengths": vars(study.lengths), **own})
     return rows
 
 

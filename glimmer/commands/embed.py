@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.output import add_json_argument, show
-from glimmer.commands.runs import add_study_arguments
 from glimmer.commands.runtime import add_runtime_arguments, prepare
 
 HELP = "embed the passages of a corpus with a GTR tower, in resumable shards"
@@ -29,16 +29,15 @@ def add_arguments(parser) -> None:
 def run(args) -> int:
     """Embeds what is missing and prints how much that was."""
     prepare(args)
-    from glimmer.experiments import load_study, parse_overrides
     from glimmer.retrieval.stages import embed_passages
 
-    study = load_study(args.study, parse_overrides(args.overrides))
+    study = study_of(args, "embed")
     summary = embed_passages(
         args.gtr,
         args.passages,
         args.out,
         passage_tokens=args.passage_tokens,
-        dtype=study.retriever.get("dtype", "float32"),
+        dtype=study.retriever.dtype,
         passages_per_shard=args.passages_per_shard,
         tokens_per_batch=args.tokens_per_batch,
     )

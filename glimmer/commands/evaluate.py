@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glimmer.commands.train import add_run_arguments
+from glimmer.commands.train import add_run_arguments, materials_of
 
 HELP = "evaluate one trained run of a study on dev and write its result file"
 
@@ -21,15 +21,11 @@ def run(args) -> int:
     from glimmer.commands.runtime import prepare
 
     prepare(args)
-    from glimmer.experiments import load_study, parse_overrides
     from glimmer.files import write_json
     from glimmer.runs.evaluate import evaluate_run
-    from glimmer.runs.materials import Places
 
-    study = load_study(args.study, parse_overrides(args.overrides))
-    places = Places(work=Path(args.work), data=Path(args.data), initial=Path(args.init))
-    result = evaluate_run(study, args.run, places, Path(args.trained))
+    result = evaluate_run(materials_of(args), Path(args.trained))
     write_json(args.out, result)
-    scores = {task: round(100 * found["score"], 2) for task, found in result["tasks"].items()}
+    scores = {task: round(100 * scored["score"], 2) for task, scored in result["tasks"].items()}
     print(f"run {args.run}: average {100 * result['average']['score']:.2f} percent over {len(scores)} tasks: {scores}")
     return 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.output import add_json_argument, show
-from glimmer.commands.runs import add_study_arguments
 
 HELP = "keep the train examples whose answer is supported by what was retrieved; writes row numbers and counts"
 
@@ -18,13 +18,11 @@ def add_arguments(parser) -> None:
 
 def run(args) -> int:
     """Filters and prints the counts by task."""
-    from glimmer.experiments import load_study, parse_overrides
     from glimmer.retrieval.relevance import RelevanceFilter, filter_tasks
 
-    study = load_study(args.study, parse_overrides(args.overrides))
-    settings = study.relevance_filter
+    study = study_of(args, "filter_by_relevance")
     # No threshold means no filter, which is what a threshold of 0 is.
-    relevance = RelevanceFilter(threshold=settings["threshold"] or 0.0, k=settings.get("k"))
+    relevance = RelevanceFilter(threshold=study.relevance_filter.threshold or 0.0, k=None)
     counts = filter_tasks(args.retrieved, args.out, tasks=study.tasks, relevance=relevance)
     if args.json:
         show(counts, True)

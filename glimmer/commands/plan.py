@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 
+from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.output import add_json_argument, show
-from glimmer.commands.runs import add_study_arguments
 from glimmer.compute import memory_bytes_per_token, operation_counts, training_macs
-from glimmer.experiments import Run, Study, load_study, parse_overrides, runs_for
+from glimmer.experiments import Run, Study, runs_for
 from glimmer.experiments.settings import TASKS
+from glimmer.kilt.download import PUBLISHED
 
 HELP = "What a study will cost: runs, operations, bytes of memory (no timings)."
 
-_DEV_SIZES = {"nq": 2837, "triviaqa": 5359, "hotpotqa": 5600, "fever": 10444, "zsre": 3724, "trex": 5000}
+_DEV_SIZES = {file.task: file.lines for file in PUBLISHED if "-dev" in file.name}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the total, then a row a run. FLOPs are two for a multiply-accumulate."""
-    study = load_study(args.study, parse_overrides(args.overrides))
+    study = study_of(args)
     runs = runs_for(study)
     rows = [cost(study, one) for one in runs.values()]
     total = {
@@ -59,8 +60,8 @@ def cost(study: Study, one: Run) -> dict:
     )
     examples = sum(_dev_examples(study, task) for task in TASKS if task in reader.train_tasks)
     counts = operation_counts(one.dimensions, work)
-    a_passage = study.lengths["passage"] * memory_bytes_per_token(one.dimensions, reader.alpha)
-    trained = training["steps"] * training["batch_size"] * float(an_example) if reader.trained else 0.0
+    a_passage = study.lengths.passage * memory_bytes_per_token(one.dimensions, reader.alpha)
+    trained = training.steps * training.batch_size * float(an_example) if reader.trained else 0.0
     return {
         "id": one.id,
         "seed": one.seed,
@@ -78,5 +79,5 @@ def cost(study: Study, one: Run) -> dict:
 
 
 def _dev_examples(study: Study, task: str) -> int:
-    wanted = study.evaluation["dev_examples"]
+    wanted = study.evaluation.dev_examples
     return _DEV_SIZES[task] if wanted is None else min(wanted, _DEV_SIZES[task])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.output import add_json_argument, show
-from glimmer.commands.runs import add_study_arguments
 from glimmer.commands.runtime import add_runtime_arguments, prepare
 
 HELP = "retrieve passages for the train and dev questions of a study, by GTR or BM25, and measure what was found"
@@ -24,22 +24,24 @@ def add_arguments(parser) -> None:
 def run(args) -> int:
     """Retrieves, writes one file a task and split, and prints the metrics."""
     prepare(args)
-    from glimmer.experiments import load_study, parse_overrides
+    from glimmer.experiments.sections import Gtr
     from glimmer.retrieval.stages import retrieve_tasks
+    from glimmer.runs.inputs import hold, outside_inputs
 
-    study = load_study(args.study, parse_overrides(args.overrides))
+    study = study_of(args, "retrieve")
+    hold(study, outside_inputs(study, data=args.data))
     retriever = study.retriever
     metrics = retrieve_tasks(
         args.data,
         args.passages,
         args.out,
         tasks=study.tasks,
-        depth=retriever["depth"],
-        kind=retriever["kind"],
+        depth=retriever.depth,
+        kind=retriever.kind,
         gtr=args.gtr,
         embeddings=args.embeddings,
-        question_tokens=retriever.get("question_tokens", study.lengths["question"]),
-        dtype=retriever.get("dtype", "float32"),
+        question_tokens=study.retriever_length("question"),
+        dtype=retriever.dtype if isinstance(retriever, Gtr) else "float32",
     )
     if args.json:
         show(metrics, True)

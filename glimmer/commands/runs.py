@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.output import add_json_argument, show
-from glimmer.experiments import load_study, parse_overrides, runs_for
+from glimmer.experiments import runs_for
 
 HELP = "Every run of a study: id, settings, and the points it serves."
 
@@ -17,22 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json_argument(parser)
 
 
-def add_study_arguments(parser: argparse.ArgumentParser) -> None:
-    """`--study` and `--set`, which every command over a study takes."""
-    parser.add_argument("--study", default="embedded", help="a name in config/ or a .yaml file (default: embedded)")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="change the study: training.steps=10, data=DIR; may be repeated",
-    )
-
-
 def run(args: argparse.Namespace) -> int:
     """Prints the grid. JSON has the full settings; the table their reader in short."""
-    study = load_study(args.study, parse_overrides(args.overrides))
+    study = study_of(args)
     rows = []
     for one in runs_for(study).values():
         reader = one.settings["reader"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.output import add_json_argument, show
-from glimmer.commands.runs import add_study_arguments
 
 HELP = "check a study's KILT-format data and write the part of it that the study uses"
 
@@ -21,12 +21,12 @@ def add_arguments(parser) -> None:
 def run(args) -> int:
     """Writes the subset and prints its counts."""
     from glimmer.errors import InputError
-    from glimmer.experiments import load_study, parse_overrides
-    from glimmer.kilt.subset import check_digests, write_subset
+    from glimmer.kilt.subset import write_subset
+    from glimmer.runs.inputs import hold, outside_inputs
 
-    study = load_study(args.study, parse_overrides(args.overrides))
-    if not study.data.get("subset"):
+    study = study_of(args, "subset")
+    if not getattr(study.data, "subset", None):
         raise InputError("the study uses all of its data", where=study.source, expected="a data.subset section")
-    check_digests(args.data, study.data["sha256"])
-    show(write_subset(args.data, args.out, study.tasks, **study.data["subset"]), args.json)
+    hold(study, outside_inputs(study, users_data=args.data))
+    show(write_subset(args.data, args.out, study.tasks, **vars(study.data.subset)), args.json)
     return 0

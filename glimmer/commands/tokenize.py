@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glimmer.commands.runs import add_study_arguments
+from glimmer.commands.arguments import add_study_arguments, study_of
 
 HELP = "write the token ids of every passage as one memory-mapped array"
 
@@ -19,14 +19,13 @@ def add_arguments(parser) -> None:
 
 def run(args) -> int:
     """Writes passages.npy."""
-    from glimmer.experiments import load_study, parse_overrides
     from glimmer.kilt.passages import PassageFile
     from glimmer.models.tokenizer import Tokenizer
     from glimmer.training.examples import tokenize_passages
 
-    study = load_study(args.study, parse_overrides(args.overrides))
+    study = study_of(args, "tokenize")
     tokenizer, passages = Tokenizer(args.tokenizer), PassageFile(args.passages)
-    length, template = study.lengths["passage"], study.templates["passage"]
+    length, template = study.lengths.passage, study.templates.passage
     tokenize_passages(tokenizer, passages, length, template, Path(args.out) / "passages.npy")
     print(f"{len(passages)} passages of at most {length} tokens")
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glimmer.commands.runs import add_study_arguments
+from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.runtime import add_runtime_arguments, prepare
 
 HELP = "train one run of a study; resumes where it was interrupted"
@@ -26,16 +26,19 @@ def add_run_arguments(parser) -> None:
     add_runtime_arguments(parser)
 
 
+def materials_of(args):
+    """The run that the command line names, with the directories that it is told of."""
+    from glimmer.runs.materials import Materials
+
+    return Materials.of(study_of(args), args.run, work=args.work, data=args.data, initial=args.init)
+
+
 def run(args) -> int:
     """Trains and prints which step was kept."""
     prepare(args)
-    from glimmer.experiments import load_study, parse_overrides
-    from glimmer.runs.materials import Places
     from glimmer.runs.train import train_run
 
-    study = load_study(args.study, parse_overrides(args.overrides))
-    places = Places(work=Path(args.work), data=Path(args.data), initial=Path(args.init))
-    result = train_run(study, args.run, places, Path(args.out))
+    result = train_run(materials_of(args), Path(args.out))
     print(
         f"run {args.run}: kept step {result['kept_step']} with dev average {result['kept_dev_average']};"
         f" {result['stopped']}"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
+from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.output import add_json_argument, show
-from glimmer.commands.runs import add_study_arguments
 from glimmer.commands.runtime import add_runtime_arguments, prepare
 from glimmer.errors import InputError
 
@@ -26,29 +24,30 @@ def add_arguments(parser) -> None:
 def run(args) -> int:
     """Trains, writes the tower and prints a summary."""
     prepare(args)
-    from glimmer.experiments import load_study, parse_overrides
-    from glimmer.retrieval.contrastive import ContrastiveSettings
+    from glimmer.experiments.sections import Gtr, PublishedGtr
     from glimmer.retrieval.stages import train_retriever
+    from glimmer.runs.inputs import hold, outside_inputs
 
-    study = load_study(args.study, parse_overrides(args.overrides))
+    study = study_of(args, "train_retriever")
     retriever = study.retriever
-    if retriever["kind"] != "gtr":
+    if not isinstance(retriever, Gtr):
         raise InputError(
-            "this study's retriever is not trained", where="retriever.kind", expected="gtr", found=retriever["kind"]
+            "this study's retriever is not trained", where="retriever.kind", expected="gtr", found=retriever.kind
         )
-    settings = {field.name: retriever[field.name] for field in fields(ContrastiveSettings) if field.name in retriever}
+    start = {"retriever" if isinstance(retriever, PublishedGtr) else "initial": args.init}
+    hold(study, outside_inputs(study, data=args.data, **start))
     summary = train_retriever(
         args.init,
         args.passages,
         args.data,
         args.out,
         tasks=study.tasks,
-        settings=ContrastiveSettings(**settings),
-        dimension=retriever["dimension"],
-        question_tokens=retriever.get("question_tokens", study.lengths["question"]),
-        passage_tokens=retriever.get("passage_tokens", study.lengths["passage"]),
-        hard_negatives_per_question=retriever.get("hard_negatives", 0),
-        pairs_per_task=retriever.get("pairs_per_task"),
+        settings=retriever,
+        dimension=retriever.dimension,
+        question_tokens=study.retriever_length("question"),
+        passage_tokens=study.retriever_length("passage"),
+        hard_negatives_per_question=retriever.hard_negatives,
+        pairs_per_task=retriever.pairs_per_task,
     )
     show(summary, args.json)
     return 0

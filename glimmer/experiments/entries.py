@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from glimmer.compute import SIZES, Dimensions
 from glimmer.errors import InputError
-from glimmer.experiments.config import read_yaml, repository_path, validate
+from glimmer.experiments.documents import read_yaml, repository_path, validate
 from glimmer.experiments.registry import Artifact, Measure, Panel, Point, Registry, Series, Term
 from glimmer.experiments.settings import ReaderSettings, fraction
 

@@ -45,12 +45,12 @@ def artifacts_of(study: Study) -> dict[str, Artifact]:
         panels = tuple(panel for panel in artifacts["baselines"].panels if panel.name in study.baselines)
         artifacts["baselines"] = dataclasses.replace(artifacts["baselines"], panels=panels)
     deepest = max(point.reader.k for artifact in artifacts.values() for point in artifact.points)
-    if deepest > study.retriever["depth"]:
+    if deepest > study.retriever.depth:
         raise InputError(
             "retriever.depth is too small",
             where=study.source,
             expected=f"at least k = {deepest}",
-            found=study.retriever["depth"],
+            found=study.retriever.depth,
         )
     return artifacts
 
@@ -108,7 +108,7 @@ class _AtScale:
                 expected=", ".join(reader.train_tasks),
                 found=", ".join(self.study.tasks),
             )
-        open_to_study = self.study.distillation if reader.name == "glimmer" else {}
+        open_to_study = vars(self.study.distillation) if reader.name == "glimmer" else {}
         filled_in = {key: value for key, value in open_to_study.items() if key not in stated}
         return reader.change(train_tasks=tasks, **filled_in).resolved(self.dimensions(size).encoder_layers)
 

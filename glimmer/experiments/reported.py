@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 
 from glimmer.errors import InputError
-from glimmer.experiments.config import repository_path
+from glimmer.experiments.documents import repository_path
 from glimmer.files import existing
 
 

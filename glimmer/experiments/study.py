@@ -6,39 +6,25 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import yaml
 
 from glimmer.compute import SIZES, Dimensions, Workload
 from glimmer.errors import InputError
-from glimmer.experiments.config import read_yaml, repository_path, validate
+from glimmer.experiments import sections
+from glimmer.experiments.documents import read_yaml, repository_path
 from glimmer.experiments.settings import SCIENCE_VERSION, TASKS, ReaderSettings
-
-_SECTIONS = (
-    "data",
-    "corpus",
-    "tokenizer",
-    "initial",
-    "retriever",
-    "relevance_filter",
-    "lengths",
-    "templates",
-    "distillation",
-    "training",
-    "evaluation",
-)
-_PLACES = ("directory",)  # keys that say where something lies, not what it is: never part of an id
+from glimmer.experiments.strict import Count, Distinct, Like, read, record
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scale:
     """The paper's numbers of passages and its proportions -> this study's; what is not named stays as it is."""
 
-    passages: Mapping[int, int]
-    alpha: Mapping[Fraction, Fraction]
-    beta: Mapping[Fraction, Fraction]
+    passages: Mapping[int, Count] = dataclasses.field(default_factory=dict)
+    alpha: sections.Proportions = dataclasses.field(default_factory=dict)
+    beta: sections.Proportions = dataclasses.field(default_factory=dict)
 
     def reader(self, reader: ReaderSettings) -> ReaderSettings:
         """A reader in the paper's terms -> the same reader at this scale."""
@@ -70,32 +56,29 @@ class Scale:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Study:
-    """A named set of sizes, data and seeds over which artifacts are produced.
+    """A named set of sizes, data and seeds over which artifacts are produced."""
 
-    The sections are read-only mappings with the keys of config/schema/study.schema.json, every key present but those
-    that the schema says may be absent.
-    """
-
-    name: str
+    name: Annotated[str, Like("^[a-z][a-z0-9-]*$")]
     title: str
     description: str
-    data: Mapping[str, Any]
-    corpus: Mapping[str, Any]
-    tokenizer: Mapping[str, Any]
-    initial: Mapping[str, Any]
-    model: Mapping[str, Any]
-    sizes: Mapping[str, Mapping[str, Any]]
-    retriever: Mapping[str, Any]
-    relevance_filter: Mapping[str, Any]
-    lengths: Mapping[str, int]
-    templates: Mapping[str, str]
-    distillation: Mapping[str, Any]
-    training: Mapping[str, Any]
-    evaluation: Mapping[str, Any]
-    artifacts: tuple[str, ...]
+    data: sections.Data
+    corpus: sections.Corpus
+    tokenizer: sections.Tokenizer
+    initial: sections.Initial
+    model: sections.Model
+    sizes: Mapping[sections.PaperSize, sections.SizeSection] = dataclasses.field(default_factory=dict)
+    """The model and checkpoint that stand for one of the paper's sizes, where they differ from `model`."""
+    retriever: sections.Retriever
+    relevance_filter: sections.RelevanceFilter
+    lengths: sections.Lengths
+    templates: sections.Templates
+    distillation: sections.Distillation
+    training: sections.Training
+    evaluation: sections.Evaluation
+    artifacts: Annotated[tuple[str, ...], Distinct(1)]
     scale: Scale
-    baselines: tuple[str, ...]
-    seeds: tuple[int, ...]
+    baselines: Annotated[tuple[Literal["untrained", "no_passages"], ...], Distinct()]
+    seeds: Annotated[tuple[sections.Seed, ...], Distinct(1)]
     work: Path
     results: Path
     source: Path
@@ -103,7 +86,7 @@ class Study:
     @property
     def tasks(self) -> tuple[str, ...]:
         """The tasks present, in the order of every table."""
-        return tuple(task for task in TASKS if task in self.data["tasks"])
+        return tuple(task for task in TASKS if task in self.data.tasks)
 
     @property
     def work_directory(self) -> Path:
@@ -119,17 +102,22 @@ class Study:
         """The result file of one run."""
         return self.results_directory / "runs" / f"{run_id}.json"
 
-    def initial_for(self, size: str) -> Mapping[str, Any]:
+    def initial_for(self, size: str) -> sections.Initial:
         """The `initial` section for one of the paper's sizes."""
-        return self.sizes[size]["initial"] if size in self.sizes else self.initial
+        return self.sizes[size].initial if size and size in self.sizes else self.initial
 
     def dimensions(self, size: str = "") -> Dimensions:
         """The model that stands for one of the paper's sizes ("Large", "XXL") in this study."""
-        model = dict(self.sizes[size]["model"] if size in self.sizes else self.model)
-        if "preset" in model:
-            return SIZES[model["preset"]]()
-        vocabulary = {"vocabulary": self.tokenizer["vocabulary_size"]} if "vocabulary_size" in self.tokenizer else {}
-        return Dimensions(**model, **vocabulary)
+        model = self.sizes[size].model if size and size in self.sizes else self.model
+        if isinstance(model, sections.PublishedModel):
+            return SIZES[model.preset]()
+        if isinstance(self.tokenizer, sections.UnigramTokenizer):
+            return Dimensions(**vars(model), vocabulary=self.tokenizer.vocabulary_size)
+        return Dimensions(**vars(model))
+
+    def retriever_length(self, part: Literal["question", "passage"]) -> int:
+        """Tokens that the retriever reads of a question or a passage: its own number, or as many as readers do."""
+        return getattr(self.retriever, f"{part}_tokens", None) or getattr(self.lengths, part)
 
     def workload(self, reader: ReaderSettings) -> Workload:
         """What one example of this study makes `reader` do, for the operation counts."""
@@ -139,9 +127,9 @@ class Study:
             beta=reader.beta,
             k=reader.k,
             m=reader.m,
-            tokens=lengths["question"] + lengths["passage"],
-            question_tokens=lengths["question"],
-            target_tokens=lengths["target"],
+            tokens=lengths.question + lengths.passage,
+            question_tokens=lengths.question,
+            target_tokens=lengths.target,
             separate_reranker=reader.reranker != "shared",
         )
 
@@ -152,18 +140,17 @@ class Study:
             "science_version": SCIENCE_VERSION,
             "seed": seed,
             "model": dataclasses.asdict(self.dimensions(size)),
-            "initial": _content(self.initial_for(size)),
-            "data": _content(self.data) | {"tasks": list(self.tasks)},
-            "corpus": _content(self.corpus),
-            "tokenizer": _content(self.tokenizer),
-            "retriever": _content(self.retriever),
-            "relevance_filter": _content(self.relevance_filter),
-            "lengths": _content(self.lengths),
-            "templates": _content(self.templates),
-            "training": _content(self.training),
-            "evaluation": {"dev_examples": self.evaluation["dev_examples"]},
+            "initial": record(self.initial_for(size)),
+            "data": record(self.data) | {"tasks": list(self.tasks)},
+            **{name: record(getattr(self, name)) for name in _IN_EVERY_RUN},
             "reader": reader.to_json(),
         }
+
+
+_IN_EVERY_RUN = (
+    "corpus", "tokenizer", "retriever", "relevance_filter", "lengths", "templates", "training", "evaluation",
+)  # fmt: skip
+"""Sections that decide every run alike. `distillation` decides through the reader, `model` through its dimensions."""
 
 
 def load_study(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -> Study:
@@ -178,8 +165,7 @@ def load_study(name_or_path: str | Path, overrides: Mapping[str, Any] | None = N
     document = _with_likeness(path)
     for key, value in (overrides or {}).items():
         _override(document, key, value, path)
-    validate(document, "study", path)
-    return _study(document, path)
+    return read(Study, document, path, source=path)
 
 
 def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
@@ -258,28 +244,3 @@ def _override(document: dict[str, Any], key: str, value: Any, where: Path) -> No
     if isinstance(section.get(last), dict) and isinstance(value, str | Path):
         section, last = section[last], "directory"
     section[last] = str(value) if isinstance(value, Path) else value
-
-
-def _study(document: Mapping[str, Any], path: Path) -> Study:
-    scale = document["scale"]
-    return Study(
-        **{key: document[key] for key in ("name", "title", "description")},
-        **{key: MappingProxyType(document[key]) for key in (*_SECTIONS, "model")},
-        sizes=MappingProxyType(document.get("sizes", {})),
-        artifacts=tuple(document["artifacts"]),
-        baselines=tuple(document["baselines"]),
-        seeds=tuple(document["seeds"]),
-        scale=Scale(
-            passages={int(old): new for old, new in scale.get("passages", {}).items()},
-            alpha={Fraction(old): Fraction(new) for old, new in scale.get("alpha", {}).items()},
-            beta={Fraction(old): Fraction(new) for old, new in scale.get("beta", {}).items()},
-        ),
-        work=Path(document["work"]),
-        results=Path(document["results"]),
-        source=path,
-    )
-
-
-def _content(section: Mapping[str, Any]) -> dict[str, Any]:
-    """A section without the keys that only say where something lies."""
-    return {key: value for key, value in section.items() if key not in _PLACES}

@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from glimmer.errors import InputError
+from glimmer.experiments.settings import TASKS
 from glimmer.files import numbered_lines, write_json_lines
-
-TASKS = ("nq", "triviaqa", "hotpotqa", "fever", "zsre", "trex")
 
 # The KILT paper's choice; its program computes every metric for every task.
 HEADLINE = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from glimmer.errors import InputError
-from glimmer.files import atomic_directory, numbered_lines, sha256_file, write_json
+from glimmer.files import atomic_directory, numbered_lines, write_json
 from glimmer.kilt.formats import id_text, knowledge_source_file, read_objects, task_file
 
 SPLITS = ("train", "dev")
@@ -55,16 +55,6 @@ def write_subset(
         counts |= {"pages": len(pages), "evidence_pages": len(evidence)}
         write_json(temporary / "subset.json", counts)
     return counts
-
-
-def check_digests(data: str | Path, expected: Mapping[str, str] | None) -> None:
-    """Raises InputError for the first file under `data` whose sha256 is not the one that the study names."""
-    for name, digest in (expected or {}).items():
-        found = sha256_file(Path(data) / name)
-        if found != digest:
-            raise InputError(
-                "another file than the study names", where=Path(data) / name, expected=f"sha256 {digest}", found=found
-            )
 
 
 def _lowest(ids: Iterator[str], count: int) -> set[str]:

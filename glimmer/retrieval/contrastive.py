@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -19,45 +18,9 @@ from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
 from glimmer.errors import InputError
+from glimmer.experiments.sections import ContrastiveSettings
 from glimmer.models.mesh import device_mesh, place_batch, place_parameters
 from glimmer.retrieval.gtr import GTR, with_activations
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContrastiveSettings:
-    """What decides a training run beside its data. Lengths are in `TrainingPairs`.
-
-    `temperature` divides cosine similarities; 0.01 is the paper's. `bidirectional` adds the loss of finding the
-    question for each gold passage, at equal weight. `balanced` draws the task of each row uniformly; else pairs are
-    drawn in proportion to the tasks' sizes. `schedule`: "linear" falls to 0 after the warm-up, as in the paper.
-    """
-
-    steps: int
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    temperature: float = 0.01
-    optimizer: Literal["adam", "adafactor"] = "adam"
-    schedule: Literal["linear", "constant"] = "linear"
-    warmup_steps: int = 0
-    clip_norm: float = 1.0
-    bidirectional: bool = True
-    balanced: bool = True
-    train_embeddings: bool = True
-    dropout: float = 0.0
-    dtype: str = "float32"
-    seed: int = 0
-
-    def __post_init__(self):
-        for name, legal in (
-            ("steps", self.steps >= 0),
-            ("batch_size", self.batch_size >= 2),
-            ("temperature", self.temperature > 0),
-            ("learning_rate", self.learning_rate > 0),
-            ("optimizer", self.optimizer in ("adafactor", "adam")),
-            ("schedule", self.schedule in ("linear", "constant")),
-        ):
-            if not legal:
-                raise InputError("retriever training", where=name, expected="a legal value", found=getattr(self, name))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from glimmer.errors import InputError
+from glimmer.experiments.sections import ContrastiveSettings
 from glimmer.files import atomic_directory, read_json, sha256_directory, sha256_file, write_json
 from glimmer.kilt.formats import Example, read_examples, task_file
 from glimmer.kilt.passages import PassageFile
 from glimmer.kilt.provenance import PageIndex
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.retrieval.bm25 import build_bm25, search_bm25
-from glimmer.retrieval.contrastive import ContrastiveSettings, train_gtr
+from glimmer.retrieval.contrastive import train_gtr
 from glimmer.retrieval.embed import Embedder, embed_corpus, passage_text
 from glimmer.retrieval.evidence import confidences, evidence_metrics, pages_of
 from glimmer.retrieval.gtr import GTR, gtr_from_t5, load_gtr, save_gtr, tokenizer_path
@@ -64,7 +64,7 @@ def train_retriever(
         for path in sorted((root / "model").iterdir()):
             path.rename(root / path.name)
         (root / "model").rmdir()
-        described = dataclasses.asdict(settings) | {
+        described = {name: value for name, value in vars(settings).items() if name != "directory"} | {
             "question_tokens": question_tokens,
             "passage_tokens": passage_tokens,
             "hard_negatives": hard_negatives_per_question,

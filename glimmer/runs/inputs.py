@@ -17,6 +17,7 @@ from typing import Any
 
 from glimmer.errors import InputError
 from glimmer.experiments import Run, Study
+from glimmer.experiments.sections import CheckpointInitial, KiltData, PublishedGtr
 from glimmer.files import cache_directory, existing, read_json, sha256_file, write_json
 from glimmer.kilt.formats import knowledge_source_file, task_file
 
@@ -58,27 +59,44 @@ class OutsideInput:
 def outside_inputs(
     study: Study,
     *,
+    users_data: str | Path | None = None,
     data: str | Path | None = None,
     initial: str | Path | None = None,
     retriever: str | Path | None = None,
     size: str = "",
 ) -> list[OutsideInput]:
-    """The outside inputs among these directories; what the study generates, pretrains or takes a part of is none.
+    """The outside inputs among these directories; what the study generates, pretrains or has cut out itself is none.
 
-    `size` says for which of the paper's sizes `initial` stands. Raises InputError for a file that is not there.
+    `users_data` is a folder that somebody gave, `data` the one that stages read: the same, unless the study takes a
+    subset. `size` says for which of the paper's sizes `initial` stands. Raises InputError for a file that is not there.
     """
     inputs = []
-    if data is not None and study.data.kind == "kilt":
-        files = [knowledge_source_file(data)]
-        files += [task_file(data, task, split) for task in study.tasks for split in ("train", "dev")]
+    if data is not None and not getattr(study.data, "subset", None):
+        users_data = data
+    if users_data is not None and isinstance(study.data, KiltData):
+        files = [knowledge_source_file(users_data)]
+        files += [task_file(users_data, task, split) for task in study.tasks for split in ("train", "dev")]
         pins = {name: pin for name, pin in (study.data.sha256 or {}).items() if name in {file.name for file in files}}
         named = {file.name: file for file in files}
         inputs.append(OutsideInput(section="data", release=study.data.release, files=named, pins=pins))
-    section = study.initial_for(size)
-    if initial is not None and section.kind == "checkpoint":
+    if initial is not None and isinstance(section := study.initial_for(size), CheckpointInitial):
         inputs.append(_checkpoint("initial", section.release, Path(initial), section.sha256))
-    if retriever is not None and study.retriever.starts_from_checkpoint:
+    if retriever is not None and isinstance(study.retriever, PublishedGtr):
         inputs.append(_checkpoint("retriever", study.retriever.release, Path(retriever), study.retriever.sha256))
+    return inputs
+
+
+def given_inputs(study: Study, runs: Mapping[str, Run]) -> list[OutsideInput]:
+    """All outside inputs of a study whose directories it names (`directory` of data, retriever, and each checkpoint)."""
+    inputs = outside_inputs(
+        study,
+        users_data=getattr(study.data, "directory", None),
+        retriever=getattr(study.retriever, "directory", None),
+    )
+    sections = {size: study.initial_for(size) for size in dict.fromkeys(run.size for run in runs.values())}
+    checkpoints = {getattr(section, "directory", None): size for size, section in sections.items()}
+    for directory, size in checkpoints.items():
+        inputs += outside_inputs(study, initial=directory, size=size)
     return inputs
 
 
@@ -130,7 +148,7 @@ def locked(study: Study) -> Digests:
 
 
 def inputs_of_run(study: Study, run: Run) -> Digests:
-    """The locked digests of what a run was computed from, as its result file keeps them; empty where all is made here."""
+    """The locked digests of what a run was computed from, as its result file keeps them."""
     lock, wanted = locked(study), {}
     sections = {"data": study.data, "initial": study.initial_for(run.size), "retriever": study.retriever}
     for name, section in sections.items():
@@ -182,9 +200,9 @@ def _recorded(result: Mapping[str, Any], study: Study, run: Run) -> Digests:
         return result["inputs"]
     digests, recorded = result.get("digests") or {}, {}
     initial = study.initial_for(run.size)
-    if initial.kind == "checkpoint" and isinstance(digests.get("initial_checkpoint"), str):
+    if isinstance(initial, CheckpointInitial) and isinstance(digests.get("initial_checkpoint"), str):
         recorded["initial"] = {initial.release: {"model.safetensors": digests["initial_checkpoint"]}}
-    if study.data.kind == "kilt" and not study.data.subset and isinstance(digests.get("data"), dict):
+    if isinstance(study.data, KiltData) and not study.data.subset and isinstance(digests.get("data"), dict):
         recorded["data"] = {study.data.release: digests["data"]}
     return recorded
 

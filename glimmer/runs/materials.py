@@ -1,8 +1,9 @@
-"""What training and evaluating one run both need, put together from the stages' files: reader, tokenizer, examples."""
+"""One run with everything it is computed from: reader, tokenizer, batches, examples, and the digests of its files."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -11,106 +12,121 @@ from flax import nnx
 
 from glimmer.errors import InputError
 from glimmer.experiments import Run, Study, runs_for
+from glimmer.experiments.sections import UnigramTokenizer
+from glimmer.experiments.stages import work_file
 from glimmer.files import existing, sha256_file
 from glimmer.kilt.formats import task_file
 from glimmer.models.checkpoint import load_t5, read_config
 from glimmer.models.config import require_size
 from glimmer.models.reader import Reader
 from glimmer.models.tokenizer import Tokenizer
+from glimmer.runs.inputs import hold, inputs_of_run, outside_inputs
 from glimmer.training.examples import Batcher, Corpus, Lengths, TaskExamples
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Places:
-    """Where the files of a study's stages lie: its work directory, the data and the initial checkpoint."""
+class Materials:
+    """A run of a study, with the directories that its stages' files, the data and the initial checkpoint lie in.
 
+    Parts are put together when they are first asked for. Raises InputError for files that are missing, do not belong
+    together, or are not those that the study names.
+    """
+
+    study: Study
+    run: Run
     work: Path
     data: Path
     initial: Path
 
-    @property
-    def tokenizer(self) -> Path:
-        return self.work / "tokenizer" / "tokenizer.json"
+    @classmethod
+    def of(cls, study: Study, run_id: str, *, work: str | Path, data: str | Path, initial: str | Path) -> Materials:
+        """The run of this id. Raises InputError if the study has none, or if outside inputs are not those of before."""
+        runs = runs_for(study)
+        if run_id not in runs:
+            raise InputError("no such run", where=study.source, expected=f"one of {len(runs)} ids", found=run_id)
+        run = runs[run_id]
+        hold(study, outside_inputs(study, data=data, initial=initial, size=run.size))
+        return cls(study=study, run=run, work=Path(work), data=Path(data), initial=Path(initial))
+
+    @functools.cached_property
+    def reader(self) -> Reader:
+        """The run's reader, from the initial checkpoint."""
+        any_vocabulary = isinstance(self.study.tokenizer, UnigramTokenizer)
+        require_size(read_config(self.initial), self.run.dimensions, self.initial, any_vocabulary=any_vocabulary)
+        training = self.study.training
+        t5 = load_t5(
+            self.initial,
+            dtype=training.dtype,
+            dropout=training.dropout,
+            rematerialise=training.rematerialise,
+        )
+        return Reader(t5, self.run.reader, rngs=nnx.Rngs(self.run.seed))
 
     @property
-    def tokens(self) -> Path:
-        return self.work / "tokens" / "passages.npy"
+    def frozen(self) -> tuple[str, ...]:
+        """Parts of the reader that the study does not train, beside what the reader's own settings freeze."""
+        return ("embedding",) if self.study.training.freeze_embeddings else ()
+
+    @functools.cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The study's vocabulary."""
+        return Tokenizer(self._file("tokenizer"))
+
+    @functools.cached_property
+    def batcher(self) -> Batcher:
+        """Batches of the run's k passages."""
+        lengths = self.study.lengths
+        return Batcher(
+            self.tokenizer,
+            Corpus(self._tokens, self._file("passages")),
+            Lengths(question=lengths.question, passage=lengths.passage, answer=lengths.target),
+            self.run.reader.k,
+            self.study.templates.question,
+        )
+
+    @functools.cached_property
+    def train(self) -> dict[str, TaskExamples]:
+        """The run's train tasks with the rows that the relevance filter kept, at most `examples_per_task` of each."""
+        tasks = {}
+        for task in self.run.reader.train_tasks:
+            rows = np.load(existing(self._kept_rows(task)), allow_pickle=False)
+            examples = TaskExamples(task, self.data, "train", self._file("retrieved"), rows)
+            tasks[task] = examples.first(self.study.training.examples_per_task)
+        return tasks
+
+    @functools.cached_property
+    def dev(self) -> list[TaskExamples]:
+        """The run's tasks on dev, at most `evaluation.dev_examples` examples of each."""
+        count, retrieved = self.study.evaluation.dev_examples, self._file("retrieved")
+        return [TaskExamples(task, self.data, "dev", retrieved).first(count) for task in self.run.reader.train_tasks]
+
+    @functools.cached_property
+    def digests(self) -> dict[str, Any]:
+        """sha256 of everything that the run is computed from, as its result file records it."""
+        tasks = self.run.reader.train_tasks
+        splits = [(task, split) for task in tasks for split in ("train", "dev")]
+        files = {path.name: path for path in (task_file(self.data, *place) for place in splits)}
+        retrieved = [self._file("retrieved") / f"{task}-{split}.npz" for task, split in splits]
+        return {
+            "data": {name: sha256_file(path) for name, path in sorted(files.items())},
+            "initial_checkpoint": sha256_file(self.initial / "model.safetensors"),
+            "tokenizer": sha256_file(self._file("tokenizer")),
+            "tokens": sha256_file(self._tokens),
+            "retrieved": {path.name: sha256_file(path) for path in retrieved},
+            "kept_rows": {task: sha256_file(self._kept_rows(task)) for task in tasks},
+        }
 
     @property
-    def passages(self) -> Path:
-        return self.work / "passages"
+    def inputs(self) -> dict[str, Any]:
+        """The locked digests of the outside inputs that the run goes back to; empty where the study makes all."""
+        return inputs_of_run(self.study, self.run)
+
+    def _file(self, name: str) -> Path:
+        return work_file(self.work, name)
 
     @property
-    def retrieved(self) -> Path:
-        return self.work / "retrieved"
+    def _tokens(self) -> Path:
+        return self._file("tokens") / "passages.npy"
 
-    def kept_rows(self, task: str) -> Path:
-        return self.work / "filtered" / f"{task}.npy"
-
-
-def find_run(study: Study, run_id: str) -> Run:
-    """The run of a study by id. Raises InputError if the study has none of that id."""
-    runs = runs_for(study)
-    if run_id not in runs:
-        raise InputError("no such run", where=study.source, expected=f"one of {len(runs)} ids", found=run_id)
-    return runs[run_id]
-
-
-def load_reader(study: Study, run: Run, places: Places) -> Reader:
-    """The run's reader from the initial checkpoint. Raises InputError if that is not of the size the study names."""
-    trained_vocabulary = study.tokenizer["kind"] == "unigram"
-    require_size(read_config(places.initial), run.dimensions, places.initial, any_vocabulary=trained_vocabulary)
-    digest, named = sha256_file(places.initial / "model.safetensors"), study.initial_for(run.size).get("sha256")
-    if named is not None and digest != named:
-        raise InputError("another checkpoint than the study names", where=places.initial, expected=named, found=digest)
-    training = study.training
-    t5 = load_t5(
-        places.initial,
-        dtype=training["dtype"],
-        dropout=training["dropout"],
-        rematerialise=training["rematerialise"],
-    )
-    return Reader(t5, run.reader, rngs=nnx.Rngs(run.seed))
-
-
-def load_batcher(study: Study, run: Run, places: Places) -> tuple[Batcher, Tokenizer]:
-    """Batches of the run's k passages, and the tokenizer that reads its answers."""
-    tokenizer = Tokenizer(places.tokenizer)
-    lengths = study.lengths
-    return Batcher(
-        tokenizer,
-        Corpus(places.tokens, places.passages),
-        Lengths(question=lengths["question"], passage=lengths["passage"], answer=lengths["target"]),
-        run.reader.k,
-        study.templates["question"],
-    ), tokenizer
-
-
-def train_examples(study: Study, run: Run, places: Places) -> dict[str, TaskExamples]:
-    """The run's train tasks with the rows that the relevance filter kept, at most `examples_per_task` of each."""
-    found = {}
-    for task in run.reader.train_tasks:
-        rows = np.load(existing(places.kept_rows(task)), allow_pickle=False)
-        examples = TaskExamples(task, places.data, "train", places.retrieved, rows)
-        found[task] = examples.first(study.training["examples_per_task"])
-    return found
-
-
-def dev_examples(study: Study, run: Run, places: Places, count: int | None) -> list[TaskExamples]:
-    """The run's tasks on dev, at most `count` examples of each."""
-    return [TaskExamples(task, places.data, "dev", places.retrieved).first(count) for task in run.reader.train_tasks]
-
-
-def digests(run: Run, places: Places) -> dict[str, Any]:
-    """sha256 of everything that a run was computed from, as its result file records it."""
-    tasks = run.reader.train_tasks
-    files = {path.name: path for task in tasks for path in (task_file(places.data, task, s) for s in ("train", "dev"))}
-    retrieved = [places.retrieved / f"{task}-{split}.npz" for task in tasks for split in ("train", "dev")]
-    return {
-        "data": {name: sha256_file(path) for name, path in sorted(files.items())},
-        "initial_checkpoint": sha256_file(places.initial / "model.safetensors"),
-        "tokenizer": sha256_file(places.tokenizer),
-        "tokens": sha256_file(places.tokens),
-        "retrieved": {path.name: sha256_file(path) for path in retrieved},
-        "kept_rows": {task: sha256_file(places.kept_rows(task)) for task in tasks},
-    }
+    def _kept_rows(self, task: str) -> Path:
+        return self._file("filtered") / f"{task}.npy"

@@ -12,75 +12,56 @@ import numpy as np
 
 from glimmer.evaluation.answering import Answerer
 from glimmer.evaluation.dev import dev_scores
-from glimmer.experiments import Study
 from glimmer.files import atomic_directory, write_json
 from glimmer.models.mesh import device_mesh
-from glimmer.runs.materials import (
-    Places,
-    dev_examples,
-    digests,
-    find_run,
-    load_batcher,
-    load_reader,
-    train_examples,
-)
+from glimmer.runs.materials import Materials
 from glimmer.training.loop import TrainingPlan, train
 from glimmer.training.mixture import UniformMixture
 from glimmer.training.optimizer import build_optimizer
-from glimmer.training.state import split_reader
+from glimmer.training.state import SplitReader, split_reader
 
 
-def train_run(study: Study, run_id: str, places: Places, out: Path) -> dict[str, Any]:
+def train_run(materials: Materials, out: Path) -> dict[str, Any]:
     """Trains a run and writes `out`: training.json, and the parameters kept (none for an untrained baseline).
 
     Checkpoints lie in `checkpoints` beside `out` while training lasts, so that an interrupted run resumes.
     """
-    run = find_run(study, run_id)
-    made_from = digests(run, places)
+    run, training = materials.run, materials.study.training
     if not run.reader.trained:
-        result = {
-            "curve": [],
-            "kept_step": 0,
-            "kept_dev_average": None,
-            "stopped": "untrained baseline",
-            "seconds": 0.0,
-        }
-        return _write(out, result | {"digests": made_from}, None)
-    training = study.training
-    reader = load_reader(study, run, places)
-    batcher, tokenizer = load_batcher(study, run, places)
-    examples = train_examples(study, run, places)
-    mixture = UniformMixture({task: len(found) for task, found in examples.items()}, seed=run.seed)
+        untrained = {"curve": [], "kept_step": 0, "kept_dev_average": None, "stopped": "untrained baseline"}
+        return _write(out, untrained | {"seconds": 0.0, "digests": materials.digests}, None)
+    batcher, examples, evaluation = materials.batcher, materials.train, materials.study.evaluation
+    mixture = UniformMixture({task: len(rows) for task, rows in examples.items()}, seed=run.seed)
+    mesh = device_mesh()
+    answerer = Answerer(batcher, materials.tokenizer, materials.study.lengths.target, evaluation.batch_size, mesh)
+    # The same dev examples for every run: the first of those it is evaluated on.
+    dev = [task.first(training.dev_examples) for task in materials.dev]
 
     def make_batch(step: int):
-        chosen = mixture.rows(step, training["batch_size"])
+        chosen = mixture.rows(step, training.batch_size)
         return batcher.batch([(examples[task], int(examples[task].rows[place])) for task, place in chosen])
 
-    frozen = ("embedding",) if training["freeze_embeddings"] else ()
-    plan = TrainingPlan(
-        steps=training["steps"],
-        evaluate_every=training["evaluate_every"],
-        patience=training["patience"],
-        keep=training.get("keep", "best"),
-        frozen=frozen,
-        seed=run.seed,
-    )
-    definition, _, _ = split_reader(reader, frozen)
-    mesh = device_mesh()
-    answerer = Answerer(definition, batcher, tokenizer, study.lengths["target"], study.evaluation["batch_size"], mesh)
-    # The same dev examples for every run: the first of those it is evaluated on.
-    dev = [
-        task.first(training["dev_examples"])
-        for task in dev_examples(study, run, places, study.evaluation["dev_examples"])
-    ]
-
-    def dev_average(_definition, trained, fixed) -> float:
-        return float(np.mean(list(dev_scores(answerer, trained, fixed, dev).values())))
+    def dev_average(reader: SplitReader) -> float:
+        return float(np.mean(list(dev_scores(answerer, reader, dev).values())))
 
     checkpoints = out.parent / "checkpoints"
-    identity = {"run": run_id, "digests": made_from}
-    outcome = train(reader, build_optimizer(training), make_batch, dev_average, plan, checkpoints, mesh, identity)
-    written = _write(out, dataclasses.asdict(outcome) | {"digests": made_from}, checkpoints)
+    outcome = train(
+        split_reader(materials.reader, materials.frozen),
+        build_optimizer(training),
+        make_batch,
+        dev_average,
+        TrainingPlan(
+            steps=training.steps,
+            evaluate_every=training.evaluate_every,
+            patience=training.patience,
+            keep=training.keep,
+            seed=run.seed,
+        ),
+        checkpoints,
+        mesh,
+        identity={"run": run.id, "digests": materials.digests},
+    )
+    written = _write(out, dataclasses.asdict(outcome) | {"digests": materials.digests}, checkpoints)
     shutil.rmtree(checkpoints)
     return written
 

@@ -6,34 +6,33 @@ scanning over layers changes no number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import jax
 import optax
 
+from glimmer.experiments.sections import Training
 
-def build_optimizer(training: Mapping[str, Any]) -> optax.GradientTransformation:
+
+def build_optimizer(training: Training) -> optax.GradientTransformation:
     """The optimizer of a study's `training` section: optimizer, learning_rate, schedule, warmup_steps, clip_norm."""
     rate = learning_rate(training)
-    if training["optimizer"] == "adafactor":
-        transform = adafactor(rate, scale_by_parameter=training["scale_by_parameter"])
+    if training.optimizer == "adafactor":
+        transform = adafactor(rate, scale_by_parameter=training.scale_by_parameter)
     else:
         transform = optax.adamw(rate, weight_decay=0.0)
-    if training["clip_norm"] is None:
+    if training.clip_norm is None:
         return transform
-    return optax.chain(optax.clip_by_global_norm(training["clip_norm"]), transform)
+    return optax.chain(optax.clip_by_global_norm(training.clip_norm), transform)
 
 
-def learning_rate(training: Mapping[str, Any]) -> optax.Schedule:
+def learning_rate(training: Training) -> optax.Schedule:
     """Linear warm-up, then constant, or decaying to zero over the remaining steps along a line or a cosine."""
-    peak, warmup = training["learning_rate"], training["warmup_steps"]
-    rest = max(training["steps"] - warmup, 1)
+    peak, warmup = training.learning_rate, training.warmup_steps
+    rest = max(training.steps - warmup, 1)
     after = {
         "constant": optax.constant_schedule(peak),
         "linear": optax.linear_schedule(peak, 0.0, rest),
         "cosine": optax.cosine_decay_schedule(peak, rest),
-    }[training["schedule"]]
+    }[training.schedule]
     return optax.join_schedules([optax.linear_schedule(peak / max(warmup, 1), peak, max(warmup, 1)), after], [warmup])
 
 

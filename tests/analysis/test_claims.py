@@ -17,7 +17,7 @@ from analysis.points import load_points
 from glimmer import experiments
 from glimmer.errors import InputError
 from glimmer.evaluation.intervals import average_interval, difference_interval
-from glimmer.experiments.config import repository_path
+from glimmer.experiments.documents import repository_path
 from tests.analysis import synthetic
 
 PLACES = {name: Place(id=name, x=x, unit="percent") for name, x in (("a", 1), ("b", 2), ("c", 4), ("d", 8))}

@@ -11,7 +11,7 @@ import yaml
 
 from glimmer.errors import InputError
 from glimmer.experiments import artifacts_of, load_study, runs_for
-from glimmer.experiments.config import repository_path
+from glimmer.experiments.documents import repository_path
 from glimmer.experiments.settings import ReaderSettings, fid, glimmer, lumen
 
 ROOT = Path(__file__).resolve().parents[2]

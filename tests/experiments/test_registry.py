@@ -8,7 +8,7 @@ import yaml
 
 from glimmer.errors import InputError
 from glimmer.experiments import load_registry, paper_values
-from glimmer.experiments.config import repository_path
+from glimmer.experiments.documents import repository_path
 from glimmer.experiments.settings import TASKS
 
 

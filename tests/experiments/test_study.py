@@ -13,7 +13,7 @@ from glimmer.experiments import (
     runs_for,
     study_names,
 )
-from glimmer.experiments.config import read_yaml, repository_path
+from glimmer.experiments.documents import read_yaml, repository_path
 
 FULL = ["figure2", "figure3", "figure4", "figure5", "figure6", "figure7", "table1", "table2", "table3"]
 DEPTH = {"model.encoder_layers": 24, "scale": {}}  # as deep as the paper, so that nothing is scaled
@@ -158,7 +158,7 @@ def test_what_does_not_decide_the_number_leaves_the_id(key, value):
 
 def test_where_data_and_checkpoint_lie_is_no_part_of_the_id():
     moved = load_study("sample", parse_overrides(["data=/some/where", "initial.directory=/else/where"]))
-    assert moved.data["directory"] == "/some/where" and moved.initial["directory"] == "/else/where"
+    assert moved.data.directory == "/some/where" and moved.initial.directory == "/else/where"
     assert runs_for(moved).keys() == runs_for(load_study("sample")).keys()
     assert "/some/where" not in str([run.settings for run in runs_for(moved).values()])
 
@@ -175,7 +175,7 @@ def test_studies_that_are_like_each_other_are_refused(tmp_path, monkeypatch):
 def test_a_study_like_another_states_only_what_differs(tmp_path):
     path = written(tmp_path, {"like": "embedded", "name": "mine", "training": {"steps": 3}})
     mine, embedded = load_study(path), load_study("embedded")
-    assert mine.training["steps"] == 3 and mine.training["batch_size"] == embedded.training["batch_size"]
+    assert mine.training.steps == 3 and mine.training.batch_size == embedded.training.batch_size
     assert mine.name == "mine" and mine.seeds == embedded.seeds
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from glimmer.errors import InputError
 from glimmer.files import read_json_lines, write_json_lines
-from glimmer.kilt.subset import check_digests, write_subset
+from glimmer.kilt.subset import write_subset
 
 
 def page(identifier):
@@ -52,11 +52,6 @@ def test_the_order_of_the_file_does_not_decide_what_is_kept(data, tmp_path):
     subset(data, tmp_path / "two")
     ids = [{row["id"] for row in read_json_lines(tmp_path / name / "nq-train-kilt.jsonl")} for name in ("one", "two")]
     assert ids[0] == ids[1]
-
-
-def test_another_file_than_the_study_names_is_refused(data):
-    with pytest.raises(InputError, match="another file"):
-        check_digests(data, {"nq-dev-kilt.jsonl": "0" * 64})
 
 
 def test_a_truncated_knowledge_source_leaves_nothing_behind(data, tmp_path):

@@ -9,8 +9,9 @@ import pytest
 from flax import nnx
 
 from glimmer.errors import InputError
+from glimmer.experiments import load_study
+from glimmer.experiments.sections import ContrastiveSettings
 from glimmer.retrieval.contrastive import (
-    ContrastiveSettings,
     TrainingPairs,
     batches,
     contrastive_loss,
@@ -73,7 +74,7 @@ def toy_pairs(count=32, negatives=0):
     )
 
 
-SETTINGS = ContrastiveSettings(steps=15, batch_size=8, learning_rate=3e-3, temperature=0.05)
+SETTINGS = ContrastiveSettings(steps=15, batch_size=8, learning_rate=3e-3, seed=0, temperature=0.05)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +139,7 @@ def test_tasks_are_drawn_uniformly_and_each_pair_once_an_epoch():
 
 def test_settings_and_pairs_out_of_range_are_input_errors(make_gtr):
     for bad in ({"temperature": 0}, {"batch_size": 1}, {"optimizer": "sgd"}, {"learning_rate": 0}):
-        with pytest.raises(InputError, match=next(iter(bad))):
-            dataclasses.replace(SETTINGS, **bad)
+        with pytest.raises(InputError, match=f"retriever.{next(iter(bad))} is not valid"):
+            load_study("smoke", {f"retriever.{key}": value for key, value in bad.items()})
     with pytest.raises(InputError, match="at least 64; found 32"):
         train_gtr(make_gtr(), toy_pairs(), dataclasses.replace(SETTINGS, batch_size=64))

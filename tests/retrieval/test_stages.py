@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from glimmer.errors import InputError
+from glimmer.experiments.sections import ContrastiveSettings
 from glimmer.files import read_json
 from glimmer.kilt.formats import Example, Provenance, read_examples, task_file
 from glimmer.kilt.passages import PassageFile
 from glimmer.kilt.provenance import PageIndex
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.retrieval.bm25 import build_bm25
-from glimmer.retrieval.contrastive import ContrastiveSettings
 from glimmer.retrieval.pairs import gold_pairs, hard_negatives, training_pairs
 from glimmer.retrieval.retrieved import read_retrieved, retrieved_path
 from glimmer.retrieval.stages import embed_passages, retrieve_tasks, train_retriever
@@ -72,7 +72,10 @@ def test_training_pairs_hold_each_passage_once(corpus, examples, small_world):
 
 
 def test_stages_from_checkpoint_to_retrieved_passages(small_world, corpus, tmp_path):
-    root, settings = small_world, ContrastiveSettings(steps=12, batch_size=8, learning_rate=3e-3, temperature=0.05)
+    root, settings = (
+        small_world,
+        ContrastiveSettings(steps=12, batch_size=8, learning_rate=3e-3, seed=0, temperature=0.05),
+    )
     places = (root / "init", root / "passages", root / "data", tmp_path / "gtr")
     lengths = {"question_tokens": 12, "passage_tokens": 24}
     summary = train_retriever(*places, tasks=["nq"], settings=settings, hard_negatives_per_question=1, **lengths)
@@ -92,7 +95,7 @@ def test_stages_from_checkpoint_to_retrieved_passages(small_world, corpus, tmp_p
 
 
 def test_zero_steps_pass_a_published_tower_on_as_it_is(small_world, tmp_path):
-    settings = ContrastiveSettings(steps=0)
+    settings = ContrastiveSettings(steps=0, batch_size=8, learning_rate=3e-3, seed=0)
     lengths = {"question_tokens": 12, "passage_tokens": 24}
     rest = (small_world / "passages", small_world / "data")
     train_retriever(small_world / "init", *rest, tmp_path / "one", tasks=["nq"], settings=settings, **lengths)
@@ -129,7 +132,7 @@ def test_embeddings_of_another_tower_are_refused(small_world, tmp_path):
     lengths = {"question_tokens": 12, "passage_tokens": 24}
     rest = (small_world / "passages", small_world / "data")
     for name, dimension in (("one", 16), ("two", 8)):
-        settings = ContrastiveSettings(steps=0)
+        settings = ContrastiveSettings(steps=0, batch_size=8, learning_rate=3e-3, seed=0)
         train_retriever(
             small_world / "init",
             *rest,

@@ -1,10 +1,12 @@
-"""What a user gives to the sample study: an empty data folder, and a checkpoint folder that tells the right size."""
+"""What a user gives to a study of real data: a small data folder, and a checkpoint folder that tells the right size."""
 
 from pathlib import Path
 
 import pytest
+import yaml
 
-from glimmer.files import write_json
+from glimmer.experiments import load_study
+from glimmer.files import write_json, write_json_lines
 from glimmer.models.config import t5_1_1_small, to_hugging_face
 
 
@@ -12,6 +14,21 @@ from glimmer.models.config import t5_1_1_small, to_hugging_face
 def given(tmp_path) -> tuple[Path, Path]:
     """(data, checkpoint) folders."""
     data, checkpoint = tmp_path / "data", tmp_path / "checkpoint"
-    data.mkdir(), checkpoint.mkdir()
+    write_json_lines(data / "knowledge_source.jsonl", [{"_id": "1", "wikipedia_title": "A", "text": ["A"]}])
+    for task in load_study("sample").tasks:
+        for split in ("train", "dev"):
+            write_json_lines(data / f"{task}-{split}-kilt.jsonl", [{"id": f"{task}-{split}", "input": "?"}])
     write_json(checkpoint / "config.json", to_hugging_face(t5_1_1_small()))
+    (checkpoint / "model.safetensors").write_bytes(b"weights")
+    write_json(checkpoint / "tokenizer.json", {})
     return data, checkpoint
+
+
+@pytest.fixture
+def unpinned(copy_of_the_code) -> Path:
+    """A checkout with the study `unpinned`: the sample without any sha256, so that any files will do."""
+    stated = {"like": "sample", "name": "unpinned", "data": {"sha256": None}, "initial": {"sha256": None}}
+    initial = {"kind": "checkpoint", "release": "a checkpoint", "directory": None, "sha256": None}
+    text = yaml.safe_dump(stated | {"initial": initial})
+    (copy_of_the_code / "config" / "unpinned.yaml").write_text(text)
+    return copy_of_the_code

@@ -5,6 +5,9 @@ import dataclasses
 import pytest
 
 from glimmer.errors import InputError
+from glimmer.experiments import runs_for
+from glimmer.experiments.sections import GeneratedData
+from glimmer.experiments.stages import STAGES, decides
 from glimmer.files import read_json, write_json
 from workflow.layout import Layout
 from workflow.options import study_of
@@ -13,7 +16,7 @@ from workflow.options import study_of
 def test_given_directories_reach_the_stages(given):
     data, checkpoint = given
     found = Layout(study=study_of({"study": "sample-gpu", "data": data, "checkpoint": checkpoint}), draws_only=False)
-    assert (found.data, found.initial, found.vocabulary) == (str(data), str(checkpoint), [str(checkpoint)])
+    assert (found.data, found.initial) == (str(data), str(checkpoint))
     assert {found.initial_of(run) for run in found.runs} == {str(checkpoint)}
 
 
@@ -29,29 +32,20 @@ def test_a_checkpoint_of_another_size_is_refused_before_any_work(given):
     write_json(checkpoint / "config.json", config | {"num_layers": 12})
     found = Layout(study=study_of({"study": "sample", "data": data, "checkpoint": checkpoint}), draws_only=False)
     with pytest.raises(InputError, match="encoder_layers 8; found 12"):
-        found.check_places()
+        found.check_inputs()
 
 
-def test_directories_decide_neither_ids_nor_settings(tmp_path):
+def test_directories_decide_neither_ids_nor_stages(tmp_path):
     here, there = (study_of({"study": "sample", "data": tmp_path / name, "work": name}) for name in "ab")
-    ids = [set(Layout(study=study, draws_only=False).runs) for study in (here, there)]
-    settings = [Layout(study=study, draws_only=False).settings("data", "initial") for study in (here, there)]
-    assert ids[0] == ids[1] and settings[0] == settings[1]
-
-
-def test_a_changed_section_changes_the_settings_of_the_stages_that_name_it():
-    study = study_of({"study": "smoke"})
-    other = dataclasses.replace(study, data={**study.data, "pages": 7})
-    before, after = (Layout(study=one, draws_only=False) for one in (study, other))
-    assert before.settings("data") != after.settings("data")
-    assert before.settings("tokenizer") == after.settings("tokenizer")
+    assert set(runs_for(here)) == set(runs_for(there))
+    assert [decides(here, stage) for stage in STAGES] == [decides(there, stage) for stage in STAGES]
 
 
 def test_the_generator_is_told_the_sizes_that_the_study_names():
     study = study_of({"study": "embedded"})
-    data = {"kind": "generated", "tasks": ["nq"], "seed": 3, "pages": 70}
-    named, silent = (dataclasses.replace(study, data=found) for found in (data | {"dev_examples": 9}, data))
-    told = [Layout(study=one, draws_only=True).generated_sizes for one in (named, silent)]
+    silent = GeneratedData(kind="generated", tasks=("nq",), seed=3, pages=70)
+    both = (dataclasses.replace(silent, dev_examples=9), silent)
+    told = [Layout(study=dataclasses.replace(study, data=d), draws_only=True).generated_sizes for d in both]
     assert told == [["--seed", "3", "--pages", "70", "--dev-examples", "9"], ["--seed", "3", "--pages", "70"]]
 
 

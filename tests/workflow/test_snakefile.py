@@ -11,6 +11,7 @@ import pytest
 
 from glimmer.cli import _parser
 from glimmer.experiments import load_study, runs_for
+from glimmer.experiments.stages import STAGES
 from tests.analysis import synthetic
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,15 +19,15 @@ MEASURING = {"generate", "chunk", "tokenizer", "tokenize", "pretrain", "train_re
              "filter_by_relevance", "train", "evaluate"}  # fmt: skip
 
 
-def snakemake(*arguments: str) -> subprocess.CompletedProcess:
+def snakemake(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return subprocess.run([sys.executable, "-m", "snakemake", *arguments], cwd=ROOT, env=environment, text=True,
+    return subprocess.run([sys.executable, "-m", "snakemake", *arguments], cwd=cwd, env=environment, text=True,
                           stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False)  # fmt: skip
 
 
-def planned(*arguments: str) -> dict[str, int]:
+def planned(*arguments: str, cwd: Path = ROOT) -> dict[str, int]:
     """Rule -> number of jobs of a dry run."""
-    done = snakemake(*arguments[:1], "--dry-run", "--nolock", *arguments[1:])
+    done = snakemake(*arguments[:1], "--dry-run", "--nolock", *arguments[1:], cwd=cwd)
     assert done.returncode == 0, done.stderr[-2000:]
     table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\ntotal", done.stdout + done.stderr, flags=re.S)
     assert table, (done.stdout + done.stderr)[-2000:]
@@ -66,23 +67,52 @@ def test_audit_and_claims_measure_nothing_and_draw_nothing(tmp_path, target, rul
     assert jobs == dict.fromkeys({"paper_points", *rules}, 1)
 
 
-def test_a_study_of_given_data_generates_and_pretrains_nothing(tmp_path, given):
-    jobs = planned("all", "--config", "study=sample", f"data={tmp_path}/data", f"checkpoint={tmp_path}/checkpoint",
-                   f"results={tmp_path}/results", f"work={tmp_path}/work")  # fmt: skip
+def test_a_study_of_given_data_generates_and_pretrains_nothing(tmp_path, given, unpinned):
+    data, checkpoint = given
+    places = (f"results={tmp_path}/results", f"work={tmp_path}/work")
+    jobs = planned(
+        "all", "--config", "study=unpinned", f"data={data}", f"checkpoint={checkpoint}", *places, cwd=unpinned
+    )
     assert {"chunk", "train"} <= set(jobs) and not {"generate", "pretrain"} & set(jobs), jobs
 
 
-def test_every_command_of_a_rule_is_one_that_glimmer_takes(tmp_path, given):
+def test_every_command_of_a_rule_is_one_that_glimmer_takes(tmp_path, given, unpinned):
+    data, checkpoint = given
     places = (f"results={tmp_path}/results", f"work={tmp_path}/work")
     commands = {}
-    for options in (["study=smoke"], ["study=sample", f"data={tmp_path}/data", f"checkpoint={tmp_path}/checkpoint"]):
-        done = snakemake("all", "--dry-run", "--nolock", "--printshellcmds", "--config", *options, *places)
+    for options in (["study=smoke"], ["study=unpinned", f"data={data}", f"checkpoint={checkpoint}"]):
+        done = snakemake(
+            "all", "--dry-run", "--nolock", "--printshellcmds", "--config", *options, *places, cwd=unpinned
+        )
         for line in re.findall(r"glimmer (\S+ .*?) > \S+ 2>&1", done.stdout + done.stderr):
             commands[(line.split()[0], options[0])] = shlex.split(line)
     # The sample takes a subset of its data and its checkpoint's vocabulary; smoke trains one.
     assert len({name for name, _ in commands}) == len(MEASURING) + 2, sorted(commands)
     refused = [" ".join(words[:3]) + " ..." for words in commands.values() if not _is_taken(words)]
     assert not refused, f"workflow/rules call what `glimmer COMMAND --help` does not offer: {refused}"
+
+
+def test_every_stage_of_the_table_has_a_rule_that_takes_what_makes_it_stale_from_there():
+    rules = "".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
+    for name, stage in STAGES.items():
+        assert f'layout.decides("{name}")' in rules, name
+        assert f'"glimmer {stage.command} ' in rules, name
+    assert rules.count("decides=layout.decides(") == len(STAGES)
+
+
+@pytest.mark.slow
+def test_changed_templates_make_the_vocabulary_stale_and_what_stands_on_it(tmp_path, copy_of_the_code):
+    config = ("--config", "study=smoke", f"results={tmp_path}/results", f"work={tmp_path}/work")
+    tokens, passages = (f"{tmp_path}/work/smoke/{name}" for name in ("tokens", "passages"))
+    done = snakemake(tokens, passages, "--cores", "1", *config, cwd=copy_of_the_code)
+    assert done.returncode == 0, done.stderr[-2000:]
+    again = snakemake(tokens, passages, "--dry-run", *config, cwd=copy_of_the_code)
+    assert "Nothing to be done" in again.stdout + again.stderr
+    study = copy_of_the_code / "config" / "embedded.yaml"
+    text = study.read_text()
+    assert 'question: "{question}"' in text
+    study.write_text(text.replace('question: "{question}"', 'question: "frage {question}"'))
+    assert planned(tokens, *config, cwd=copy_of_the_code) == {"tokenizer": 1, "tokenize": 1}
 
 
 def _is_taken(words: list[str]) -> bool:

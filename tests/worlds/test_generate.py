@@ -8,9 +8,10 @@ import pytest
 
 from glimmer.cli import main
 from glimmer.errors import InputError
+from glimmer.experiments.settings import TASKS
 from glimmer.files import read_json_lines, sha256_directory
 from glimmer.kilt.chunking import chunk
-from glimmer.kilt.formats import TASKS, knowledge_source_file, read_examples, read_pages, task_file
+from glimmer.kilt.formats import knowledge_source_file, read_examples, read_pages, task_file
 from glimmer.kilt.validate import validate_file
 from worlds.generate import BenchmarkSettings, build_benchmark, name_words, sample_pages, sample_reading_examples
 from worlds.generate.benchmark import write_benchmark

@@ -1,5 +1,5 @@
 # The corpus and the tasks of a study that makes them; otherwise the user's KILT files are used where they lie.
-if layout.study.data["kind"] == "generated":
+if layout.study.data.kind == "generated":
 
     rule generate:
         output:
@@ -15,12 +15,12 @@ if layout.study.data["kind"] == "generated":
             **layout.resources("generate"),
         params:
             sizes=layout.generated_sizes,
-            decides=layout.settings("data"),
+            decides=layout.decides("generate"),
         shell:
             "glimmer generate --out {output.data:q} {params.sizes:q} > {log:q} 2>&1"
 
 
-if layout.study.data.get("subset"):
+if layout.takes_subset:
 
     rule subset:
         input:
@@ -37,8 +37,7 @@ if layout.study.data.get("subset"):
         resources:
             **layout.resources("subset"),
         params:
-            study=STUDY,
+            decides=layout.decides("subset"),
             users=lambda wildcards: layout.users_data,
-            decides=layout.settings("data"),
         shell:
-            "glimmer subset --study {params.study:q} --data {params.users:q} --out {output.data:q} > {log:q} 2>&1"
+            "glimmer subset {STUDY_OPTION:q} --data {params.users:q} --out {output.data:q} > {log:q} 2>&1"

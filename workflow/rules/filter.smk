@@ -14,10 +14,9 @@ rule filter_by_relevance:
     resources:
         **layout.resources("filter_by_relevance"),
     params:
-        study=STUDY,
-        decides=layout.settings("relevance_filter"),
+        decides=layout.decides("filter_by_relevance"),
     shell:
-        "glimmer filter --study {params.study:q} --retrieved {input.retrieved:q} --out {output.filtered:q} > {log:q} 2>&1"
+        "glimmer filter {STUDY_OPTION:q} --retrieved {input.retrieved:q} --out {output.filtered:q} > {log:q} 2>&1"
 
 
 rule publish_filter:

@@ -1,5 +1,5 @@
 # The initial checkpoint that all readers share, where the study pretrains it.
-if layout.study.initial["kind"] == "pretrain":
+if layout.study.initial.kind == "pretrain":
 
     rule pretrain:
         input:
@@ -16,10 +16,9 @@ if layout.study.initial["kind"] == "pretrain":
         resources:
             **layout.resources("pretrain"),
         params:
-            study=STUDY,
-            decides=layout.settings("initial", "model", "templates"),
+            decides=layout.decides("pretrain"),
         shell:
-            "glimmer pretrain --study {params.study:q} --tokenizer {input.tokenizer:q} --out {output.initial:q}"
+            "glimmer pretrain {STUDY_OPTION:q} --tokenizer {input.tokenizer:q} --out {output.initial:q}"
             " --threads {threads} > {log:q} 2>&1"
 
     rule publish_reading:

@@ -14,8 +14,7 @@ rule chunk:
     resources:
         **layout.resources("chunk"),
     params:
-        study=STUDY,
+        decides=layout.decides("chunk"),
         data=lambda wildcards: layout.data,
-        decides=layout.settings("data", "corpus"),
     shell:
-        "glimmer chunk --study {params.study:q} --data {params.data:q} --out {output.passages:q} > {log:q} 2>&1"
+        "glimmer chunk {STUDY_OPTION:q} --data {params.data:q} --out {output.passages:q} > {log:q} 2>&1"

@@ -1,5 +1,5 @@
 # What every question retrieves, by GTR or by BM25.
-GTR = layout.study.retriever["kind"] == "gtr"
+GTR = layout.study.retriever.kind == "gtr"
 
 
 if GTR:
@@ -21,11 +21,10 @@ if GTR:
         resources:
             **layout.resources("train_retriever"),
         params:
-            study=STUDY,
+            decides=layout.decides("train_retriever"),
             data=lambda wildcards: layout.data,
-            decides=layout.settings("retriever", "lengths"),
         shell:
-            "glimmer train-retriever --study {params.study:q} --init {input.initial:q} --passages {input.passages:q}"
+            "glimmer train-retriever {STUDY_OPTION:q} --init {input.initial:q} --passages {input.passages:q}"
             " --data {params.data:q} --out {output.gtr:q} --threads {threads} > {log:q} 2>&1"
 
     rule embed:
@@ -46,11 +45,10 @@ if GTR:
         resources:
             **layout.resources("embed"),
         params:
-            study=STUDY,
+            decides=layout.decides("embed"),
             embeddings=lambda wildcards: f"{W}/embeddings",
-            decides=layout.settings("lengths"),
         shell:
-            "glimmer embed --study {params.study:q} --gtr {input.gtr:q} --passages {input.passages:q}"
+            "glimmer embed {STUDY_OPTION:q} --gtr {input.gtr:q} --passages {input.passages:q}"
             " --out {params.embeddings:q} --threads {threads} > {log:q} 2>&1"
 
 
@@ -71,12 +69,11 @@ rule retrieve:
     resources:
         **layout.resources("retrieve"),
     params:
-        study=STUDY,
+        decides=layout.decides("retrieve"),
         data=lambda wildcards: layout.data,
         gtr=["--gtr", f"{W}/gtr", "--embeddings", f"{W}/embeddings"] if GTR else [],
-        decides=layout.settings("data", "retriever"),
     shell:
-        "glimmer retrieve --study {params.study:q} --data {params.data:q} --passages {input.passages:q} {params.gtr:q}"
+        "glimmer retrieve {STUDY_OPTION:q} --data {params.data:q} --passages {input.passages:q} {params.gtr:q}"
         " --out {output.retrieved:q} --threads {threads} > {log:q} 2>&1"
 
 

@@ -1,5 +1,5 @@
 # The vocabulary, from the checkpoint or trained on the corpus, and the passages in it.
-if layout.study.tokenizer["kind"] == "checkpoint":
+if layout.study.tokenizer.kind == "checkpoint":
 
     rule tokenizer:
         input:
@@ -16,9 +16,9 @@ if layout.study.tokenizer["kind"] == "checkpoint":
         resources:
             **layout.resources("tokenizer"),
         params:
-            decides=layout.settings("tokenizer", "initial"),
+            decides=layout.decides("copy_tokenizer"),
         shell:
-            "glimmer tokenizer --checkpoint {input.checkpoint:q} --out {output.tokenizer:q} > {log:q} 2>&1"
+            "glimmer tokenizer {STUDY_OPTION:q} --checkpoint {input.checkpoint:q} --out {output.tokenizer:q} > {log:q} 2>&1"
 
 else:
 
@@ -38,11 +38,10 @@ else:
         resources:
             **layout.resources("tokenizer"),
         params:
-            study=STUDY,
+            decides=layout.decides("train_vocabulary"),
             data=lambda wildcards: layout.data,
-            decides=layout.settings("tokenizer", "initial"),
         shell:
-            "glimmer vocabulary --study {params.study:q} --data {params.data:q} --passages {input.passages:q}"
+            "glimmer vocabulary {STUDY_OPTION:q} --data {params.data:q} --passages {input.passages:q}"
             " --out {output.tokenizer:q} > {log:q} 2>&1"
 
 
@@ -62,8 +61,7 @@ rule tokenize:
     resources:
         **layout.resources("tokenize"),
     params:
-        study=STUDY,
-        decides=layout.settings("lengths", "templates"),
+        decides=layout.decides("tokenize"),
     shell:
-        "glimmer tokenize --study {params.study:q} --tokenizer {input.tokenizer:q} --passages {input.passages:q}"
+        "glimmer tokenize {STUDY_OPTION:q} --tokenizer {input.tokenizer:q} --passages {input.passages:q}"
         " --out {output.tokens:q} > {log:q} 2>&1"

@@ -24,9 +24,8 @@ rule train:
     resources:
         **layout.resources("train"),
     params:
-        study=STUDY,
         data=lambda wildcards: layout.data,
         work=lambda wildcards: W,
     shell:
-        "glimmer train --study {params.study:q} --run {wildcards.run} --work {params.work:q} --data {params.data:q}"
+        "glimmer train {STUDY_OPTION:q} --run {wildcards.run} --work {params.work:q} --data {params.data:q}"
         " --init {input.initial:q} --out {output.trained:q} --threads {threads} > {log:q} 2>&1"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.output import add_json_argument, show
-from glimmer.commands.runs import add_study_arguments
 from glimmer.commands.runtime import add_runtime_arguments, prepare
 from glimmer.errors import InputError
 
@@ -23,21 +23,22 @@ def add_arguments(parser) -> None:
 def run(args) -> int:
     """Pretrains, examines, writes the directory, and prints exact match by alpha, passages and task."""
     prepare(args)
-    from glimmer.experiments import load_study, parse_overrides
+    from glimmer.experiments.sections import PretrainedInitial
+    from glimmer.experiments.strict import record
     from glimmer.models.config import T5Config
     from worlds.exercises import TextForms
     from worlds.pretrain import write_initial_checkpoint
     from worlds.recipe import Recipe
 
-    study = load_study(args.study, parse_overrides(args.overrides))
-    if study.initial["kind"] != "pretrain":
-        kind = study.initial["kind"]
+    study = study_of(args, "pretrain")
+    if not isinstance(study.initial, PretrainedInitial):
+        kind = study.initial.kind
         raise InputError("this study does not pretrain", where="initial.kind", expected="pretrain", found=kind)
-    recipe = Recipe.from_section(study.initial)
-    config = T5Config(vocabulary=study.tokenizer["vocabulary_size"], **study.model)
+    recipe = Recipe.from_section(record(study.initial))
+    config = T5Config(**vars(study.dimensions()))
     with _CurveFile(args.log) as curve:
         reading = write_initial_checkpoint(
-            recipe, config, args.tokenizer, TextForms(**study.templates), args.out, curve
+            recipe, config, args.tokenizer, TextForms(**vars(study.templates)), args.out, curve
         )
     show(reading if args.json else _by_task(reading["exact_match"]), args.json)
     return 0

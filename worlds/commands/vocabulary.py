@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from glimmer.commands.runs import add_study_arguments
+from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.errors import InputError
 
 HELP = "train a vocabulary on a study's corpus, train questions and answers, and pretraining text"
@@ -18,13 +18,13 @@ def add_arguments(parser) -> None:
 
 def run(args) -> int:
     """Writes the file and prints how many pieces it has."""
-    from glimmer.experiments import load_study, parse_overrides
+    from glimmer.experiments.sections import UnigramTokenizer
     from worlds.vocabulary import study_texts, train_vocabulary
 
-    study = load_study(args.study, parse_overrides(args.overrides))
-    kind = study.tokenizer["kind"]
-    if kind != "unigram":
+    study = study_of(args, "train_vocabulary")
+    if not isinstance(study.tokenizer, UnigramTokenizer):
+        kind = study.tokenizer.kind
         raise InputError("this study trains no vocabulary", where="tokenizer.kind", expected="unigram", found=kind)
     texts = study_texts(study, args.data, args.passages)
-    print(f"{train_vocabulary(texts, study.tokenizer['vocabulary_size'], args.out)} pieces")
+    print(f"{train_vocabulary(texts, study.tokenizer.vocabulary_size, args.out)} pieces")
     return 0

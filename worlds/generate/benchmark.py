@@ -8,9 +8,10 @@ from pathlib import Path
 from random import Random
 
 from glimmer.errors import InputError
+from glimmer.experiments.settings import TASKS
 from glimmer.files import atomic_directory, write_json, write_json_lines
 from glimmer.kilt.chunking import chunk
-from glimmer.kilt.formats import TASKS, Page
+from glimmer.kilt.formats import Page
 from worlds.generate.knobs import BenchmarkSettings
 from worlds.generate.pages import WrittenPage, render_page
 from worlds.generate.tasks import evidence_is_missing, task_examples

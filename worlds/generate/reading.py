@@ -14,7 +14,7 @@ from random import Random
 import numpy as np
 
 from glimmer.errors import InputError
-from glimmer.kilt.formats import TASKS
+from glimmer.experiments.settings import TASKS
 from worlds.generate import questions
 from worlds.generate.knobs import BenchmarkSettings
 from worlds.generate.pages import introduction, reference, statement

@@ -1,0 +1,297 @@
+"""The sections of a study: what config/<study>.yaml may say, with what holds where it says nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+
+from glimmer.experiments.settings import TASKS
+from glimmer.experiments.strict import AtLeast, AtMost, Count, CountOrNone, Distinct, Like, Rate, Share
+
+Task = Literal[TASKS]
+Tasks = Annotated[tuple[Task, ...], Distinct(1)]
+Sha256 = Annotated[str, Like("^[0-9a-f]{64}$")]
+Natural = Annotated[int, AtLeast(0)]
+
+
+def _outside_ids() -> Any:
+    """A field that changes no number, such as a directory: no part of a run's id."""
+    return dataclasses.field(metadata={"in_ids": False})
+
+
+# -- data ----------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GeneratedData:
+    """A world drawn from a seed (worlds/generate)."""
+
+    kind: Literal["generated"]
+    tasks: Tasks
+    seed: Natural
+    pages: Count
+    dev_examples: CountOrNone = None
+    """Of each task, or as many as its facts give; null: the generator's default."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Subset:
+    """A part of KILT-format data, drawn the same way every time."""
+
+    train_examples: Count
+    """Of each task."""
+    dev_examples: Count
+    """Of each task."""
+    distractor_pages: Natural
+    """Pages that are no example's evidence."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KiltData:
+    """Files in KILT's formats, from elsewhere."""
+
+    kind: Literal["kilt"]
+    tasks: Tasks
+    release: str
+    """What data this is, for people and for every run's id."""
+    directory: Annotated[str, Like(".")] | None = _outside_ids()
+    sha256: Mapping[str, Sha256] | None
+    """File name -> sha256 of the file as stored; null where none is published."""
+    admitted_missing_provenance: Natural
+    subset: Subset | None = None
+    """Null: all of it."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """How pages become passages."""
+
+    max_words: Count
+
+
+# -- the model and what it starts from -----------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CheckpointTokenizer:
+    """The vocabulary that the checkpoint brings along."""
+
+    kind: Literal["checkpoint"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class UnigramTokenizer:
+    """A vocabulary trained on the study's own texts (worlds/vocabulary.py)."""
+
+    kind: Literal["unigram"]
+    vocabulary_size: Annotated[int, AtLeast(64)]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PretrainedInitial:
+    """A checkpoint pretrained here; worlds/recipe.py reads its stages, places and examination."""
+
+    kind: Literal["pretrain"]
+    seed: Natural
+    stages: tuple[Mapping[str, Any], ...] | None = None
+    word_exercises: int | None = None
+    places: tuple[Any, ...] | None = None
+    examination: Mapping[str, Any] | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CheckpointInitial:
+    """A T5.1.1 checkpoint from elsewhere."""
+
+    kind: Literal["checkpoint"]
+    release: str
+    directory: Annotated[str, Like(".")] | None = _outside_ids()
+    sha256: Sha256 | None
+    """Of model.safetensors; null: not pinned."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PublishedModel:
+    """One of the sizes of T5.1.1."""
+
+    preset: Literal["small", "base", "large", "xl", "xxl"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OwnModel:
+    """A T5.1.1 of any size."""
+
+    d_model: Count
+    d_kv: Count
+    d_ff: Count
+    num_heads: Count
+    encoder_layers: Count
+    decoder_layers: Count
+
+
+Initial = PretrainedInitial | CheckpointInitial
+Model = PublishedModel | OwnModel
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SizeSection:
+    """The model and the checkpoint that stand for one of the paper's sizes."""
+
+    model: Model
+    initial: Initial
+
+
+# -- retrieval -------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ContrastiveSettings:
+    """How a GTR tower is trained, beside its data.
+
+    `temperature` divides cosine similarities; 0.01 is the paper's. `bidirectional` adds the loss of finding the
+    question for each gold passage, at equal weight. `balanced` draws the task of each row uniformly; else pairs are
+    drawn in proportion to the tasks' sizes. `schedule`: "linear" falls to 0 after the warm-up, as in the paper.
+    """
+
+    steps: Natural
+    batch_size: Annotated[int, AtLeast(2)]
+    learning_rate: Rate
+    seed: Natural
+    temperature: Rate = 0.01
+    optimizer: Literal["adam", "adafactor"] = "adam"
+    schedule: Literal["linear", "constant"] = "linear"
+    warmup_steps: Natural = 0
+    clip_norm: Rate | None = 1.0
+    bidirectional: bool = True
+    balanced: bool = True
+    train_embeddings: bool = True
+    dropout: Share = 0.0
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of activations, in training and while embedding."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Gtr(ContrastiveSettings):
+    """Dense retrieval by a GTR tower, trained for `steps` steps on the study's train questions (0: as it is)."""
+
+    kind: Literal["gtr"]
+    depth: Count
+    """Passages kept a question."""
+    dimension: Count
+    hard_negatives: Natural = 0
+    """Of each question, by BM25."""
+    question_tokens: CountOrNone = None
+    """Null: as readers have."""
+    passage_tokens: CountOrNone = None
+    pairs_per_task: CountOrNone = None
+    """Null: all."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OwnGtr(Gtr):
+    """A tower that starts from the encoder of the readers' initial checkpoint."""
+
+    initial: Literal["reader"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PublishedGtr(Gtr):
+    """A tower that starts from a published one."""
+
+    initial: Literal["checkpoint"]
+    release: str
+    directory: Annotated[str, Like(".")] | None = _outside_ids()
+    sha256: Sha256 | None
+    """Of model.safetensors; null: not pinned."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bm25:
+    """Sparse retrieval."""
+
+    kind: Literal["bm25"]
+    depth: Count
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RelevanceFilter:
+    """Train examples below this confidence are left out; null: none is."""
+
+    threshold: Annotated[float, AtLeast(0), AtMost(1)] | None
+
+
+# -- readers ---------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lengths:
+    """Tokens of each question, passage and target; what is longer is cut."""
+
+    question: Count
+    passage: Count
+    target: Count
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Templates:
+    """How a question and a passage become the text that is tokenized."""
+
+    question: Annotated[str, Like(r"\{question\}")]
+    passage: Annotated[str, Like(r"\{text\}")]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Distillation:
+    """What the paper leaves open about its loss: filled in where an entry of the registry does not state it."""
+
+    kl: Literal["rank_lm", "lm_rank"]
+    token_reduction: Literal["sum", "mean"]
+    teacher_gradient: Literal["stopped", "flows"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Training:
+    """One budget for every run of the study."""
+
+    optimizer: Literal["adafactor", "adamw"]
+    learning_rate: Rate
+    schedule: Literal["constant", "cosine", "linear"]
+    warmup_steps: Natural
+    clip_norm: Rate | None
+    batch_size: Count
+    steps: Count
+    dropout: Share
+    evaluate_every: Count
+    patience: CountOrNone
+    """Evaluations without a better one before stopping; null: never."""
+    keep: Literal["best", "last"] = "best"
+    """The parameters that are evaluated: of the best dev average, or of the last step."""
+    dev_examples: CountOrNone
+    """A task, for the learning curve and for choosing the best; null: all of evaluation's."""
+    dtype: Literal["float32", "bfloat16"]
+    freeze_embeddings: bool
+    scale_by_parameter: bool
+    """Adafactor's updates relative to each parameter's root mean square, as in T5X."""
+    rematerialise: bool
+    """Activations computed again on the way back: less memory, more time."""
+    examples_per_task: CountOrNone
+    """Train examples of a task, spread evenly over its filtered set; null: all."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Dev examples a task (null: all), and what changes no number: batch size and bootstrap samples."""
+
+    dev_examples: CountOrNone
+    batch_size: Count = _outside_ids()
+    bootstrap_samples: Count = _outside_ids()
+
+
+Data = GeneratedData | KiltData
+Tokenizer = UnigramTokenizer | CheckpointTokenizer
+Retriever = OwnGtr | PublishedGtr | Bm25
+Proportions = Mapping[Fraction, Fraction]
+PaperSize = Literal["Small", "Base", "Large", "XL", "XXL"]
+Seed = Annotated[int, AtLeast(0), AtMost(2**32 - 1)]
