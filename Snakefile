@@ -14,9 +14,9 @@ RESULTS, LOGS = str(layout.study.results), f"{layout.study.work}/logs"
 
 # What only shows results does not even load the rules that measure, so it cannot trigger them.
 if not layout.draws_only:
-    for stage in ("data", "passages", "tokenizer", "initial", "retrieval", "filter", "training", "evaluation"):
+    for rules_of_a_stage in layout.rule_files():
 
-        include: f"workflow/rules/{stage}.smk"
+        include: rules_of_a_stage
 
 
 include: "workflow/rules/analysis.smk"

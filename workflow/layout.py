@@ -158,6 +158,12 @@ class Layout:
         given = {"--seed": data.seed, "--pages": data.pages, "--dev-examples": data.dev_examples}
         return [text for option, value in given.items() if value is not None for text in (option, str(value))]
 
+    @staticmethod
+    def rule_files() -> list[str]:
+        """The rules that measure, a file a stage: all but those that show what was measured."""
+        files = sorted((REPOSITORY / "workflow" / "rules").glob("*.smk"))
+        return [str(path) for path in files if path.stem != "analysis"]
+
     @property
     def stages(self) -> list[str]:
         """What every reader needs of the stages before training."""

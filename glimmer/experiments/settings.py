@@ -12,7 +12,17 @@ from typing import Any, NamedTuple
 from glimmer.errors import InputError
 from glimmer.files import canonical_json
 
-TASKS = ("nq", "triviaqa", "hotpotqa", "fever", "zsre", "trex")
+TASK_NAMES = {
+    "nq": "NQ",
+    "triviaqa": "TriviaQA",
+    "hotpotqa": "HotpotQA",
+    "fever": "FEVER",
+    "zsre": "zsRE",
+    "trex": "T-REx",
+}
+"""How the paper writes each task."""
+
+TASKS = tuple(TASK_NAMES)
 """The six KILT data sets of the paper, in the order that every table uses."""
 
 Proportion = Fraction | str | int

@@ -87,7 +87,7 @@ def outside_inputs(
 
 
 def given_inputs(study: Study, runs: Mapping[str, Run]) -> list[OutsideInput]:
-    """All outside inputs of a study whose directories it names (`directory` of data, retriever, and each checkpoint)."""
+    """All outside inputs of a study that names their directories: of data, of the retriever, of each checkpoint."""
     inputs = outside_inputs(
         study,
         users_data=getattr(study.data, "directory", None),
