@@ -55,8 +55,9 @@ def _measure(study: Study, run: Run, repeats: int) -> dict[str, Any]:
     from flax import nnx
 
     from glimmer.evaluation.answering import answer
+    from glimmer.models.batch import Batch
     from glimmer.models.config import T5Config
-    from glimmer.models.reader import Batch, Reader
+    from glimmer.models.reader import Reader
     from glimmer.models.t5 import T5
     from glimmer.training.losses import DistillationWeights
     from glimmer.training.optimizer import build_optimizer
@@ -70,37 +71,37 @@ def _measure(study: Study, run: Run, repeats: int) -> dict[str, Any]:
         rematerialise=training.rematerialise,
     )
     reader = Reader(T5(config, rngs=nnx.Rngs(0)), settings, rngs=nnx.Rngs(1))
-    definition, trained, fixed = split_reader(reader, ("embedding",) if training.freeze_embeddings else ())
+    split = split_reader(reader, ("embedding",) if training.freeze_embeddings else ())
     optimizer = build_optimizer(training)
-    step = compile_step(definition, optimizer)
-    state = initial_state(jax.tree.map(jnp.copy, trained), optimizer)
+    step = compile_step(split.definition, optimizer)
+    state = initial_state(jax.tree.map(jnp.copy, split.trained), optimizer)
     weights = DistillationWeights(lambda_=jnp.float32(settings.lambda_), tau=jnp.float32(settings.tau))
     random = np.random.default_rng(0)
 
     def batch(rows: int) -> Batch:
         shapes = {
             "question": (rows, lengths.question),
-            "passages": (rows, max(settings.k, 1), lengths.passage),
+            "passages": (rows, settings.k, lengths.passage),
             "answer": (rows, lengths.target),
         }
-        return Batch(**{name: random.integers(2, config.vocabulary, shape) for name, shape in shapes.items()})
+        return Batch.of(**{name: random.integers(2, config.vocabulary, shape) for name, shape in shapes.items()})
 
     def one_step():
         nonlocal state
-        state, losses = step(state, fixed, train_batch, weights, jax.random.key(0))
+        state, losses = step(state, split.fixed, train_batch, weights, jax.random.key(0))
         return losses
 
     train_batch, dev_batch = batch(training.batch_size), batch(study.evaluation.batch_size)
     started = time.perf_counter()
     jax.block_until_ready(one_step())
     compiled = time.perf_counter() - started
-    answering = jax.jit(lambda *state, batch: answer(nnx.merge(definition, *state), batch, None, lengths.target))
-    jax.block_until_ready(answering(trained, fixed, batch=dev_batch))
+    answering = jax.jit(lambda split, batch: answer(split.merge(), batch, None, lengths.target))
+    jax.block_until_ready(answering(split, dev_batch))
     return {
         "reader": f"{settings.name} k={settings.k} m={settings.m}",
         "compile": compiled,
         "step": _median(one_step, repeats),
-        "answer": _median(lambda: answering(trained, fixed, batch=dev_batch), repeats),
+        "answer": _median(lambda: answering(split, dev_batch), repeats),
     }
 
 

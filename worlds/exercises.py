@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool
 
-from glimmer.models.reader import Batch
+from glimmer.models.batch import Batch
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.training.examples import Lengths
 from worlds.generate import TWO_PAGES, BenchmarkSettings, ReadingExample, sample_reading_examples
@@ -61,7 +61,7 @@ def exercise_batch(
         [forms.passage.format(title=title, text=text) for title, text in rows], lengths.passage, end=True
     )
     questions = [forms.question.format(question=example.question) for example in examples]
-    return Batch(
+    return Batch.of(
         question=tokenizer.encode_array(questions, lengths.question, pad_left=True),
         passages=passages[np.array(places)],
         answer=tokenizer.encode_array([example.answer for example in examples], lengths.answer, end=True),

@@ -24,9 +24,10 @@ from jaxtyping import Array, Bool, Float, Int
 from glimmer.errors import InputError
 from glimmer.experiments.settings import fid, glimmer, lumen
 from glimmer.files import atomic_directory, write_json
+from glimmer.models.batch import Batch
 from glimmer.models.checkpoint import save_t5
 from glimmer.models.config import T5Config
-from glimmer.models.reader import Batch, Pairs, Reader, token_log_probability
+from glimmer.models.reader import Reader, token_log_probability
 from glimmer.models.t5 import T5
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.training.ahead import made_ahead
@@ -160,16 +161,6 @@ def _batches(stage: Stage, rng: np.random.Generator, tokenizer: Tokenizer, forms
         yield exercise_batch(examples, tokenizer, forms, exercises.lengths), evidence_of(examples), alpha
 
 
-def read(reader: Reader, batch: Batch) -> Pairs:
-    """What the decoder of a reader without a scorer attends to: all passages, encoded with the question."""
-    return reader.finish(_pairs(reader, batch))
-
-
-def _pairs(reader: Reader, batch: Batch) -> Pairs:
-    question, passages = reader.remember_question(batch.question), reader.remember_passages(batch.passages)
-    return reader.pair(batch.question, question, batch.passages, passages)
-
-
 class Probe(NamedTuple):
     """What pretraining asks of the encoder's states, along directions that it learns and then throws away."""
 
@@ -209,23 +200,22 @@ def reading_losses(
     settings = glimmer(alpha=alpha, beta=Fraction(min(ranking_layers, live), max(live, 1)), k=k, m=k)
     reader = Reader(model, settings, rngs=nnx.Rngs(0))
     reader.scorer.weight[...] = probe.ranking
-    pairs, scores = reader.rerank(_pairs(reader, batch))
-    encoded = reader.finish(pairs)
+    encoded = reader.keep_all(reader.encode(batch))  # in the order of `evidence`, not of the scores
     log_probability = token_log_probability(reader.logits(encoded, batch.answer), batch.answer, 0)
-    logits = encoded.states @ probe.evidence + probe.offset
+    logits = encoded.kept.states @ probe.evidence + probe.offset
     each = optax.sigmoid_binary_cross_entropy(logits, jnp.broadcast_to(evidence[..., None], logits.shape))
     wanted = evidence / jnp.maximum(jnp.sum(evidence, axis=1, keepdims=True), 1)
     return ReadingLosses(
         answer=language_model_loss(log_probability, batch.answer),
-        evidence=jnp.sum(each * encoded.tokens) / jnp.sum(encoded.tokens),
-        ranking=jnp.mean(optax.softmax_cross_entropy(scores, wanted)),
+        evidence=jnp.sum(each * encoded.kept.tokens) / jnp.sum(encoded.kept.tokens),
+        ranking=jnp.mean(optax.softmax_cross_entropy(encoded.scores, wanted)),
     )
 
 
 @nnx.jit(static_argnames="length")
 def read_answers(reader: Reader, batch: Batch, length: int) -> Int[Array, "B length"]:
-    """Greedy answers of a reader without a scorer."""
-    return reader.generate(read(reader, batch), length)
+    """Greedy answers of a reader."""
+    return reader.generate(reader.encode(batch), length)
 
 
 def examine(

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import jax
 import numpy as np
-from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
+from glimmer.models.batch import Batch
 from glimmer.models.mesh import place_batch
-from glimmer.models.reader import Batch, Reader
+from glimmer.models.reader import Reader
 from glimmer.models.store import MemoryStore
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.training.examples import Batcher, TaskExamples
+from glimmer.training.state import SplitReader
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,47 +33,37 @@ def answer(
     reader: Reader, batch: Batch, memory: Float[Array, "B k P D"] | None, length: int
 ) -> tuple[Int[Array, "B length"], Int[Array, "B k"]]:
     """Greedy answers, and the places of the passages in the reader's order; memory is computed here where None."""
-    passage_memory = reader.remember_passages(batch.passages) if memory is None else memory
-    question_memory = reader.remember_question(batch.question)
-    pairs, scores = reader.rerank(reader.pair(batch.question, question_memory, batch.passages, passage_memory))
-    order = jax.lax.top_k(scores, scores.shape[1])[1]
-    encoded = reader.finish(pairs.take(reader.select(scores)))
-    question = reader.question_for_decoder(batch.question, question_memory)
-    return reader.generate(encoded, length, question), order
+    encoded = reader.encode(batch, memory)
+    return reader.generate(encoded, length), encoded.ranking
 
 
 class Answerer:
-    """The compiled reader for answering: parameters are arguments, so one program serves a whole training run.
+    """A compiled program for answering: the reader is an argument, so that one serves a whole training run.
 
     Batches have `batch_size` rows, or as many more as divide over the mesh.
     """
 
-    def __init__(
-        self, definition: Any, batcher: Batcher, tokenizer: Tokenizer, length: int, batch_size: int, mesh: Mesh
-    ):
+    def __init__(self, batcher: Batcher, tokenizer: Tokenizer, length: int, batch_size: int, mesh: Mesh):
         self.batcher, self.tokenizer, self.mesh = batcher, tokenizer, mesh
         self.batch_size = batch_size + -batch_size % mesh.shape["data"]
-
-        self._answer = jax.jit(
-            lambda trained, fixed, batch, memory: answer(nnx.merge(definition, trained, fixed), batch, memory, length)
-        )
+        self._answer = jax.jit(lambda reader, batch, memory: answer(reader.merge(), batch, memory, length))
 
     def answers(
-        self, trained: Any, fixed: Any, task: TaskExamples, store: MemoryStore | None = None, quiet: bool = False
+        self, reader: SplitReader, task: TaskExamples, store: MemoryStore | None = None, quiet: bool = False
     ) -> Iterator[Answer]:
         """Answers every row of `task`. Passage memory comes from `store`, or is computed on the fly without one."""
         rows = [int(row) for row in task.rows]
         starts = range(0, len(rows), self.batch_size)
         for start in tqdm(starts, desc=f"answering {task.task}", disable=True if quiet else None, leave=False):
-            yield from self._batch(trained, fixed, task, rows[start : start + self.batch_size], store)
+            yield from self._batch(reader, task, rows[start : start + self.batch_size], store)
 
-    def _batch(self, trained, fixed, task: TaskExamples, rows: Sequence[int], store) -> Iterator[Answer]:
+    def _batch(self, reader: SplitReader, task: TaskExamples, rows: Sequence[int], store) -> Iterator[Answer]:
         padded = [*rows, *[rows[-1]] * (self.batch_size - len(rows))]  # one shape, one program
         batch = self.batcher.batch([(task, row) for row in padded])
         ids: Int[np.ndarray, "B k"] = np.stack([self.batcher.passage_ids(task, row) for row in padded])
         memory = None if store is None else store.read(ids)
         placed = place_batch((batch, memory), self.mesh)
-        tokens, order = (np.asarray(x) for x in self._answer(trained, fixed, *placed))
+        tokens, order = (np.asarray(x) for x in self._answer(reader, *placed))
         for row, words, found, places in zip(rows, tokens, ids, order, strict=False):
             ranked = [int(found[place]) for place in places if found[place] >= 0]
             yield Answer(row=row, text=self.tokenizer.decode(words), passages=ranked)

@@ -46,7 +46,7 @@ class RMSNorm(nnx.Module):
         self.epsilon = config.norm_epsilon
 
     def __call__(self, x: Float[Array, "... D"]) -> Float[Array, "... D"]:
-        wide = x.astype(jnp.float32)  # the mean of squares overflows bfloat16's 8 bits of precision
+        wide = x.astype(jnp.float32)  # bfloat16 has 8 bits: a mean of squares would be rounded to 1 part in 256
         scaled = wide * jax.lax.rsqrt(jnp.mean(wide**2, axis=-1, keepdims=True) + self.epsilon)
         return (scaled * self.scale[...]).astype(x.dtype)
 

@@ -16,46 +16,36 @@ Q question tokens, P passage tokens, T = Q + P, A answer tokens, D width, V voca
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from glimmer.experiments.settings import ReaderSettings
+from glimmer.models.batch import Batch, Encoded, Pairs, best_first, one_sequence
 from glimmer.models.config import T5Config
 from glimmer.models.layers import MaybeKey, RMSNorm, dropout, split_key
 from glimmer.models.t5 import T5, EncoderStack, greedy_decode, shift_right
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Batch:
-    """Token ids, 0 where there is no token. A passage of padding alone is absent.
+class DropoutKeys(NamedTuple):
+    """A key for the dropout of each part of a reader; None for no dropout there."""
 
-    A question whose passages are all absent, as in a closed book, is read alone, as the first of them.
-    """
+    question: MaybeKey = None
+    passages: MaybeKey = None
+    rerank: MaybeKey = None
+    finish: MaybeKey = None
+    decoder: MaybeKey = None
 
-    question: Int[Array | np.ndarray, "B Q"]
-    passages: Int[Array | np.ndarray, "B k P"]
-    answer: Int[Array | np.ndarray, "B A"]
+    @classmethod
+    def split(cls, key: MaybeKey) -> DropoutKeys:
+        """Independent keys of all parts, or none. The order of the parts decides which key each gets."""
+        return cls(*split_key(key, len(cls._fields)))
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Pairs:
-    """The k (or m) [question; passage] pairs of each question on their way through the live encoder."""
-
-    states: Float[Array, "B k T D"]
-    tokens: Bool[Array, "B k T"]
-    present: Bool[Array, "B k"]
-
-    def take(self, indexes: Int[Array, "B m"]) -> Pairs:
-        """The pairs at `indexes`, in that order."""
-        return jax.tree.map(
-            lambda x: jnp.take_along_axis(x, indexes.reshape(*indexes.shape, *[1] * (x.ndim - 2)), 1), self
-        )
+NO_DROPOUT = DropoutKeys()
 
 
 class Reader(nnx.Module):
@@ -68,6 +58,7 @@ class Reader(nnx.Module):
         """
         self.config, self.settings = t5.config, settings
         layers = t5.config.encoder_layers
+        # alpha is the share of the layers that are live, beta the share of the live ones that rerank.
         memory, self.live_layers, self.rerank_layers = settings.split(layers)
         self.embedding = _copy(t5.embedding)
         self.memory = _part(t5.encoder, 0, memory)
@@ -84,6 +75,23 @@ class Reader(nnx.Module):
         self.encoder_norm = _copy(t5.encoder_norm)
         self.decoder = _copy(t5.decoder)
 
+    def encode(
+        self, batch: Batch, memory: Float[Array, "B k P D"] | None = None, keys: DropoutKeys = NO_DROPOUT
+    ) -> Encoded:
+        """Sections 2 and 3.1 of the paper, from token ids to what the decoder attends to.
+
+        `memory` is that of the passages, from the store; it is computed here where None.
+        """
+        question_memory = self.remember_question(batch.question, keys.question)
+        if memory is None:
+            memory = self.remember_passages(batch.passages, keys.passages)
+        pairs = self.pair(batch, question_memory, memory)
+        reranked, scores = self.rerank(pairs, keys.rerank)
+        indexes = self.select(scores)
+        kept = self.finish(reranked.take(indexes), keys.finish)
+        question = self.question_for_decoder(batch.question, question_memory)
+        return Encoded(kept=kept, kept_indexes=indexes, reranked=reranked, scores=scores, question=question)
+
     # -- memory: ahead of time for passages, on the fly for questions --------------------------------------------
 
     def remember_question(self, question: Int[Array, "B Q"], key: MaybeKey = None) -> Float[Array, "B Q D"]:
@@ -96,34 +104,30 @@ class Reader(nnx.Module):
         return _fold(lambda rows: self._remember(self.memory, rows, key), passages)
 
     def _remember(self, stack: EncoderStack, tokens: Int[Array, "B T"], key: MaybeKey):
+        if stack is self.memory and self.settings.memory == "frozen":
+            key = None  # training then sees the memory that the store holds
         input_key, layers_key = split_key(key, 2)
         x = dropout(self.embedding(tokens), self.config.dropout, input_key)
         return stack(x, tokens != self.config.pad_id, layers_key)
 
     def pair(
-        self,
-        question: Int[Array, "B Q"],
-        question_memory: Float[Array, "B Q D"],
-        passages: Int[Array, "B k P"],
-        passage_memory: Float[Array, "B k P D"],
+        self, batch: Batch, question_memory: Float[Array, "B Q D"], passage_memory: Float[Array, "B k P D"]
     ) -> Pairs:
-        """[Q; P_i] for every passage: states side by side, and which tokens and passages are real."""
+        """[Q; P_i] for every passage: states side by side, and which tokens are real."""
+        question, passages = batch.question, batch.passages
         k = passages.shape[1]
         beside = jnp.broadcast_to(question_memory[:, None], (question.shape[0], k, *question_memory.shape[1:]))
         states = jnp.concatenate([beside, passage_memory.astype(beside.dtype)], axis=2)
-        passage_tokens = passages != self.config.pad_id
-        present = jnp.any(passage_tokens, axis=2)
-        # A closed book, like a question for which nothing was found, is read as one passage without tokens.
-        present = present.at[:, 0].set(present[:, 0] | ~jnp.any(present, axis=1))
         question_tokens = jnp.broadcast_to(
             (question != self.config.pad_id)[:, None], (*passages.shape[:2], question.shape[1])
         )
-        return Pairs(states=states, tokens=jnp.concatenate([question_tokens, passage_tokens], axis=2), present=present)
+        tokens = jnp.concatenate([question_tokens, passages != self.config.pad_id], axis=2)
+        return Pairs(states=states, tokens=tokens, present=jnp.asarray(batch.present))
 
     # -- live: score, select, finish -------------------------------------------------------------------------------
 
     def rerank(self, pairs: Pairs, key: MaybeKey = None) -> tuple[Pairs, Float[Array, "B k"]]:
-        """Pairs after LiveA and their scores; absent passages score -inf.
+        """Pairs after LiveA, the share beta of the live layers, and their scores; absent passages score -inf.
 
         With a separate reranker the scores come from its layers, and the pairs pass on unchanged for the whole live
         encoder. Without a scorer (FiD, LUMEN) the order of retrieval stands: scores fall from 0 by 1 a rank.
@@ -132,29 +136,32 @@ class Reader(nnx.Module):
             ranks = -jnp.arange(pairs.present.shape[1], dtype=jnp.float32)
             return pairs, jnp.where(pairs.present, ranks, -jnp.inf)
         if self.reranker is None:
-            pairs = self._live(pairs, self.live, 0, self.rerank_layers, key)
-            scored = pairs
+            pairs = scored = self._live(pairs, self.live, self.rerank_layers, key)
         else:
-            scored = self._live(pairs, self.reranker, 0, self.rerank_layers, key)
+            scored = self._live(pairs, self.reranker, self.rerank_layers, key)
         return pairs, jnp.where(pairs.present, self.scorer(scored), -jnp.inf)
 
     def select(self, scores: Float[Array, "B k"]) -> Int[Array, "B m"]:
-        """Indexes of the m highest scores, best first; of equal scores the earlier retrieved one (top_k is stable)."""
-        kept = min(max(self.settings.m, 1), scores.shape[1])  # a closed book is one empty passage
-        return jax.lax.top_k(scores, kept)[1]
+        """Indexes of the m highest scores, best first; of all passages where there is no scorer to choose by."""
+        k = scores.shape[1]
+        return best_first(scores, k if self.scorer is None else min(self.settings.m, k))
 
     def finish(self, pairs: Pairs, key: MaybeKey = None) -> Pairs:
-        """Pairs after the live layers that `rerank` left, normed: what the decoder attends to of the passages."""
+        """Pairs after the live layers that they have not had, normed: what the decoder attends to of the passages."""
         live_key, output_key = split_key(key, 2)
-        done = self.rerank_layers if self.scorer is not None and self.reranker is None else 0
-        pairs = self._live(pairs, self.live, done, self.live_layers, live_key)
+        pairs = self._live(pairs, self.live, self.live_layers, live_key)
         normed = dropout(self.encoder_norm(pairs.states), self.config.dropout, output_key)
         return dataclasses.replace(pairs, states=normed)
 
-    def _live(self, pairs: Pairs, stack: EncoderStack, start: int, stop: int, key: MaybeKey) -> Pairs:
+    def keep_all(self, encoded: Encoded) -> Encoded:
+        """`encoded` with all k passages kept, in the order of retrieval; no dropout."""
+        indexes = jnp.broadcast_to(jnp.arange(encoded.scores.shape[1]), encoded.scores.shape)
+        return dataclasses.replace(encoded, kept=self.finish(encoded.reranked), kept_indexes=indexes)
+
+    def _live(self, pairs: Pairs, stack: EncoderStack, stop: int, key: MaybeKey) -> Pairs:
         rows, mask = _rows(pairs.states), _rows(pairs.tokens)
-        states = stack(rows, mask, key, start, stop).reshape(pairs.states.shape)
-        return dataclasses.replace(pairs, states=states)
+        states = stack(rows, mask, key, pairs.live_layers_done, stop).reshape(pairs.states.shape)
+        return dataclasses.replace(pairs, states=states, live_layers_done=stop)
 
     def question_for_decoder(self, question: Int[Array, "B Q"], question_memory: Float[Array, "B Q D"]) -> Pairs | None:
         """The question's own normed representation as one more thing to attend to, where the settings ask for it."""
@@ -168,27 +175,25 @@ class Reader(nnx.Module):
 
     # -- decoder -----------------------------------------------------------------------------------------------------
 
-    def logits(
-        self, encoded: Pairs, answer: Int[Array, "B A"], key: MaybeKey = None, question: Pairs | None = None
-    ) -> Float[Array, "B A V"]:
-        """Teacher-forced logits of the answer given all passages in `encoded` (and `question`) together."""
-        states, mask = _together(encoded, question)
+    def logits(self, encoded: Encoded, answer: Int[Array, "B A"], key: MaybeKey = None) -> Float[Array, "B A V"]:
+        """Teacher-forced logits of the answer given all kept passages together."""
+        return self._logits(one_sequence(encoded.kept, encoded.question), answer, key)
+
+    def answer_log_probability(self, encoded: Encoded, answer: Int[Array, "B A"]) -> Float[Array, "B m A"]:
+        """log p(answer token | kept passage_j alone, question, earlier tokens), 0 at padding; no dropout."""
+        b, m = encoded.kept.present.shape
+        alone = jax.tree.map(lambda x: x.reshape(b * m, 1, *x.shape[2:]), encoded.kept)
+        answers, question = jax.tree.map(lambda x: jnp.repeat(x, m, axis=0), (answer, encoded.question))
+        logits = self._logits(one_sequence(alone, question), answers, None)
+        return token_log_probability(logits, answers, self.config.pad_id).reshape(b, m, -1)
+
+    def _logits(self, attended: tuple[Array, Array], answer: Int[Array, "B A"], key: MaybeKey):
         targets = self.embedding(shift_right(answer, self.config.start_id))
-        return self.embedding.logits(self.decoder(targets, states, mask, key))
+        return self.embedding.logits(self.decoder(targets, *attended, key))
 
-    def answer_log_probability(
-        self, encoded: Pairs, answer: Int[Array, "B A"], question: Pairs | None = None
-    ) -> Float[Array, "B k A"]:
-        """log p(answer token | passage_i alone, question, earlier tokens), 0 at padding; no dropout."""
-        b, k = encoded.present.shape
-        alone = jax.tree.map(lambda x: x.reshape(b * k, 1, *x.shape[2:]), encoded)
-        answers, question = jax.tree.map(lambda x: jnp.repeat(x, k, axis=0), (answer, question))
-        logits = self.logits(alone, answers, question=question)
-        return token_log_probability(logits, answers, self.config.pad_id).reshape(b, k, -1)
-
-    def generate(self, encoded: Pairs, length: int, question: Pairs | None = None) -> Int[Array, "B length"]:
+    def generate(self, encoded: Encoded, length: int) -> Int[Array, "B length"]:
         """Greedy answer of at most `length` tokens."""
-        states, mask = _together(encoded, question)
+        states, mask = one_sequence(encoded.kept, encoded.question)
         return greedy_decode(self.embedding, self.decoder, states, mask, length=length, config=self.config)
 
 
@@ -219,15 +224,6 @@ def token_log_probability(logits: Float[Array, "B A V"], tokens: Int[Array, "B A
     """log softmax of each token, 0 where the token is padding."""
     chosen = jnp.take_along_axis(logits, tokens[..., None], axis=2)[..., 0] - jax.nn.logsumexp(logits, axis=2)
     return jnp.where(tokens != pad_id, chosen, 0.0)
-
-
-def _together(*parts: Pairs | None) -> tuple[Float[Array, "B S D"], Bool[Array, "B S"]]:
-    """All pairs of a question as one sequence for cross-attention, and which of its tokens are real."""
-    parts = [part for part in parts if part is not None]
-    b, _, _, d = parts[0].states.shape
-    states = [part.states.reshape(b, -1, d) for part in parts]
-    masks = [(part.tokens & part.present[..., None]).reshape(b, -1) for part in parts]
-    return jnp.concatenate(states, axis=1), jnp.concatenate(masks, axis=1)
 
 
 def _rows(x: Array) -> Array:

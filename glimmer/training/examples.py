@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from glimmer.errors import InputError
 from glimmer.files import existing
 from glimmer.kilt.formats import Example, read_examples, task_file
 from glimmer.kilt.passages import PassageFile
-from glimmer.models.reader import Batch
+from glimmer.models.batch import Batch
 from glimmer.models.tokenizer import Tokenizer
 
 
@@ -65,35 +66,37 @@ class TaskExamples:
         """The same task with at most `count` rows, spread evenly over the file so that no part of it is favoured."""
         if count is None or count >= len(self.rows):
             return self
-        part = object.__new__(TaskExamples)
-        part.__dict__.update(self.__dict__)
+        part = copy.copy(self)
         part.rows = self.rows[np.linspace(0, len(self.rows) - 1, count).astype(int)]
         return part
 
 
 class Batcher:
-    """Turns rows of tasks into batches of token arrays for one reader's k and one set of lengths."""
+    """Turns rows of tasks into batches of token arrays for one reader's k and one set of lengths.
+
+    A closed book (k = 0) becomes one slot that no passage fills, as where nothing was retrieved: the question is read
+    alone, and whoever gets the batch need not know why.
+    """
 
     def __init__(self, tokenizer: Tokenizer, corpus: Corpus, lengths: Lengths, k: int, question_template: str):
         self.tokenizer, self.corpus, self.lengths, self.k = tokenizer, corpus, lengths, k
+        self._slots, self._slot_tokens = (k, lengths.passage) if k else (1, 1)
         self.question_template = question_template
         self._answers: dict[tuple[Path, int], str] = {}
 
     def passage_ids(self, task: TaskExamples, row: int) -> Int[np.ndarray, " k"]:
         """Ids of the first k retrieved passages, -1 where there are fewer (one -1 for a closed book)."""
-        if self.k == 0:
-            return np.full(1, -1)
         ids = task.passages[row][: self.k]
-        return np.pad(ids, (0, self.k - len(ids)), constant_values=-1)
+        return np.pad(ids, (0, self._slots - len(ids)), constant_values=-1)
 
     def batch(self, chosen: Sequence[tuple[TaskExamples, int]]) -> Batch:
         """A batch of (task, row) pairs. Questions are padded on the left, passages and answers on the right."""
         questions = [self.question_template.format(question=task.examples[row].input) for task, row in chosen]
         ids = np.stack([self.passage_ids(task, row) for task, row in chosen])
         answers = [self._answer(task, row) for task, row in chosen]
-        return Batch(
+        return Batch.of(
             question=self.tokenizer.encode_array(questions, self.lengths.question, pad_left=True),
-            passages=self.corpus.gather(ids, self.lengths.passage if self.k else 1),
+            passages=self.corpus.gather(ids, self._slot_tokens),
             answer=self.tokenizer.encode_array(answers, self.lengths.answer, end=True),
         )
 

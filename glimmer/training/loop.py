@@ -16,12 +16,12 @@ import optax
 from jax.sharding import Mesh
 from tqdm import tqdm
 
+from glimmer.models.batch import Batch
 from glimmer.models.mesh import place_batch, place_parameters
-from glimmer.models.reader import Batch, Reader
 from glimmer.training.ahead import made_ahead
 from glimmer.training.checkpoints import RunCheckpoints
 from glimmer.training.losses import DistillationWeights, Losses
-from glimmer.training.state import compile_step, initial_state, split_reader
+from glimmer.training.state import SplitReader, compile_step, initial_state
 
 Keep = Literal["best", "last"]
 
@@ -37,7 +37,6 @@ class TrainingPlan:
     evaluate_every: int
     patience: int | None = None
     keep: Keep = "best"
-    frozen: tuple[str, ...] = ()
     seed: int = 0
 
 
@@ -53,10 +52,10 @@ class TrainingResult:
 
 
 def train(
-    reader: Reader,
+    reader: SplitReader,
     optimizer: optax.GradientTransformation,
     make_batch: Callable[[int], Batch],
-    dev_average: Callable[[Any, Any, Any], float],
+    dev_average: Callable[[SplitReader], float],
     plan: TrainingPlan,
     directory: Path,
     mesh: Mesh,
@@ -64,14 +63,13 @@ def train(
 ) -> TrainingResult:
     """Trains `reader`, leaving what is kept under `directory`; resumes from the latest checkpoint of `identity`.
 
-    `make_batch(step)` must depend on the step alone; `dev_average(definition, trained, fixed)` gives the dev score.
+    `make_batch(step)` must depend on the step alone; `dev_average` gives the dev score of the reader as it then is.
+    The trained arrays of `reader` are given up to the first step.
     The result is the same, bit for bit on one device, however often training was interrupted.
     """
-    definition, trained, fixed = split_reader(reader, plan.frozen)
-    trained, fixed = place_parameters(trained, mesh), place_parameters(fixed, mesh)
-    state = place_parameters(initial_state(trained, optimizer), mesh)
-    step_function = compile_step(definition, optimizer)
-    settings = reader.settings
+    settings, reader = reader.merge().settings, place_parameters(reader, mesh)
+    state = place_parameters(initial_state(reader.trained, optimizer), mesh)
+    step_function = compile_step(reader.definition, optimizer)
     weights = DistillationWeights(lambda_=jnp.float32(settings.lambda_), tau=jnp.float32(settings.tau))
     run_key = jax.random.key(plan.seed)
     checkpoints = RunCheckpoints(directory)
@@ -84,12 +82,12 @@ def train(
     batches = made_ahead(make_batch(step) for step in itertools.count(start))
     with tqdm(total=plan.steps, initial=start, desc=f"training {settings.name}", disable=None) as bar:
         while curve.stopped is None:
-            state, losses = step_function(state, fixed, place_batch(next(batches), mesh), weights, run_key)
+            state, losses = step_function(state, reader.fixed, place_batch(next(batches), mesh), weights, run_key)
             curve.add(losses)
             bar.update()
             if not curve.is_due:
                 continue
-            dev = dev_average(definition, state.parameters, fixed)
+            dev = dev_average(dataclasses.replace(reader, trained=state.parameters))
             if curve.evaluated(dev):
                 checkpoints.save_kept(curve.step, state.parameters)
             progress |= {"curve": curve.entries, "seconds": time.monotonic() - started}

@@ -16,8 +16,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from glimmer.models.layers import MaybeKey, split_key
-from glimmer.models.reader import Batch, Pairs, Reader, token_log_probability
+from glimmer.models.batch import Batch, Encoded
+from glimmer.models.layers import MaybeKey
+from glimmer.models.reader import DropoutKeys, Reader, token_log_probability
 
 
 @jax.tree_util.register_dataclass
@@ -68,44 +69,35 @@ def distillation_loss(
 
 
 def reader_losses(reader: Reader, batch: Batch, weights: DistillationWeights, key: MaybeKey) -> Losses:
-    """Both losses of a reader on one batch. Frozen memory gets neither gradient nor dropout.
+    """Both losses of a reader on one batch, with dropout where there is a key.
 
     The dropout keys of the language-model path do not depend on whether distillation runs, so lambda = 0 trains
     exactly the model that has no distillation.
     """
-    settings = reader.settings
-    question_key, passage_key, rerank_key, finish_key, decoder_key = split_key(key, 5)
-    frozen = settings.memory == "frozen"
-    passage_memory = reader.remember_passages(batch.passages, None if frozen else passage_key)
-    question_frozen = frozen and settings.question_encoder == "shared"
-    question_memory = reader.remember_question(batch.question, None if question_frozen else question_key)
-    pairs = reader.pair(batch.question, question_memory, batch.passages, passage_memory)
-    reranked, scores = reader.rerank(pairs, rerank_key)
-    encoded = reader.finish(reranked.take(reader.select(scores)), finish_key)
-    question = reader.question_for_decoder(batch.question, question_memory)
-    logits = reader.logits(encoded, batch.answer, decoder_key, question)
+    settings, keys = reader.settings, DropoutKeys.split(key)
+    encoded = reader.encode(batch, keys=keys)
+    logits = reader.logits(encoded, batch.answer, keys.decoder)
     answer_log_probability = token_log_probability(logits, batch.answer, reader.config.pad_id)
     language_model = language_model_loss(answer_log_probability, batch.answer, reader.config.pad_id)
     if reader.scorer is None or settings.lambda_ == 0:
         return Losses(total=language_model, language_model=language_model, distillation=jnp.zeros(()))
-    log_likelihood = passage_log_likelihood(reader, reranked, batch.answer, question)
+    log_likelihood = passage_log_likelihood(reader, encoded, batch.answer)
     distillation = distillation_loss(
-        scores, log_likelihood, reranked.present, weights.tau, settings.kl, settings.teacher_gradient
+        encoded.scores, log_likelihood, encoded.reranked.present, weights.tau, settings.kl, settings.teacher_gradient
     )
     total = language_model + weights.lambda_ * distillation
     return Losses(total=total, language_model=language_model, distillation=distillation)
 
 
-def passage_log_likelihood(
-    reader: Reader, reranked: Pairs, answer: Int[Array, "B A"], question: Pairs | None = None
-) -> Float[Array, "B k"]:
+def passage_log_likelihood(reader: Reader, encoded: Encoded, answer: Int[Array, "B A"]) -> Float[Array, "B k"]:
     """log p(answer | passage_i alone, question), summed or averaged over answer tokens as the settings say.
 
-    No dropout. No gradient either, and so nothing kept for a way back, unless the settings let it flow.
+    No dropout above the scores. No gradient either, and so nothing kept for a way back, unless the settings let it
+    flow.
     """
     if reader.settings.teacher_gradient == "stopped":
-        reader, reranked, question = jax.tree.map(jax.lax.stop_gradient, (reader, reranked, question))
-    total = jnp.sum(reader.answer_log_probability(reader.finish(reranked), answer, question), axis=2)
+        reader, encoded = jax.tree.map(jax.lax.stop_gradient, (reader, encoded))
+    total = jnp.sum(reader.answer_log_probability(reader.keep_all(encoded), answer), axis=2)
     if reader.settings.token_reduction == "mean":
         total = total / jnp.maximum(jnp.sum(answer != reader.config.pad_id, axis=1), 1)[:, None]
     return total

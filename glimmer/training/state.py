@@ -12,7 +12,8 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Int, Key
 
-from glimmer.models.reader import Batch, Reader
+from glimmer.models.batch import Batch
+from glimmer.models.reader import Reader
 from glimmer.training.losses import DistillationWeights, Losses, reader_losses
 
 
@@ -26,8 +27,25 @@ class TrainState:
     optimizer: Any
 
 
-def split_reader(reader: Reader, frozen: tuple[str, ...] = ()) -> tuple[Any, Any, Any]:
-    """(definition, trained parameters, frozen parameters) of a reader.
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SplitReader:
+    """A reader as compiled functions take it: what it computes (static), and its parameters, trained and fixed.
+
+    A tree of arrays to JAX, so that it can be placed on a mesh or be an argument of a compiled function as it is.
+    """
+
+    definition: Any = dataclasses.field(metadata={"static": True})
+    trained: Any
+    fixed: Any
+
+    def merge(self) -> Reader:
+        """The reader itself."""
+        return nnx.merge(self.definition, self.trained, self.fixed)
+
+
+def split_reader(reader: Reader, frozen: tuple[str, ...] = ()) -> SplitReader:
+    """A reader split into what is trained and what stays fixed.
 
     `frozen` names parts ("embedding", "embedding.head", "decoder", ...). Frozen memory freezes its stack and the
     token embedding below it: were that trained, stored memory would go stale. A separate question encoder is trained.
@@ -40,7 +58,7 @@ def split_reader(reader: Reader, frozen: tuple[str, ...] = ()) -> tuple[Any, Any
         return any(name == part or name.startswith(part + ".") for part in frozen)
 
     definition, fixed, trained = nnx.split(reader, is_frozen, ...)
-    return definition, trained, fixed
+    return SplitReader(definition=definition, trained=trained, fixed=fixed)
 
 
 def initial_state(trained: Any, optimizer: optax.GradientTransformation) -> TrainState:

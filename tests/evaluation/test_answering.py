@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 import pytest
-from flax import nnx
 
 from glimmer.evaluation.answering import Answerer
 from glimmer.experiments.settings import glimmer
+from glimmer.models.batch import Batch
 from glimmer.models.mesh import device_mesh
-from glimmer.models.reader import Batch
+from glimmer.training.state import split_reader
 from tests.models.tiny import program, ragged
 
 jax.config.update("jax_disable_most_optimizations", True)  # compiles faster; see tests/models/conftest.py
@@ -31,7 +31,7 @@ class Rows:
 
     def batch(self, chosen):
         rows = [row for _, row in chosen]
-        return Batch(
+        return Batch.of(
             question=self.question[rows], passages=self.passages[rows], answer=np.ones((len(rows), 2), np.int32)
         )
 
@@ -40,10 +40,10 @@ class Rows:
 def reader_and_run():
     """(what the reader computes on a batch of two, its answers to TASK in batches of two from a store or without)."""
     reader, run = program(glimmer(alpha="1/2", beta="1/2", k=K, m=2))
-    definition, state = nnx.split(reader)
+    split = split_reader(reader)
     decoder = SimpleNamespace(decode=lambda ids: " ".join(map(str, ids)))
-    answerer = Answerer(definition, Rows(), decoder, 4, 2, device_mesh())
-    return run, lambda store=None: list(answerer.answers(state, nnx.State({}), TASK, store, quiet=True))
+    answerer = Answerer(Rows(), decoder, 4, 2, device_mesh())
+    return run, lambda store=None: list(answerer.answers(split, TASK, store, quiet=True))
 
 
 def test_every_row_is_answered_once_in_order_with_its_own_passages_best_first(reader_and_run):

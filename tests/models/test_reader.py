@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glimmer.experiments.settings import fid, glimmer, lumen
-from glimmer.models.reader import Pairs, Scorer
+from glimmer.models.batch import Batch, Pairs
+from glimmer.models.reader import Scorer
 from tests.models import reference
 from tests.models.tiny import (
     ANSWER,
@@ -114,7 +115,7 @@ def _names(reader):
 def test_permuting_passages_permutes_scores_and_leaves_the_answer(seed, order, absent):
     batch = ragged_batch(seed, absent=absent)
     order = jnp.array(order)
-    permuted = dataclasses.replace(batch, passages=batch.passages[:, order])
+    permuted = dataclasses.replace(batch, passages=batch.passages[:, order], present=batch.present[:, order])
     _, run = program(GLIMMER)
     found, expected = run(permuted), run(batch)
     np.testing.assert_allclose(found.scores, expected.scores[:, order], rtol=1e-5, atol=2e-6)
@@ -127,8 +128,7 @@ def test_padding_changes_nothing():
     -inf, are never kept before a real one, and are not seen by the answer."""
     _, run = program(GLIMMER)
     batch = ragged_batch(5)
-    wider = dataclasses.replace(
-        batch,
+    wider = Batch.of(
         question=jnp.pad(batch.question, ((0, 0), (3, 0))),
         passages=jnp.pad(batch.passages, ((0, 0), (2, 1), (0, 4))),
         answer=jnp.pad(batch.answer, ((0, 0), (0, 2))),
@@ -141,8 +141,10 @@ def test_padding_changes_nothing():
     np.testing.assert_allclose(found.log_likelihood[:, 2:-1], expected.log_likelihood, rtol=1e-4, atol=1e-5)
 
 
-def test_memory_and_live_layers_on_one_sequence_are_the_encoder():
-    t5, (reader, _) = tiny_t5(), program(LUMEN)
+@pytest.mark.parametrize("name", ["lumen", "glimmer"])
+def test_memory_and_live_layers_on_one_sequence_are_the_encoder(name):
+    """Pairs that were never reranked have all live layers before them, in a reader that reranks too."""
+    t5, (reader, _) = tiny_t5(), program(READERS[name])
     tokens = ragged_batch(3).passages
 
     @nnx.jit
@@ -154,6 +156,27 @@ def test_memory_and_live_layers_on_one_sequence_are_the_encoder():
 
     found, expected = both(t5, reader)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name, settings in READERS.items() if settings.name == "glimmer"])
+def test_pairs_get_every_live_layer_once_whether_or_not_they_were_reranked(name):
+    """Finishing pairs as they were paired is finishing them reranked, and is the whole live stack and the norm."""
+    reader, run = program(READERS[name])
+    batch = ragged_batch(6, absent=1)
+    memory = run(batch)
+
+    @nnx.jit
+    def three_ways(reader, question_memory, passage_memory):
+        pairs = reader.pair(batch, question_memory, passage_memory)
+        reranked, _ = reader.rerank(pairs)
+        rows = pairs.states.reshape(-1, *pairs.states.shape[2:])
+        states = reader.live(rows, pairs.tokens.reshape(rows.shape[:2])).reshape(pairs.states.shape)
+        return reader.finish(pairs), reader.finish(reranked), reader.encoder_norm(states)
+
+    unranked, ranked, whole = three_ways(reader, memory.question_memory, memory.passage_memory)
+    assert unranked.live_layers_done == ranked.live_layers_done == reader.live_layers
+    np.testing.assert_allclose(unranked.states, whole, rtol=1e-5, atol=2e-6)
+    np.testing.assert_allclose(ranked.states, whole, rtol=1e-5, atol=2e-6)
 
 
 def test_given_memory_is_used_as_it_is():
@@ -216,7 +239,7 @@ def test_with_beta_0_the_first_token_cannot_tell_passages_apart():
     reader, run = program(READERS["beta = 0"])
     batch = ragged_batch(1)
     memory = run(batch)
-    pairs = reader.pair(batch.question, memory.question_memory, batch.passages, memory.passage_memory)
+    pairs = reader.pair(batch, memory.question_memory, memory.passage_memory)
     scorer = nnx.merge(*nnx.split(reader.scorer))
     scorer.pool = "first_token"
     scores = scorer(pairs)
@@ -241,11 +264,15 @@ def test_the_scorer_pools_real_tokens_only(pool):
     np.testing.assert_array_equal(again, found)
 
 
+def without_passages(batch, k):
+    passages = jnp.zeros((len(batch.question), k, PASSAGE), jnp.int32)
+    return Batch.of(question=batch.question, passages=passages, answer=batch.answer)
+
+
 @pytest.mark.parametrize("settings", [fid(k=0), fid(k=K)], ids=["closed book", "nothing retrieved"])
 def test_a_question_without_passages_is_read_alone(settings):
     reader, run = program(settings)
-    batch = ragged_batch(9, k=1)
-    batch = dataclasses.replace(batch, passages=jnp.zeros((2, max(settings.k, 1), 3), jnp.int32))
+    batch = without_passages(ragged_batch(9), max(settings.k, 1))
     found = run(batch)
     p = reference.Parameters(reader)
     for row in range(2):
@@ -259,8 +286,7 @@ def test_a_question_without_passages_is_read_alone(settings):
 @pytest.mark.parametrize("name", ["lumen", "glimmer"])
 def test_how_many_passages_are_absent_changes_nothing_where_all_are(name):
     _, run = program(READERS[name])
-    batch = ragged_batch(9, k=1)
-    one, many = (run(dataclasses.replace(batch, passages=jnp.zeros((2, k, PASSAGE), jnp.int32))) for k in (1, K))
+    one, many = (run(without_passages(ragged_batch(9), k)) for k in (1, K))
     np.testing.assert_allclose(many.logits, one.logits, rtol=1e-5, atol=1e-6)
     assert np.isfinite(many.scores[:, 0]).all() and (many.scores[:, 1:] == -np.inf).all()
 
@@ -268,11 +294,6 @@ def test_how_many_passages_are_absent_changes_nothing_where_all_are(name):
 def test_the_question_stands_before_the_passage_without_a_gap():
     reader, _ = program(FID)
     batch = ragged_batch(11)
-    pairs = reader.pair(
-        batch.question,
-        jnp.ones((2, QUESTION, CONFIG.d_model)),
-        batch.passages,
-        jnp.ones((2, K, PASSAGE, CONFIG.d_model)),
-    )
+    pairs = reader.pair(batch, jnp.ones((2, QUESTION, CONFIG.d_model)), jnp.ones((2, K, PASSAGE, CONFIG.d_model)))
     starts = np.diff(np.pad(np.asarray(pairs.tokens), ((0, 0), (0, 0), (1, 1))).astype(int), axis=2) == 1
     assert (starts.sum(axis=2) == 1).all(), "real tokens of a pair must stand together"

@@ -1,8 +1,5 @@
 """The memory store: what is read is what was computed, within bfloat16; unknown passages are errors."""
 
-import dataclasses
-
-import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
@@ -10,6 +7,7 @@ import pytest
 from glimmer.errors import InputError
 from glimmer.experiments.settings import glimmer
 from glimmer.files import read_json
+from glimmer.models.batch import Batch
 from glimmer.models.store import RELATIVE_PRECISION, MemoryStore, write_store
 from tests.models.tiny import CONFIG, PASSAGE, K, program, ragged, ragged_batch
 
@@ -22,7 +20,7 @@ def test_memory_from_the_store_is_memory_on_the_fly_within_its_stated_precision(
     ids = np.array([[3, 9, 0, 4], [5, -1, 9, 8]])
     batch = ragged_batch(0)
     tokens = np.where(ids[..., None] >= 0, TOKENS[ids], 0)
-    batch = dataclasses.replace(batch, passages=jnp.asarray(tokens))
+    batch = Batch.of(question=batch.question, passages=tokens, answer=batch.answer)
     fresh = run(batch)
     states = {int(i): np.asarray(fresh.passage_memory)[place] for place, i in np.ndenumerate(ids) if i >= 0}
     store = write_store(

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from glimmer.models.batch import Batch
 from glimmer.models.config import T5Config
-from glimmer.models.reader import Batch, Reader
+from glimmer.models.reader import Reader
 from glimmer.models.t5 import T5
 from glimmer.training.losses import passage_log_likelihood
 
@@ -63,7 +64,7 @@ def ragged_batch(seed: int = 0, *, rows: int = 2, k: int = K, absent: int = 0) -
     passages = ragged(random, rows * k, PASSAGE).reshape(rows, k, PASSAGE)
     if absent:
         passages[0, -absent:] = 0
-    return Batch(
+    return Batch.of(
         question=jnp.asarray(ragged(random, rows, QUESTION, left=True)),
         passages=jnp.asarray(passages),
         answer=jnp.asarray(ragged(random, rows, ANSWER, least=2)),
@@ -79,7 +80,6 @@ class Forward:
     passage_memory: jax.Array
     scores: jax.Array
     kept: jax.Array
-    encoded: jax.Array
     logits: jax.Array
     log_likelihood: jax.Array | None
     """log p(answer | passage i alone); of readers with a scorer only."""
@@ -87,24 +87,15 @@ class Forward:
 
 def forward(reader: Reader, batch: Batch, given, use_given) -> Forward:
     """A reader's whole computation on a batch, with the passage memory `given` or computed."""
-    question_memory = reader.remember_question(batch.question)
     passage_memory = jnp.where(use_given, given, reader.remember_passages(batch.passages))
-    pairs = reader.pair(batch.question, question_memory, batch.passages, passage_memory)
-    reranked, scores = reader.rerank(pairs)
-    kept = reader.select(scores)
-    encoded = reader.finish(reranked.take(kept))
-    question = reader.question_for_decoder(batch.question, question_memory)
-    logits, alone = reader.logits(encoded, batch.answer, question=question), None
-    if reader.scorer is not None:
-        alone = passage_log_likelihood(reader, reranked, batch.answer, question)
+    encoded = reader.encode(batch, passage_memory)
     return Forward(
-        question_memory=question_memory,
+        question_memory=reader.remember_question(batch.question),
         passage_memory=passage_memory,
-        scores=scores,
-        kept=kept,
-        encoded=encoded.states,
-        logits=logits,
-        log_likelihood=alone,
+        scores=encoded.scores,
+        kept=encoded.kept_indexes,
+        logits=reader.logits(encoded, batch.answer),
+        log_likelihood=None if reader.scorer is None else passage_log_likelihood(reader, encoded, batch.answer),
     )
 
 

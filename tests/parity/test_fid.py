@@ -8,8 +8,9 @@ import pytest
 from flax import nnx
 
 from glimmer.experiments.settings import fid
+from glimmer.models.batch import Batch
 from glimmer.models.checkpoint import save_t5
-from glimmer.models.reader import Batch, Reader
+from glimmer.models.reader import Reader
 from tests.models.tiny import ragged, tiny_t5
 from tests.parity.test_t5 import ODD, TOLERANCE
 
@@ -39,13 +40,11 @@ def test_logits_equal_the_reference_and_padding_passages_are_ignored(torch, tran
     passages = ragged(random, 12, 20).reshape(3, 4, 20)
     passages[0, 2:], passages[1, 1] = 0, 0
     reader = Reader(t5, fid(k=4), rngs=nnx.Rngs(0))
-    batch = Batch(question=jnp.array(question), passages=jnp.array(passages), answer=jnp.array(answer))
+    batch = Batch.of(question=jnp.array(question), passages=jnp.array(passages), answer=jnp.array(answer))
 
     @nnx.jit
     def logits(reader, batch):
-        memory = reader.remember_passages(batch.passages)
-        pairs = reader.pair(batch.question, reader.remember_question(batch.question), batch.passages, memory)
-        return reader.logits(reader.finish(pairs.take(reader.select(reader.rerank(pairs)[1]))), batch.answer)
+        return reader.logits(reader.encode(batch), batch.answer)
 
     found = np.asarray(logits(reader, batch))
     for row in range(3):

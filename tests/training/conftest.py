@@ -37,9 +37,8 @@ class Toy:
         return tiny_reader(self.settings, self.config)
 
     def placed(self):
-        """(definition, trained, frozen) of a fresh reader as the training loop places them."""
-        definition, trained, fixed = split_reader(self.reader())
-        return definition, place_parameters(trained, MESH), place_parameters(fixed, MESH)
+        """A fresh reader, split, as the training loop places it."""
+        return place_parameters(split_reader(self.reader()), MESH)
 
     @staticmethod
     def batch(step):
@@ -52,7 +51,7 @@ def toy():
     settings = lumen(alpha="1/2", k=3, memory="frozen", question_encoder="separate")
     config = dataclasses.replace(CONFIG, decoder_layers=1, dropout=0.05)
     optimizer = optax.adam(2e-2)  # Adafactor takes four times as long to compile; test_optimizer.py has it
-    definition, _, _ = split_reader(tiny_reader(settings, config))
+    definition = split_reader(tiny_reader(settings, config)).definition
     weights = DistillationWeights(lambda_=jnp.float32(1), tau=jnp.float32(1))
     yield Toy(settings, config, optimizer, compile_step(definition, optimizer), weights)
     jax.config.update("jax_default_prng_impl", "threefry2x32")

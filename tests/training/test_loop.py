@@ -26,14 +26,16 @@ def run(toy, tmp_path, monkeypatch):
     def start(dev, plan=PLAN, directory=tmp_path / "checkpoints", identity=IDENTITY):
         seen, averages = [], iter(dev)
 
-        def dev_average(_definition, trained, _fixed):
-            seen.append(jax.tree.map(np.array, trained))
+        def dev_average(reader):
+            seen.append(jax.tree.map(np.array, reader.trained))
             value = next(averages)
             if isinstance(value, Exception):
                 raise value
             return value
 
-        result = train(toy.reader(), toy.optimizer, toy.batch, dev_average, plan, directory, toy.mesh, identity)
+        result = train(
+            split_reader(toy.reader()), toy.optimizer, toy.batch, dev_average, plan, directory, toy.mesh, identity
+        )
         return result, seen
 
     return start
@@ -45,8 +47,7 @@ def assert_equal(left, right):
 
 
 def kept(toy, directory):
-    _, trained, _ = split_reader(toy.reader())
-    return restore_kept(directory, trained)
+    return restore_kept(directory, split_reader(toy.reader()).trained)
 
 
 def test_the_loss_falls(run):

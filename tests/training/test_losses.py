@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glimmer.experiments.settings import glimmer
-from glimmer.models.reader import Batch
+from glimmer.models.batch import Batch
 from glimmer.training.losses import DistillationWeights, distillation_loss, language_model_loss, reader_losses
 from glimmer.training.state import split_reader
 from tests.models import reference
@@ -83,7 +83,7 @@ def test_the_language_model_loss_is_the_mean_over_the_batchs_answer_tokens():
 
 # Every passage has tokens of its own, so that a row of the embedding's gradient is one passage's.
 OWN = np.arange(2, 2 + 3 * K).reshape(K, 3)
-BATCH = Batch(
+BATCH = Batch.of(
     question=jnp.array([[0, 14, 15]]), passages=jnp.asarray(OWN[None], jnp.int32), answer=jnp.array([[16, 17, 1]])
 )
 GLIMMER = glimmer(alpha="1/2", beta="1/2", k=K, m=2)
@@ -93,19 +93,19 @@ GLIMMER = glimmer(alpha="1/2", beta="1/2", k=K, m=2)
 def gradients(settings):
     """(kept passages, gradient of the language-model loss, gradient of the distillation loss), by parameter name."""
     reader = tiny_reader(settings)
-    definition, trained, fixed = split_reader(reader)
+    split = split_reader(reader)
     weights = DistillationWeights(lambda_=jnp.float32(1), tau=jnp.float32(1))
 
     @jax.jit
     def both(trained):
         def parts(trained):
-            losses = reader_losses(nnx.merge(definition, trained, fixed), BATCH, weights, None)
+            losses = reader_losses(dataclasses.replace(split, trained=trained).merge(), BATCH, weights, None)
             return losses.language_model, losses.distillation
 
         _, pull = jax.vjp(parts, trained)
         return jax.vmap(pull)((jnp.array([1.0, 0]), jnp.array([0.0, 1])))[0]
 
-    found = both(trained)
+    found = both(split.trained)
     parts = [{".".join(map(str, k)): np.asarray(v[...])[i] for k, v in nnx.to_flat_state(found)} for i in (0, 1)]
     _, kept, _, _ = reference.read(reader, [14, 15], OWN.tolist(), [16, 17, 1])
     return kept, *parts
@@ -150,13 +150,13 @@ def test_lambda_0_trains_exactly_the_model_without_distillation():
     batch, key = ragged_batch(3), jax.random.key(0, impl="unsafe_rbg")  # compiles in half the time
 
     def gradient(settings, weight):
-        definition, trained, fixed = split_reader(tiny_reader(settings, config))
+        split = split_reader(tiny_reader(settings, config))
         weights = DistillationWeights(lambda_=jnp.float32(weight), tau=jnp.float32(1))
 
         def loss(trained):
-            return reader_losses(nnx.merge(definition, trained, fixed), batch, weights, key).total
+            return reader_losses(dataclasses.replace(split, trained=trained).merge(), batch, weights, key).total
 
-        return jax.jit(jax.grad(loss))(trained)
+        return jax.jit(jax.grad(loss))(split.trained)
 
     without, weighed_0 = gradient(dataclasses.replace(GLIMMER, lambda_=0.0), 1.0), gradient(GLIMMER, 0.0)
     for (path, a), b in zip(nnx.to_flat_state(without), jax.tree.leaves(weighed_0), strict=True):

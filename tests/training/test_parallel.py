@@ -28,17 +28,16 @@ weights = DistillationWeights(lambda_=jnp.float32(1), tau=jnp.float32(1))
 optimizer = adafactor(1e-2)
 
 def two_steps(mesh):
-    definition, trained, fixed = split_reader(tiny_reader(settings, config))
-    trained, fixed = place_parameters(trained, mesh), place_parameters(fixed, mesh)
-    state, step = initial_state(trained, optimizer), compile_step(definition, optimizer)
+    split = place_parameters(split_reader(tiny_reader(settings, config)), mesh)
+    state, step = initial_state(split.trained, optimizer), compile_step(split.definition, optimizer)
     for n in range(2):
         batch = place_batch(ragged_batch(n, rows=4, k=2), mesh)
-        state, losses = step(state, fixed, batch, weights, jax.random.key(0))
+        state, losses = step(state, split.fixed, batch, weights, jax.random.key(0))
     return [np.asarray(leaf) for leaf in jax.tree.leaves(state.parameters)], float(losses.total)
 
 def resumes(mesh, directory):
     calls = []
-    def dev(_, trained, fixed):
+    def dev(_):
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
@@ -46,7 +45,7 @@ def resumes(mesh, directory):
     arguments = (optimizer, lambda n: ragged_batch(n, rows=4, k=2), dev, TrainingPlan(steps=3, evaluate_every=1))
     for _ in range(2):
         try:
-            result = train(tiny_reader(settings, config), *arguments, directory, mesh, {"run": "x"})
+            result = train(split_reader(tiny_reader(settings, config)), *arguments, directory, mesh, {"run": "x"})
         except KeyboardInterrupt:
             pass
     return [entry["step"] for entry in result.curve]

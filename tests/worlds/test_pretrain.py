@@ -26,8 +26,6 @@ from worlds.mimetic import HEAD_SCALE, MATCH_SHARPNESS, grown_t5, places_at_the_
 from worlds.pretrain import (
     Probe,
     pretrain,
-    read,
-    read_answers,
     reading_losses,
     run_stage,
     write_initial_checkpoint,
@@ -223,14 +221,15 @@ def test_a_layer_may_stand_in_two_places(model):
     np.testing.assert_array_equal(gates[:2], model.encoder.layers.feed_forward.gate[...])
 
 
-@pytest.mark.parametrize("alpha", ["1/2", "0"])
-def test_pretraining_at_a_split_reads_as_lumen_does(model, batch, alpha):
+@pytest.mark.parametrize("alpha", ["1", "1/2", "0"])
+def test_pretraining_reads_as_lumen_does_at_its_split(model, batch, alpha):
+    """At alpha = 1 that is FiD."""
     probe = Probe(evidence=jnp.zeros(32), offset=jnp.zeros(()), ranking=jnp.zeros(32))
     evidence = np.zeros((6, 3), bool)
     found = nnx.jit(lambda model: reading_losses(model, probe, batch, evidence, 1, Fraction(alpha)))(model)
     reader = Reader(model, lumen(alpha=alpha, k=3), rngs=nnx.Rngs(0))
     expected = language_model_loss(
-        token_log_probability(reader.logits(read(reader, batch), batch.answer), batch.answer, 0), batch.answer
+        token_log_probability(reader.logits(reader.encode(batch), batch.answer), batch.answer, 0), batch.answer
     )
     np.testing.assert_allclose(found.answer, expected, rtol=1e-5)
 
@@ -238,26 +237,12 @@ def test_pretraining_at_a_split_reads_as_lumen_does(model, batch, alpha):
 def test_a_split_with_all_trained_layers_live_reads_as_the_grown_model_does(model, batch):
     grown = grown_t5(model, places_at_the_end(2, 6))
     encoded = [
-        read(Reader(grown, settings, rngs=nnx.Rngs(0)), batch) for settings in (fid(k=3), lumen(alpha="1/3", k=3))
+        Reader(grown, settings, rngs=nnx.Rngs(0)).encode(batch).kept for settings in (fid(k=3), lumen(alpha="1/3", k=3))
     ]
     np.testing.assert_allclose(encoded[0].states, encoded[1].states, rtol=1e-5, atol=1e-5)
 
 
 # -- training ------------------------------------------------------------------------------------------------------
-
-
-def test_pretraining_reads_as_a_fid_reader_does(model, batch):
-    reader = Reader(model, fid(k=3), rngs=nnx.Rngs(0))
-    answers = np.asarray(read_answers(reader, batch, 4))
-    pairs = reader.pair(
-        batch.question,
-        reader.remember_question(batch.question),
-        batch.passages,
-        reader.remember_passages(batch.passages),
-    )
-    reranked, scores = reader.rerank(pairs)
-    selected = reader.finish(reranked.take(reader.select(scores)))
-    np.testing.assert_array_equal(answers, reader.generate(selected, 4))
 
 
 def test_a_few_steps_lower_the_loss(model, tokenizer):
@@ -275,15 +260,7 @@ def test_the_ranking_probe_is_the_scorer_after_its_layers_asked_for_the_evidence
     evidence[np.arange(6), [0, 1, 2, 0, 1, 2]] = True
     reader = Reader(model, glimmer(alpha=1, beta="1/2", k=3, m=3), rngs=nnx.Rngs(0))
     reader.scorer.weight[...] = direction
-    _, scores = reader.rerank(
-        reader.pair(
-            batch.question,
-            reader.remember_question(batch.question),
-            batch.passages,
-            reader.remember_passages(batch.passages),
-        )
-    )
-    expected = -jax.nn.log_softmax(scores, axis=1)[evidence].mean()
+    expected = -jax.nn.log_softmax(reader.encode(batch).scores, axis=1)[evidence].mean()
     found = nnx.jit(lambda model: reading_losses(model, probe, batch, evidence, 1))(model)
     np.testing.assert_allclose(found.ranking, expected, rtol=1e-4)
     np.testing.assert_allclose(found.evidence, np.log(2), rtol=1e-5)
