@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool
 
+from glimmer.experiments.sections import Lengths
 from glimmer.models.batch import Batch
 from glimmer.models.tokenizer import Tokenizer
-from glimmer.training.examples import Lengths
 from worlds.generate import TWO_PAGES, BenchmarkSettings, ReadingExample, sample_reading_examples
 
 
@@ -64,7 +64,7 @@ def exercise_batch(
     return Batch.of(
         question=tokenizer.encode_array(questions, lengths.question, pad_left=True),
         passages=passages[np.array(places)],
-        answer=tokenizer.encode_array([example.answer for example in examples], lengths.answer, end=True),
+        answer=tokenizer.encode_array([example.answer for example in examples], lengths.target, end=True),
     )
 
 

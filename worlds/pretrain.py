@@ -36,7 +36,7 @@ from worlds.distribution import StartingWords, starting_words
 from worlds.exercises import Exercises, TextForms, evidence_of, exercise_batch
 from worlds.generate import TWO_PAGES, sample_reading_examples
 from worlds.mimetic import grown_t5, places_at_the_end, planted_t5
-from worlds.recipe import Examination, Recipe, Stage, check_places
+from worlds.recipe import CurriculumStage, Examination, Recipe, check_places
 
 CLIP_NORM = 1.0
 SECOND_MOMENT_DECAY = 0.95  # of Adam: at 0.999 the steep first steps slow down all that a stage of hundreds has
@@ -104,7 +104,7 @@ def _words(recipe: Recipe, config: T5Config, tokenizer: Tokenizer, forms: TextFo
 
 def run_stage(
     model: T5,
-    stage: Stage,
+    stage: CurriculumStage,
     rng: np.random.Generator,
     tokenizer: Tokenizer,
     forms: TextForms,
@@ -142,17 +142,19 @@ def run_stage(
     return nnx.merge(definition, trained[0])
 
 
-def _optimizer(stage: Stage) -> optax.GradientTransformation:
+def _optimizer(stage: CurriculumStage) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(CLIP_NORM), optax.adam(_rate(stage), b2=SECOND_MOMENT_DECAY))
 
 
-def _rate(stage: Stage) -> optax.Schedule:
+def _rate(stage: CurriculumStage) -> optax.Schedule:
     warmup = min(stage.warmup_steps, stage.steps - 1)
     least = stage.learning_rate * stage.final_rate
     return optax.warmup_cosine_decay_schedule(0.0, stage.learning_rate, warmup, max(stage.steps, 2), least)
 
 
-def _batches(stage: Stage, rng: np.random.Generator, tokenizer: Tokenizer, forms: TextForms) -> Iterator[tuple]:
+def _batches(
+    stage: CurriculumStage, rng: np.random.Generator, tokenizer: Tokenizer, forms: TextForms
+) -> Iterator[tuple]:
     exercises = stage.exercises
     for _ in range(stage.steps):
         k = int(rng.choice(stage.passages))
@@ -241,7 +243,7 @@ def examine(
             batch = exercise_batch(examples, tokenizer, forms, lengths)
             for alpha in examination.alphas:
                 settings = fid(k=k) if alpha == "1" else lumen(alpha=alpha, k=k)
-                given = np.asarray(read_answers(Reader(model, settings, rngs=nnx.Rngs(0)), batch, lengths.answer))
+                given = np.asarray(read_answers(Reader(model, settings, rngs=nnx.Rngs(0)), batch, lengths.target))
                 right = [tokenizer.decode(ids) == one.answer for ids, one in zip(given, examples, strict=True)]
                 row = {"alpha": alpha, "passages": k, "task": task, "examples": len(right)}
                 rows.append(row | {"exact_match": float(np.mean(right))})

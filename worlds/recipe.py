@@ -8,14 +8,14 @@ from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 from glimmer.errors import InputError
+from glimmer.experiments.sections import Lengths
 from glimmer.experiments.settings import TASKS
 from glimmer.experiments.strict import NotEmpty, read
-from glimmer.training.examples import Lengths
 from worlds.exercises import Exercises
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Stage:
+class CurriculumStage:
     """One stage of the curriculum; its fields are the keys of an item of `initial.stages`."""
 
     name: str
@@ -57,7 +57,7 @@ class Stage:
     @property
     def exercises(self) -> Exercises:
         """What this stage draws."""
-        lengths = Lengths(question=self.question_tokens, passage=self.passage_tokens, answer=self.answer_tokens)
+        lengths = Lengths(question=self.question_tokens, passage=self.passage_tokens, target=self.answer_tokens)
         return Exercises(
             tasks=self.tasks,
             facts=self.facts,
@@ -88,7 +88,7 @@ class Examination:
     @property
     def lengths(self) -> Lengths:
         """Tokens of each question, passage and answer."""
-        return Lengths(question=self.question_tokens, passage=self.passage_tokens, answer=self.answer_tokens)
+        return Lengths(question=self.question_tokens, passage=self.passage_tokens, target=self.answer_tokens)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,12 +97,12 @@ class Recipe:
 
     kind: Literal["pretrain"] = "pretrain"
     seed: int
-    stages: Annotated[tuple[Stage, ...], NotEmpty()]
+    stages: Annotated[tuple[CurriculumStage, ...], NotEmpty()]
     word_exercises: int = 0
     """Exercises from which the embeddings learn which words go together before training; 0: random embeddings."""
     examination: Examination = Examination()
     places: tuple[int | None, ...] = ()
-    """Where the trained layers stand in the reader's encoder, as in `Stage.places`; left out: last."""
+    """Where the trained layers stand in the reader's encoder, as in `CurriculumStage.places`; left out: last."""
 
     @staticmethod
     def from_section(section: Mapping[str, Any], where: object = "the study") -> Recipe:

@@ -29,7 +29,7 @@ def add_arguments(parser) -> None:
 def run(args) -> int:
     """Embeds what is missing and prints how much that was."""
     prepare(args)
-    from glimmer.retrieval.stages import embed_passages
+    from glimmer.retrieval.steps import embed_passages
 
     study = study_of(args, "embed")
     summary = embed_passages(

@@ -25,7 +25,7 @@ def run(args) -> int:
     """Retrieves, writes one file a task and split, and prints the metrics."""
     prepare(args)
     from glimmer.experiments.sections import Gtr
-    from glimmer.retrieval.stages import retrieve_tasks
+    from glimmer.retrieval.steps import retrieve_tasks
     from glimmer.runs.inputs import hold, outside_inputs
 
     study = study_of(args, "retrieve")

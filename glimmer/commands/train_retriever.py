@@ -25,7 +25,7 @@ def run(args) -> int:
     """Trains, writes the tower and prints a summary."""
     prepare(args)
     from glimmer.experiments.sections import Gtr, PublishedGtr
-    from glimmer.retrieval.stages import train_retriever
+    from glimmer.retrieval.steps import train_retriever
     from glimmer.runs.inputs import hold, outside_inputs
 
     study = study_of(args, "train_retriever")

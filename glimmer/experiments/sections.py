@@ -65,7 +65,7 @@ class KiltData:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Corpus:
+class Chunking:
     """How pages become passages."""
 
     max_words: Count
@@ -216,7 +216,7 @@ class Bm25:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RelevanceFilter:
+class RelevanceSettings:
     """Train examples below this confidence are left out; null: none is."""
 
     threshold: Annotated[float, AtLeast(0), AtMost(1)] | None

@@ -62,14 +62,14 @@ class Study:
     title: str
     description: str
     data: sections.Data
-    corpus: sections.Corpus
+    corpus: sections.Chunking
     tokenizer: sections.Tokenizer
     initial: sections.Initial
     model: sections.Model
     sizes: Mapping[sections.PaperSize, sections.SizeSection] = dataclasses.field(default_factory=dict)
     """The model and checkpoint that stand for one of the paper's sizes, where they differ from `model`."""
     retriever: sections.Retriever
-    relevance_filter: sections.RelevanceFilter
+    relevance_filter: sections.RelevanceSettings
     lengths: sections.Lengths
     templates: sections.Templates
     distillation: sections.Distillation

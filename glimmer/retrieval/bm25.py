@@ -19,7 +19,7 @@ _WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bm25:
+class Bm25Index:
     """An index and the numbering of its words."""
 
     index: bm25s.BM25
@@ -32,7 +32,7 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text.replace("[SEP]", " ").lower())
 
 
-def build_bm25(texts: Iterable[str], *, k1: float = K1, b: float = B) -> Bm25:
+def build_bm25(texts: Iterable[str], *, k1: float = K1, b: float = B) -> Bm25Index:
     """Indexes passage texts, streamed: what is kept are int32 word numbers. Row number = passage id."""
     vocabulary: dict[str, int] = {}
     documents = [
@@ -43,10 +43,10 @@ def build_bm25(texts: Iterable[str], *, k1: float = K1, b: float = B) -> Bm25:
         raise InputError("no words to index", expected="at least one passage with a word", found=len(documents))
     index = bm25s.BM25(k1=k1, b=b, method=METHOD)
     index.index((documents, vocabulary), create_empty_token=False, show_progress=False)
-    return Bm25(index=index, vocabulary=vocabulary, passages=len(documents))
+    return Bm25Index(index=index, vocabulary=vocabulary, passages=len(documents))
 
 
-def search_bm25(bm25: Bm25, questions: Sequence[str], k: int) -> tuple[np.ndarray, np.ndarray]:
+def search_bm25(bm25: Bm25Index, questions: Sequence[str], k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k passages of the highest BM25 score for each question, best first; equal scores by lowest id.
 
     Returns: (passages int64 [n, k], scores float32 [n, k]). Passages that share no word with the question score 0 and

@@ -13,7 +13,7 @@ from glimmer.kilt.formats import Example
 from glimmer.kilt.passages import PassageFile
 from glimmer.kilt.provenance import PageIndex, is_page_level
 from glimmer.models.tokenizer import Tokenizer
-from glimmer.retrieval.bm25 import Bm25, search_bm25
+from glimmer.retrieval.bm25 import Bm25Index, search_bm25
 from glimmer.retrieval.contrastive import TrainingPairs
 from glimmer.retrieval.embed import passage_text
 
@@ -54,7 +54,7 @@ def gold_pairs(
     return pairs
 
 
-def hard_negatives(pairs: Sequence[Pair], corpus: PassageFile, bm25: Bm25, count: int) -> np.ndarray:
+def hard_negatives(pairs: Sequence[Pair], corpus: PassageFile, bm25: Bm25Index, count: int) -> np.ndarray:
     """BM25's best passages that support no evidence of the question and hold none of its answers; int64 [n, count].
 
     Where too few candidates are without an answer ("no" is in most texts), the next best without evidence fill up.

@@ -21,7 +21,7 @@ from glimmer.models.config import require_size
 from glimmer.models.reader import Reader
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.runs.inputs import hold, inputs_of_run, outside_inputs
-from glimmer.training.examples import Batcher, Corpus, Lengths, TaskExamples
+from glimmer.training.examples import Batcher, Corpus, TaskExamples
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,11 +75,10 @@ class Materials:
     @functools.cached_property
     def batcher(self) -> Batcher:
         """Batches of the run's k passages."""
-        lengths = self.study.lengths
         return Batcher(
             self.tokenizer,
             Corpus(self._tokens, self._file("passages")),
-            Lengths(question=lengths.question, passage=lengths.passage, answer=lengths.target),
+            self.study.lengths,
             self.run.reader.k,
             self.study.templates.question,
         )

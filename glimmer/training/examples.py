@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,20 +10,12 @@ import numpy as np
 from jaxtyping import Int
 
 from glimmer.errors import InputError
+from glimmer.experiments.sections import Lengths
 from glimmer.files import existing
 from glimmer.kilt.formats import Example, read_examples, task_file
 from glimmer.kilt.passages import PassageFile
 from glimmer.models.batch import Batch
 from glimmer.models.tokenizer import Tokenizer
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Lengths:
-    """Tokens that an array holds of each question, passage and answer; what is longer is cut."""
-
-    question: int
-    passage: int
-    answer: int
 
 
 class Corpus:
@@ -97,7 +88,7 @@ class Batcher:
         return Batch.of(
             question=self.tokenizer.encode_array(questions, self.lengths.question, pad_left=True),
             passages=self.corpus.gather(ids, self._slot_tokens),
-            answer=self.tokenizer.encode_array(answers, self.lengths.answer, end=True),
+            answer=self.tokenizer.encode_array(answers, self.lengths.target, end=True),
         )
 
     def _answer(self, task: TaskExamples, row: int) -> str:

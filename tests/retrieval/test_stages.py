@@ -13,7 +13,7 @@ from glimmer.models.tokenizer import Tokenizer
 from glimmer.retrieval.bm25 import build_bm25
 from glimmer.retrieval.pairs import gold_pairs, hard_negatives, training_pairs
 from glimmer.retrieval.retrieved import read_retrieved, retrieved_path
-from glimmer.retrieval.stages import embed_passages, retrieve_tasks, train_retriever
+from glimmer.retrieval.steps import embed_passages, retrieve_tasks, train_retriever
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,11 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import models, pre_tokenizers
 
 from glimmer.errors import InputError
+from glimmer.experiments.sections import Lengths
 from glimmer.kilt.chunking import write_passages
 from glimmer.kilt.formats import Page
 from glimmer.models.tokenizer import Tokenizer
-from glimmer.training.examples import Batcher, Corpus, Lengths, TaskExamples, tokenize_passages
+from glimmer.training.examples import Batcher, Corpus, TaskExamples, tokenize_passages
 
 WORDS = [
     "<pad>",
@@ -68,7 +69,7 @@ def words(ids):
 
 
 def batcher(stages, k):
-    return Batcher(stages.tokenizer, stages.corpus, Lengths(question=3, passage=5, answer=3), k, "ask {question}")
+    return Batcher(stages.tokenizer, stages.corpus, Lengths(question=3, passage=5, target=3), k, "ask {question}")
 
 
 def test_a_batch_holds_the_first_k_passages_questions_padded_left_answers_right(stages):

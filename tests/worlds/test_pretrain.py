@@ -10,13 +10,13 @@ import pytest
 from flax import nnx
 
 from glimmer.errors import InputError
+from glimmer.experiments.sections import Lengths
 from glimmer.experiments.settings import fid, glimmer, lumen
 from glimmer.models.checkpoint import load_t5
 from glimmer.models.config import T5Config
 from glimmer.models.layers import RMSNorm
 from glimmer.models.reader import Reader, token_log_probability
 from glimmer.models.tokenizer import Tokenizer
-from glimmer.training.examples import Lengths
 from glimmer.training.losses import language_model_loss
 from worlds.distribution import distributional_vectors, starting_words
 from worlds.exercises import TextForms, exercise_batch
@@ -35,7 +35,7 @@ from worlds.vocabulary import train_vocabulary
 
 INVENTORIES = ["BYNAMES", "YEARS", "OCCUPATIONS", "INSTRUMENTS", "CROPS", "EMBLEMS", "GENRES", "PRODUCTS", "MATERIALS"]
 FORMS = TextForms(question="{question}", passage="{title} : {text}")
-LENGTHS = Lengths(question=16, passage=24, answer=4)
+LENGTHS = Lengths(question=16, passage=24, target=4)
 STAGE = {
     "name": "first",
     "steps": 12,
@@ -302,7 +302,7 @@ def test_recipe_names_the_key_that_is_wrong():
 def test_batches_spell_exercises_as_readers_see_them(tokenizer):
     passages = (("old town", "it grows rice ."), ("new town", "it grows tea ."))
     example = ReadingExample(task="nq", question="what grows", passages=passages, answer="rice", gold=(0,))
-    batch = exercise_batch([example], tokenizer, FORMS, Lengths(question=4, passage=12, answer=3))
+    batch = exercise_batch([example], tokenizer, FORMS, Lengths(question=4, passage=12, target=3))
     assert batch.question[0].tolist() == [0, 0, *tokenizer.encode("what grows")]
     expected = [*tokenizer.encode("new town : it grows tea ."), 1]
     assert batch.passages[0, 1].tolist() == expected + [0] * (12 - len(expected))
