@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -99,27 +100,24 @@ def _task_problems(task: str, result: Any) -> Iterator[str]:
         return
     if len(examples) != result.get("n"):
         yield f"{task}: n is {result.get('n')!r} but {len(examples)} per-example scores are kept"
-    elif examples and abs(math.fsum(examples) / len(examples) - result["score"]) > _ROUNDING:
-        found = math.fsum(examples) / len(examples)
-        yield f"{task}.score is {result['score']:.6f} but its per-example scores average {found:.6f}"
+    elif examples and abs((mean := math.fsum(examples) / len(examples)) - result["score"]) > _ROUNDING:
+        yield f"{task}.score is {result['score']:.6f} but its per-example scores average {mean:.6f}"
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"given twice: {', '.join(sorted({key for key in keys if keys.count(key) > 1}))}")
-    return found
+    counts = Counter(key for key, _ in pairs)
+    if len(counts) != len(pairs):
+        raise ValueError(f"given twice: {', '.join(sorted(key for key, count in counts.items() if count > 1))}")
+    return dict(pairs)
 
 
-def _not_finite(value: Any, where: str = "") -> Iterator[tuple[str, float]]:
+def _not_finite(value: dict | list, where: str = "") -> Iterator[tuple[str, float]]:
     """Numbers that are none (JSON has no NaN and no infinity, Python reads them all the same)."""
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            yield where, value
-    elif isinstance(value, dict | list):
-        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _not_finite(item, f"{where}.{key}".strip("."))
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(item, dict | list):
+            yield from _not_finite(item, f"{where}{key}.")
+        elif isinstance(item, float) and not math.isfinite(item):
+            yield f"{where}{key}", item
 
 
 def _numbers(result: dict) -> Iterator[tuple[str, Any]]:
