@@ -64,7 +64,6 @@ READERS = {
     "lumen": Look(color=BLUE, marker="s"),
     "glimmer": Look(color=GREEN, marker="o"),
 }
-READER_NAMES = {"fid": "FiD", "lumen": "LUMEN", "glimmer": "GLIMMER"}
 
 
 def new_figure(width: float, height: float) -> Figure:
