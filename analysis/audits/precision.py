@@ -109,15 +109,15 @@ def _mean_of_two_decimals(number: Number) -> bool:
 
 def _panels(numbers: Sequence[Number]) -> dict[tuple[str, str], list[Number]]:
     """Percentages with known digits, by artifact and panel."""
-    found: dict[tuple[str, str], list[Number]] = {}
+    panels: dict[tuple[str, str], list[Number]] = {}
     for number in numbers:
         if number.point.measure.unit == "percent" and number.decimals is not None:
-            found.setdefault((number.point.artifact, number.point.panel), []).append(number)
-    return found
+            panels.setdefault((number.point.artifact, number.point.panel), []).append(number)
+    return panels
 
 
 def _series(numbers: Sequence[Number]) -> list[list[Number]]:
-    found: dict[str, list[Number]] = {}
+    series: dict[str, list[Number]] = {}
     for number in numbers:
-        found.setdefault(number.point.series, []).append(number)
-    return list(found.values())
+        series.setdefault(number.point.series, []).append(number)
+    return list(series.values())

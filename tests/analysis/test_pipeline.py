@@ -2,15 +2,15 @@
 
 import pytest
 
-from analysis import stages
-from analysis.points import load_points
+from analysis.report import pipeline
+from glimmer.results import load_results
 from tests.analysis import synthetic
 
 
 @pytest.fixture
 def study(tmp_path):
     synthetic.write_study(tmp_path, "smoke", n=40)
-    return load_points("smoke", tmp_path)
+    return load_results("smoke", tmp_path)
 
 
 def test_a_reader_that_answers_all_it_sees_has_one_hundred_percent(study):
@@ -23,7 +23,7 @@ def test_a_reader_that_answers_all_it_sees_has_one_hundred_percent(study):
             k = reader["k"]
     for task in metrics:  # a GLIMMER that retrieves as many would have a row, if it read them all
         metrics[task]["dev"] |= {f"evidence@{n}": 0.5 for n in range(1, 41) if n != k}
-    grid = stages.answered_in_view(study, metrics)
+    grid = pipeline.answered_in_view(study, metrics)
     lumen = next(
         row for row in grid.rows if row[0].text.startswith(f"LUMEN: k = {k}") and "untrained" not in row[0].text
     )
@@ -33,7 +33,7 @@ def test_a_reader_that_answers_all_it_sees_has_one_hundred_percent(study):
 
 def test_tasks_that_can_be_guessed_are_left_out(study):
     metrics = {"fever": {"dev": {"evidence@3": 0.5}}, "hotpotqa": {"dev": {"evidence@3": 0.5}}}
-    assert stages.answered_in_view(study, metrics) is None
+    assert pipeline.answered_in_view(study, metrics) is None
 
 
 def test_the_examination_has_a_row_for_each_split_and_a_column_for_each_task():
@@ -42,6 +42,6 @@ def test_the_examination_has_a_row_for_each_split_and_a_column_for_each_task():
         {"alpha": "1", "passages": 5, "task": "trex", "examples": 32, "exact_match": 0.25},
         {"alpha": "0", "passages": 5, "task": "trex", "examples": 32, "exact_match": 0.0},
     ]
-    grid = stages.reading({"exact_match": rows})
+    grid = pipeline.reading({"exact_match": rows})
     assert grid.heads[2:] == ("NQ", "T-REx")
     assert [[cell.text for cell in row] for row in grid.rows] == [["1", "5", "50", "25"], ["0", "5", "–", "0"]]
