@@ -7,24 +7,20 @@ software, its inputs and how long it took. Nobody acts in it and no clock is rea
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import shutil
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
-from analysis.grids import reader_text
-from analysis.points import PAPER
-from analysis.runs import Runs, load_runs
+from analysis.names import reader_text
 from glimmer import __version__, experiments
-from glimmer.errors import GlimmerError
 from glimmer.experiments.documents import read_yaml, repository_path
-from glimmer.files import atomic_write, canonical_json, existing, sha256_file, write_json
+from glimmer.files import atomic_write, canonical_json, existing, sha256_file
+from glimmer.results import PAPER, Runs, load_runs
 
 METADATA = "ro-crate-metadata.json"
 PROFILES = {
@@ -97,7 +93,7 @@ def build(name: str, results: Path, workflow: Path) -> dict[str, Any]:
                 crate,
                 f"#run-{id}",
                 instrument=software[id],
-                name=f"Train and evaluate {reader_text(run['settings']['reader'])}, seed {run['settings'].get('seed')}",
+                name=f"Train and evaluate {reader_text(run['settings'])}, seed {run['settings'].get('seed')}",
                 description=f"Settings and scores: runs/{id}.json. Device: {canonical_json(_mapping(run, 'device'))}.",
                 object=[*given, *([inputs[id]] if id in inputs else [])],
                 result=[files[f"runs/{id}.json"]],
@@ -262,28 +258,3 @@ def _in_order(document: dict[str, Any]) -> dict[str, Any]:
 
 def _single(value: Any) -> Any:
     return value[0] if isinstance(value, list) and len(value) == 1 else value
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """`python -m analysis.crate --study NAME [NAME ...] [--paper] [--results DIR]`: 0, or 2 for bad input."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--study", nargs="+", default=[], metavar="NAME", help="studies to describe")
-    parser.add_argument("--paper", action="store_true", help="also (or only) describe the paper's own numbers")
-    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: results")
-    parser.add_argument("--workflow", type=Path, metavar="FILE", help="default: the Snakefile of this repository")
-    args = parser.parse_args(argv)
-    names = list(dict.fromkeys(args.study + ([PAPER] if args.paper else [])))
-    if not names:
-        parser.error("name at least one --study, or --paper")
-    try:
-        for name in names:
-            record = build(name, args.results, args.workflow or repository_path("Snakefile"))
-            write_json(args.results / name / METADATA, record)
-    except GlimmerError as error:
-        print(f"crate: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

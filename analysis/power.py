@@ -9,27 +9,23 @@ for S seeds and n examples of a task; seeds and examples are crossed. The varian
 negative estimates count as 0. Only the seed of fine-tuning varies: checkpoint, retriever and data are one draw.
 
 A difference is resolved if its 95 % interval, 2 x 1.96 SE wide, is narrower than the effect that the paper reports,
-carried over as claims do (analysis/ledger/carried.py): such an interval excludes either zero or that effect. (With few
-seeds var(a) itself is known badly.)
+carried over as claims do (analysis/ledger/scale_factor.py): such an interval excludes either zero or that effect. (With
+few seeds var(a) itself is known badly.)
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import math
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from analysis.ledger import carried
-from analysis.ledger.replicates import JointBootstrap
-from analysis.points import StudyPoints, load_points, per_example
-from glimmer import experiments
-from glimmer.errors import GlimmerError
+from analysis.figures.table import markdown
+from analysis.ledger.bootstrap import JointBootstrap
+from analysis.ledger.scale_factor import scale_factor
+from glimmer.results import StudyResults
 
 WIDTH = 2 * 1.96
 NEARLY = 0.5  # points of the paper to either side: what claims of "nearly" ask for
@@ -88,98 +84,63 @@ def spread(differences: Mapping[str, np.ndarray]) -> Spread:
 
     One seed leaves the seeds' variance unknown: 0 here, all of the rest counted with the examples.
     """
-    examples, rest, residual_means = [], [], []
-    for found in differences.values():
-        s, n = found.shape
-        both = found.mean()
-        by_example, by_seed = found.mean(axis=0), found.mean(axis=1)
-        residual = found - by_example[None] - by_seed[:, None] + both
-        left = float((residual**2).sum() / max((s - 1) * (n - 1), 1))
+    examples, rest, noise = [], [], 0.0
+    for scores in differences.values():
+        seeds, n = scores.shape
+        by_example, by_seed = scores.mean(axis=0), scores.mean(axis=1)
+        residual = scores - by_example[None] - by_seed[:, None] + scores.mean()
+        left = float((residual**2).sum() / max((seeds - 1) * (n - 1), 1))
         rest.append(left)
-        examples.append(max(float(by_example.var(ddof=1)) - left / s, 0.0))
-        residual_means.append(left / n)
-    tasks = len(differences)
-    averages = np.mean([found.mean(axis=1) for found in differences.values()], axis=0)
-    noise = sum(residual_means) / tasks**2
-    seeds = max(float(averages.var(ddof=1)) - noise, 0.0) if len(averages) > 1 else 0.0
-    return Spread(seeds=seeds, examples=tuple(examples), rest=tuple(rest))
+        examples.append(max(float(by_example.var(ddof=1)) - left / seeds, 0.0))
+        noise += left / n / len(differences) ** 2
+    averages = np.mean([scores.mean(axis=1) for scores in differences.values()], axis=0)
+    between = max(float(averages.var(ddof=1)) - noise, 0.0) if len(averages) > 1 else 0.0
+    return Spread(seeds=between, examples=tuple(examples), rest=tuple(rest))
 
 
-def rows(study: StudyPoints, paper: StudyPoints) -> list[dict[str, Any]]:
+def rows(study: StudyResults, paper: StudyResults) -> list[dict[str, Any]]:
     """One row a contrast that has runs: effects, spread, and the examples that would resolve it."""
-    planned = {point.id: point for point in experiments.points(experiments.load_study(study.study))}
-    ours, theirs = ({point.id: point for point in one.points} for one in (study, paper))
-    reported = {id: point.value for id, point in theirs.items() if point.value is not None}
-    factor = carried.scale(JointBootstrap(points=planned, runs=study.runs.by_id), reported).factor
-    found = []
+    ours = {result.id: result for result in study.points if result.value is not None}
+    reported = {result.id: result.value for result in paper.points if result.value is not None}
+    factor = scale_factor(JointBootstrap(results=study), reported).factor
+    table = []
     for contrast in CONTRASTS:
-        pair = (contrast.better, contrast.worse)
-        if not all(id in ours and ours[id].value is not None for id in pair):
+        if not {contrast.better, contrast.worse} <= ours.keys() & reported.keys():
             continue
-        seeds = sorted(set(ours[pair[0]].seeds) & set(ours[pair[1]].seeds))
-        scores = [per_example(planned[id], seeds, study.runs) for id in pair] if seeds else [None]
+        better, worse = ours[contrast.better], ours[contrast.worse]
+        seeds = sorted(set(better.seeds) & set(worse.seeds))
+        scores = [study.per_example(result.point, seeds) for result in (better, worse)] if seeds else [None]
         if None in scores:
             continue
         differences = {t: 100 * (np.asarray(scores[0][t], float) - np.asarray(scores[1][t], float)) for t in scores[0]}
-        width = factor * abs(_difference(theirs, pair))
-        here, sizes = spread(differences), [one.shape[1] for one in differences.values()]
-        found.append(
+        effect = reported[contrast.better] - reported[contrast.worse]
+        here, sizes = spread(differences), [task.shape[1] for task in differences.values()]
+        table.append(
             {
                 "comparison": contrast.name,
-                "paper": _difference(theirs, pair),
-                "carried over": width,
-                "measured": _difference(ours, pair),
+                "paper": effect,
+                "carried over": factor * abs(effect),
+                "measured": better.value - worse.value,
                 "interval's width": WIDTH * here.standard_error(sizes, len(seeds)),
                 "seeds": len(seeds),
                 "examples": sum(sizes),
-                "needed a task": here.examples_needed(width, len(seeds)),
+                "needed a task": here.examples_needed(factor * abs(effect), len(seeds)),
                 "for nearly": here.examples_needed(2 * factor * NEARLY, len(seeds)),
                 "variance of seeds": here.seeds,
                 "variance of examples": float(np.mean(here.examples) + np.mean(here.rest)),
             }
         )
-    return found
+    return table
 
 
-def _difference(points: Mapping[str, Any], pair: tuple[str, str]) -> float:
-    return points[pair[0]].value - points[pair[1]].value
-
-
-def show(found: Sequence[Mapping[str, Any]]) -> str:
+def show(table: Sequence[Mapping[str, Any]]) -> str:
     """The rows as a Markdown table; a sentence where there are none."""
-    if not found:
-        return "No comparison has its runs."
-    heads = list(found[0])
-    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
-    for row in found:
-        cells = [_cell(value) for value in row.values()]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    if not table:
+        return "No comparison has its runs.\n"
+    return markdown(list(table[0]), [[_cell(value) for value in row.values()] for row in table])
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return "no number"
     return f"{value:.2f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """`python -m analysis.power --study NAME [--results DIR]`: 0, 1 if no comparison has its runs, 2 for bad input."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--study", default="embedded")
-    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
-    args = parser.parse_args(argv)
-    try:
-        found = rows(load_points(args.study, args.results), load_points("paper", args.results))
-    except GlimmerError as error:
-        print(f"power: {error}", file=sys.stderr)
-        return error.exit_code
-    if not found:
-        print("power: no comparison has its runs", file=sys.stderr)
-        return 1
-    print(show(found))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

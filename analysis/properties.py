@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis.grids import TASK_NAMES
-from analysis.points import StudyPoints
-from analysis.stages import answered_in_view
+from analysis.figures import BASELINES
+from analysis.names import TASK_NAMES
+from analysis.report.pipeline import answered_in_view
 from glimmer.experiments import TASKS
 from glimmer.files import existing, read_json
+from glimmer.results import StudyResults
 
 
-def properties(study: StudyPoints, results: str | Path) -> list[tuple[str, str, str]]:
+def properties(study: StudyResults, results: str | Path) -> list[tuple[str, str, str]]:
     """One row a property that the study has measured; numbers are percent unless the row says otherwise.
 
     Raises InputError where the study has no retrieval.json.
@@ -27,9 +28,9 @@ def properties(study: StudyPoints, results: str | Path) -> list[tuple[str, str, 
 
 
 def _retrieved(retrieval: Mapping[str, Mapping]) -> Iterator[tuple[str, str, str]]:
-    dev = [one["dev"] for one in retrieval.values() if "dev" in one]
+    dev = [splits["dev"] for splits in retrieval.values() if "dev" in splits]
     depths = sorted(int(key.split("@")[1]) for key in dev[0] if key.startswith("evidence@"))
-    means = [100 * sum(one[f"evidence@{k}"] for one in dev) / len(dev) for k in depths]
+    means = [100 * sum(task[f"evidence@{k}"] for task in dev) / len(dev) for k in depths]
     what = f"evidence of dev questions in the retriever's top {_joined(depths)}, mean of tasks"
     yield what, _joined(f"{mean:.0f}" for mean in means), "`retrieval.json`; the report's retrieval table"
 
@@ -37,35 +38,38 @@ def _retrieved(retrieval: Mapping[str, Mapping]) -> Iterator[tuple[str, str, str
 def _examined(path: Path) -> Iterator[tuple[str, str, str]]:
     if not path.is_file():
         return
-    found: dict[str, dict[str, float]] = {}
+    splits: dict[str, dict[str, float]] = {}
     for row in read_json(path)["exact_match"]:
-        found.setdefault(f"alpha {row['alpha']}, {row['passages']} passages", {})[row["task"]] = row["exact_match"]
-    for at, of in found.items():
-        what = f"exact match before fine-tuning, evidence in view ({at}): {_names(of)}"
-        yield what, _joined(f"{100 * one:.0f}" for one in of.values()), "`reading.json`; the report's table of it"
+        splits.setdefault(f"alpha {row['alpha']}, {row['passages']} passages", {})[row["task"]] = row["exact_match"]
+    for at, scores in splits.items():
+        what = f"exact match before fine-tuning, evidence in view ({at}): {_names(scores)}"
+        yield (
+            what,
+            _joined(f"{100 * score:.0f}" for score in scores.values()),
+            "`reading.json`; the report's table of it",
+        )
 
 
-def _in_view(study: StudyPoints, retrieval: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    points = tuple(point for point in study.points if point.artifact in ("figure2", "figure3"))
-    grid = answered_in_view(dataclasses.replace(study, points=points), retrieval)
-    for row in grid.rows if grid else ():
-        what = f"answers of {row[0].text}, as a share of questions with evidence in view: {_joined(grid.heads[1:])}"
+def _in_view(study: StudyResults, retrieval: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    artifacts = {name: study.artifacts[name] for name in ("figure2", "figure3") if name in study.artifacts}
+    table = answered_in_view(dataclasses.replace(study, artifacts=artifacts), retrieval)
+    for row in table.rows if table else ():
+        what = f"answers of {row[0].text}, as a share of questions with evidence in view: {_joined(table.heads[1:])}"
         yield what, _joined(cell.text for cell in row[1:]), "the report, “Answered of what was in view”"
 
 
-def _baselines(study: StudyPoints) -> Iterator[tuple[str, str, str]]:
+def _baselines(study: StudyResults) -> Iterator[tuple[str, str, str]]:
     for panel, what in (("no_passages", "trained without passages"), ("untrained", "untrained, with passages")):
-        measured = [point for point in study.of("baselines", panel) if point.value is not None]
+        measured = {r.point.series: f"{r.value:.1f}" for r in study.of(BASELINES, panel) if r.value is not None}
         if measured:
-            names = _joined(point.series for point in measured)
-            yield f"mean of tasks, {what}: {names}", _joined(f"{one.value:.1f}" for one in measured), "the reader table"
+            yield f"mean of tasks, {what}: {_joined(measured)}", _joined(measured.values()), "the reader table"
 
 
 def _filtered(path: Path) -> Iterator[tuple[str, str, str]]:
     if path.is_file():
         counts = read_json(path)
         tasks = {task: counts[task] for task in TASKS if task in counts}
-        sizes = _joined(f"{one['before']:,} to {one['after']:,}" for one in tasks.values())
+        sizes = _joined(f"{kept['before']:,} to {kept['after']:,}" for kept in tasks.values())
         yield f"train examples before and after the relevance filter: {_names(tasks)}", sizes, "`filter.json`"
 
 

@@ -9,18 +9,16 @@ of the two differences must overlap.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis.grids import reader_text
-from analysis.runs import Runs, load_runs
-from glimmer.errors import GlimmerError, InputError
+from analysis.names import reader_text
+from glimmer.errors import InputError
 from glimmer.evaluation.intervals import Interval, difference_interval
 from glimmer.files import existing
+from glimmer.results import Runs, load_runs
 
 IDENTICAL, AGREES, OTHER_DRAW, DIFFERS = "identical", "agrees", "other draw", "differs"
 _EXACT = ("data", "tokenizer", "tokens")  # digests in order of making: those that no rounding changes,
@@ -46,7 +44,7 @@ def parting(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
 
 
 def _other_draw(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
-    return _first_apart(first["digests"], second["digests"]) in _TRAINED
+    return _first_apart(first.get("digests") or {}, second.get("digests") or {}) in _TRAINED
 
 
 def _first_apart(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | None:
@@ -63,8 +61,8 @@ def load_both(made: Path, cached: Path) -> tuple[Runs, Runs]:
         raise InputError("one directory, given twice", where=made, expected="results made here, and cached ones")
     ours, theirs = load_runs(made), load_runs(cached)
     for directory, runs in ((made, ours), (cached, theirs)):
-        for one in runs.refused:
-            raise InputError(f"run file not to be trusted: {one.reason}", where=directory / "runs" / one.file)
+        for refused in runs.refused:
+            raise InputError(f"run file not to be trusted: {refused.reason}", where=directory / "runs" / refused.file)
     if not ours.by_id.keys() & theirs.by_id.keys():
         raise InputError(
             "no run in common", where=made, expected=f"runs of {cached}", found=f"{len(ours.by_id)} others"
@@ -86,12 +84,14 @@ def compare(ours: Runs, theirs: Runs) -> list[dict[str, Any]]:
         rows.append(
             {
                 "run": run_id,
-                "reader": f"{reader_text(run['settings']['reader'])}, seed {run['seed']}",
+                "reader": f"{reader_text(run['settings'])}, seed {run['seed']}",
                 "here": round(100 * first["score"], 2),
                 "cached": round(100 * second["score"], 2),
                 "interval": [round(100 * bound, 2) for bound in second.get("interval") or []],
                 "verdict": verdict,
-                "parts_at": "" if verdict == IDENTICAL else parting(run["digests"], other["digests"]),
+                "parts_at": ""
+                if verdict == IDENTICAL
+                else parting(run.get("digests") or {}, other.get("digests") or {}),
             }
         )
     return rows
@@ -102,31 +102,28 @@ def gaps(ours: Runs, theirs: Runs) -> list[dict[str, Any]]:
 
     In percent, with intervals that pair the examples; only those whose cached interval lies above zero.
     """
-    found = []
+    rows = []
     drawn = [id for id, run in ours.by_id.items() if id in theirs and _other_draw(run, theirs.by_id[id])]
-    for seed in sorted({theirs.by_id[one]["seed"] for one in drawn}):
-        ranked = sorted(
-            (one for one in drawn if theirs.by_id[one]["seed"] == seed),
-            key=lambda one: theirs.by_id[one]["average"]["score"],
-        )
+    for seed in sorted({theirs.by_id[id]["seed"] for id in drawn}):
+        at_seed = [id for id in drawn if theirs.by_id[id]["seed"] == seed]
+        ranked = sorted(at_seed, key=lambda id: theirs.by_id[id]["average"]["score"])
         for worse, better in itertools.pairwise(ranked):
             if not all(_paired(runs.by_id[worse], runs.by_id[better]) for runs in (ours, theirs)):
                 continue
-            cached, here = (_gap(runs, better, worse) for runs in (theirs, ours))
+            here, cached = (_gap(runs, better, worse) for runs in (ours, theirs))
             if cached.verdict() != "above":
                 continue
-            readers = [reader_text(theirs.by_id[one]["settings"]["reader"]) for one in (better, worse)]
-            found.append(
+            rows.append(
                 {
-                    "better": readers[0],
-                    "worse": readers[1],
+                    "better": reader_text(theirs.by_id[better]["settings"]),
+                    "worse": reader_text(theirs.by_id[worse]["settings"]),
                     "seed": seed,
                     "here": [round(100 * value, 2) for value in (here.mean, here.low, here.high)],
                     "cached": [round(100 * value, 2) for value in (cached.mean, cached.low, cached.high)],
                     "verdict": AGREES if here.verdict() == "above" and _overlap(here, cached) else DIFFERS,
                 }
             )
-    return found
+    return rows
 
 
 def _overlap(first: Interval, second: Interval) -> bool:
@@ -144,54 +141,18 @@ def _gap(runs: Runs, better: str, worse: str) -> Interval:
 
 
 def _scores(run: Mapping[str, Any]) -> dict[str, Any]:
-    return {task: (found.get("per_example") or {}).get("metric") or [] for task, found in run["tasks"].items()}
+    return {task: (score.get("per_example") or {}).get("metric") or [] for task, score in run["tasks"].items()}
 
 
-def show(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as a table for the terminal."""
-    wide = max(len(row["reader"]) for row in rows) + 2
-    heads = f"{'run':<14}{'reader':<{wide}}{'here':>7}{'cached':>8}  {'interval of the cached':<24}"
-    lines = [f"{heads}{'verdict':<12}parts at"]
-    for row in rows:
-        bounds = " to ".join(f"{bound:.2f}" for bound in row["interval"]) or "none"
-        numbers = f"{row['here']:>7.2f}{row['cached']:>8.2f}  {bounds:<24}"
-        found = f"{row['verdict']:<12}{row['parts_at']}"
-        lines.append(f"{row['run']:<14}{row['reader']:<{wide}}{numbers}{found}".rstrip())
-    return "\n".join(lines)
+def compare_directories(made: Path, cached: Path) -> dict[str, Any]:
+    """The runs that two results/<study> directories have in common, and whether they agree; raises as `load_both`.
 
-
-def show_gaps(found: Sequence[Mapping[str, Any]]) -> str:
-    """Sentences for the terminal: which differences between readers the other draw has too."""
-    lines = ["Another draw of what readers start from: levels are not compared, differences between readers are."]
-    for gap in found:
-        here, cached = ("{:.2f} ({:.2f} to {:.2f})".format(*gap[side]) for side in ("here", "cached"))
-        lines.append(f"{gap['better']}\n  above {gap['worse']}, seed {gap['seed']}")
-        lines.append(f"  here {here}, cached {cached}: {gap['verdict']}")
-    return "\n".join(lines)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """`python -m analysis.reproduced MADE CACHED`: 0 if all agrees, 1 if something differs, 2 for bad input.
-
-    Where levels are of another draw, there must be a difference between readers to compare, or that is 1 too.
+    Where levels are of another draw, the gaps between readers are compared too, and there must be one: a draw without
+    confirms nothing.
     """
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("made", type=Path, help="results/<study> of the runs made here")
-    parser.add_argument("cached", type=Path, help="results/<study> to compare them with")
-    args = parser.parse_args(argv)
-    try:
-        ours, theirs = load_both(args.made, args.cached)
-        rows = compare(ours, theirs)
-        drawn = any(row["verdict"] == OTHER_DRAW for row in rows)
-        found = gaps(ours, theirs) if drawn else []
-    except GlimmerError as error:
-        print(f"reproduced: {error}", file=sys.stderr)
-        return error.exit_code
-    print(show(rows))
-    if drawn:
-        print(show_gaps(found))
-    return int(any(row["verdict"] == DIFFERS for row in [*rows, *found]) or (drawn and not found))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    ours, theirs = load_both(made, cached)
+    rows = compare(ours, theirs)
+    is_other_draw = any(row["verdict"] == OTHER_DRAW for row in rows)
+    between = gaps(ours, theirs) if is_other_draw else []
+    agrees = all(row["verdict"] != DIFFERS for row in [*rows, *between]) and bool(between or not is_other_draw)
+    return {"runs": rows, "other_draw": is_other_draw, "gaps": between, "agrees": agrees}

@@ -13,7 +13,7 @@ from glimmer.experiments import Study, load_study, study_names
 
 DEFAULT_STUDY = "embedded"
 COMMITTED = Path("results")
-DRAWING_TARGETS = ("figures", "audit", "claims", "report")
+DRAWING_TARGETS = ("figures", "audit", "claims", "report", "crate")
 """Targets that show what has been measured and never measure."""
 
 _DOCUMENTS = ("report.html", "audit.json", "claims.json", "ro-crate-metadata.json")

@@ -3,7 +3,6 @@ equal although their runs are not the same."""
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -25,6 +24,8 @@ from glimmer.compute import SIZES
 from glimmer.experiments.registry import Artifact
 from glimmer.experiments.settings import ReaderSettings
 
+_OF_THE_LOSS = ("tau", "scorer", "kl", "token_reduction", "teacher_gradient")  # fields that a LUMEN has no use for
+
 
 def same_run(numbers: Sequence[Number], artifacts: Mapping[str, Artifact]) -> Iterator[Finding]:
     """Numbers of one run agree within the rounding of both. Where a table and a figure differ, the kind says so."""
@@ -32,19 +33,19 @@ def same_run(numbers: Sequence[Number], artifacts: Mapping[str, Artifact]) -> It
         spelled: dict[float, list[Number]] = {}
         for number in group:
             spelled.setdefault(number.value, []).append(number)
-        for ones, others in itertools.combinations(spelled.values(), 2):
-            one, other = ones[0], others[0]
-            if abs(other.value - one.value) <= one.rounding + other.rounding + EPSILON:
+        for firsts, seconds in itertools.combinations(spelled.values(), 2):
+            first, second = firsts[0], seconds[0]
+            if abs(second.value - first.value) <= first.rounding + second.rounding + EPSILON:
                 continue
-            tables = {artifacts[number.point.artifact].kind == "table" for number in ones + others}
+            tables = {artifacts[number.point.artifact].kind == "table" for number in firsts + seconds}
             yield between(
-                one,
-                other,
+                first,
+                second,
                 kind="table-and-figure" if len(tables) == 2 else "same-run",
                 severity=DISCREPANCY,
-                points=[number.id for number in ones + others],
-                explanation=f"The registry gives these points one configuration, but {_where(one)} has {one} and"
-                f" {_where(other)} has {other}. Another training run or checkpoint, or a setting that differs without"
+                points=[number.id for number in firsts + seconds],
+                explanation=f"The registry gives these points one configuration, but {_where(first)} has {first} and"
+                f" {_where(second)} has {second}. Another training run or checkpoint, or a setting that differs without"
                 f" being stated, would explain it; {OPEN_SETTINGS}.",
             )
 
@@ -104,17 +105,17 @@ def _stacks(numbers: Sequence[Number], known: Mapping[tuple, list[Number]]) -> I
         same = _elsewhere(known.get(next(iter(total)), ()), parts[0].point.artifact)
         if same is None:
             continue
-        found = sum(number.value for number in parts)
+        height = sum(number.value for number in parts)
         tolerance = same.rounding + sum(number.rounding for number in parts)
-        if abs(found - same.value) > tolerance + EPSILON:
+        if abs(height - same.value) > tolerance + EPSILON:
             yield unequal(
                 kind="stack-and-whole",
                 severity=DISCREPANCY,
                 points=(*(number.id for number in parts), same.id),
                 expected=same.value,
-                found=found,
+                found=height,
                 tolerance=tolerance,
-                explanation=f"The stacked parts {' + '.join(map(str, parts))} end at {found:.4g}, while {_where(same)}"
+                explanation=f"The stacked parts {' + '.join(map(str, parts))} end at {height:.4g}, while {_where(same)}"
                 f" has {same} for the configuration they add up to. Other runs, or another unstated setting, behind one"
                 f" of the artifacts would explain it; {OPEN_SETTINGS}.",
             )
@@ -128,12 +129,11 @@ def _elsewhere(numbers: Iterable[Number], artifact: str) -> Number | None:
 def same_function(numbers: Sequence[Number]) -> Iterator[Finding]:
     """GLIMMER that keeps all it retrieves computes what LUMEN does; only training tells the two apart. Where some such
     pairs have equal numbers and some have not, each that has not is worth a look."""
-    pairs = [(one, other) for one, other in _different_runs(numbers) if _function(one) == _function(other)]
+    pairs = [pair for pair in _different_runs(numbers) if _function(pair[0]) == _function(pair[1])]
     differing = [pair for pair in pairs if not _agree(*pair)]
-    for one, other in differing:
+    for pair in differing:
         yield between(
-            one,
-            other,
+            *pair,
             kind="same-function",
             severity=NOTE,
             explanation=f"With every retrieved passage kept, both are the same function of their parameters and differ"
@@ -147,17 +147,8 @@ def _function(number: Number) -> tuple:
     point = number.point
     reader: ReaderSettings = point.terms[0].reader.resolved(SIZES[point.size.lower()]().encoder_layers)
     if reader.name == "glimmer" and reader.m == reader.k and reader.reranker == "shared":
-        reader = dataclasses.replace(
-            reader,
-            name="lumen",
-            beta=None,
-            lambda_=0.0,
-            tau=1.0,
-            scorer="first_token",
-            kl="rank_lm",
-            token_reduction="sum",
-            teacher_gradient="stopped",
-        )
+        of_the_loss = {"lambda_": 0.0} | {key: getattr(ReaderSettings, key) for key in _OF_THE_LOSS}
+        reader = reader.change(name="lumen", beta=None, **of_the_loss)
     return quantity(point), point.size, reader
 
 
@@ -169,13 +160,12 @@ def equal_values(numbers: Sequence[Number]) -> Iterator[Finding]:
     """
     groups: dict[tuple, dict[str, list[Number]]] = {}
     runs = list(by_run(numbers).items())
-    for ((what, _), ones), ((other_what, _), others) in itertools.combinations(runs, 2):
-        pairs = (pair for pair in itertools.product(ones, others) if what == other_what and _equally_spelled(*pair))
-        one, other = next(pairs, (None, None))
-        if one is not None:
-            coarse = min(one, other, key=lambda number: number.decimals or 0)
+    for ((what, _), firsts), ((other_what, _), seconds) in itertools.combinations(runs, 2):
+        pairs = (pair for pair in itertools.product(firsts, seconds) if what == other_what and _equally_spelled(*pair))
+        if pair := next(pairs, None):
+            coarse = min(pair, key=lambda number: number.decimals or 0)
             members = groups.setdefault((what, coarse.decimals), {}).setdefault(coarse.text, [])
-            members += [number for number in (one, other) if number not in members]
+            members += [number for number in pair if number not in members]
     for (what, digits), equal in groups.items():
         alike = [n for n in numbers if quantity(n.point) == what and (n.decimals or 0) >= digits]
         chance = _expected_pairs(alike, digits)
@@ -199,19 +189,18 @@ def equal_values(numbers: Sequence[Number]) -> Iterator[Finding]:
 def _different_runs(numbers: Sequence[Number]) -> list[tuple[Number, Number]]:
     """Pairs of numbers that measure the same of different runs; one number stands for each run."""
     firsts = [min(group, key=lambda n: n.rounding) for group in by_run(numbers).values()]
-    return [
-        (one, other) for one, other in itertools.combinations(firsts, 2) if quantity(one.point) == quantity(other.point)
-    ]
+    pairs = itertools.combinations(firsts, 2)
+    return [(first, second) for first, second in pairs if quantity(first.point) == quantity(second.point)]
 
 
-def _agree(one: Number, other: Number) -> bool:
-    return abs(one.value - other.value) <= max(one.rounding, other.rounding) + EPSILON
+def _agree(first: Number, second: Number) -> bool:
+    return abs(first.value - second.value) <= max(first.rounding, second.rounding) + EPSILON
 
 
-def _equally_spelled(one: Number, other: Number) -> bool:
+def _equally_spelled(first: Number, second: Number) -> bool:
     """Whether both have the same digits, as far as the coarser one has any (two decimals at least, or equally many)."""
-    comparable = one.decimals == other.decimals or min(one.decimals or 0, other.decimals or 0) >= 2
-    return comparable and _agree(one, other)
+    comparable = first.decimals == second.decimals or min(first.decimals or 0, second.decimals or 0) >= 2
+    return comparable and _agree(first, second)
 
 
 def _expected_pairs(numbers: Sequence[Number], digits: int) -> float:

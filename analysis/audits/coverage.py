@@ -6,42 +6,36 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from analysis.audits.finding import DISCREPANCY, FAILURE, NOTE, Finding, Number, plain
-from analysis.points import unusable
+from analysis.audits.finding import DISCREPANCY, FAILURE, NOTE, Finding, Number, unequal
 from glimmer import experiments
 from glimmer.experiments import PaperValue
+from glimmer.results.points import unusable
 
 
 def reported_file(reported: Mapping[str, PaperValue], known: Mapping[str, experiments.Point]) -> Iterator[Finding]:
     """Lines of the paper's points that cannot be used; their points count as missing."""
-    for id, one in reported.items():
-        if (reason := unusable(one, known.get(id))) is not None:
-            yield plain(
-                "reported",
-                FAILURE,
-                points=[id],
-                expected="a finite number of a known point",
-                found=reason,
-                explanation=f"points.csv: {id} is left out: {reason}.",
+    for id, line in reported.items():
+        if reason := unusable(line, known.get(id)):
+            why, usable = f"points.csv: {id} is left out: {reason}.", "a finite number of a known point"
+            yield Finding(
+                kind="reported", severity=FAILURE, points=[id], expected=usable, found=reason, explanation=why
             )
 
 
 def missing(points: Iterable[experiments.Point], numbers: Iterable[Number]) -> Iterator[Finding]:
     """Per artifact the points without a number."""
-    found = {number.id for number in numbers}
+    present = {number.id for number in numbers}
     artifacts: dict[str, list[str]] = {}
     for point in points:
         artifacts.setdefault(point.artifact, []).append(point.id)
     for artifact, ids in artifacts.items():
-        absent = [id for id in ids if id not in found]
-        if absent:
-            yield plain(
-                "missing",
-                NOTE,
+        if absent := [id for id in ids if id not in present]:
+            yield unequal(
+                kind="missing",
+                severity=NOTE,
                 points=absent,
                 expected=len(ids),
                 found=len(ids) - len(absent),
-                difference=-len(absent),
                 tolerance=0,
                 explanation=f"{artifact}: {len(absent)} of {len(ids)} points have no result and are drawn as missing.",
                 about=artifact,
@@ -60,9 +54,9 @@ def drawings(directory: Path, numbers: Sequence[Number]) -> Iterator[Finding]:
             value = None if number is None else number.value
             if drawn == ("" if value is None else f"{value:.10g}"):
                 continue
-            yield plain(
-                "drawing",
-                DISCREPANCY,
+            yield Finding(
+                kind="drawing",
+                severity=DISCREPANCY,
                 points=[row["point"]],
                 expected=value,
                 found=float(drawn) if drawn else None,

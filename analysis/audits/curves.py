@@ -6,20 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 
 from analysis.audits.finding import DISCREPANCY, EPSILON, NOTE, Finding, Number, between
 from analysis.ledger.verdicts import CONTRADICTED, UNDECIDED
-from glimmer import experiments
 
-Resolved = Callable[[experiments.Point, experiments.Point], bool]
-"""Whether the difference of two points is more than noise."""
+Resolved = Callable[[str, str | None], bool]
+"""Whether two points of a study (or one and zero) differ by more than noise; takes their ids."""
 
 
 def curves_of(numbers: Sequence[Number]) -> dict[tuple[str, str, str], list[Number]]:
     """(artifact, panel, series) -> its numbers in the order of x; level lines and lone points are no curves."""
-    found: dict[tuple[str, str, str], list[Number]] = {}
+    curves: dict[tuple[str, str, str], list[Number]] = {}
     for number in numbers:
         point = number.point
         if point.x is not None and not point.level:
-            found.setdefault((point.artifact, point.panel, point.series), []).append(number)
-    return {key: sorted(ns, key=lambda n: n.point.x) for key, ns in found.items() if len(ns) > 2}
+            curves.setdefault((point.artifact, point.panel, point.series), []).append(number)
+    return {key: sorted(curve, key=lambda n: n.point.x) for key, curve in curves.items() if len(curve) > 2}
 
 
 def monotone(numbers: Sequence[Number], resolved: Resolved | None = None) -> Iterator[Finding]:
@@ -32,7 +31,7 @@ def monotone(numbers: Sequence[Number], resolved: Resolved | None = None) -> Ite
         for index, number in enumerate(curve[1:], start=1):
             before = max(curve[:index], key=lambda n: n.value)
             beyond = number.value - before.value < -(number.rounding + before.rounding + EPSILON)
-            if beyond and (resolved is None or resolved(before.point, number.point)):
+            if beyond and (resolved is None or resolved(before.id, number.id)):
                 falls.append((before, number))
         if not falls:
             continue

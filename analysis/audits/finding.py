@@ -18,22 +18,22 @@ SEVERITIES = (FAILURE, DISCREPANCY, NOTE)
 """A file that cannot be trusted; two things that should agree and do not; something worth a look."""
 
 EPSILON = 1e-9  # of floating point, not a tolerance
-OPEN_SETTINGS = "settings that the paper leaves open are the registry's choice (config/experiments.yaml, `choices`)"
+OPEN_SETTINGS = "settings that the paper leaves open are the registry's choice (config/experiments.yaml)"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Finding:
     """One finding. `difference` is found minus expected, of either sign; `tolerance` is what it was held against;
-    `about` tells findings apart that are of one kind and about the same points."""
+    `about` tells findings apart that are of one kind and about the same points. A finding need not be about numbers."""
 
     kind: str
     severity: str
-    points: tuple[str, ...]
-    expected: Any
-    found: Any
-    difference: float | None
-    tolerance: float | None
+    points: Sequence[str] = ()
     explanation: str
+    expected: Any = None
+    found: Any = None
+    difference: float | None = None
+    tolerance: float | None = None
     about: str = ""
 
     @property
@@ -49,36 +49,10 @@ class Finding:
         return {"id": self.id} | {key: _short(value) for key, value in values.items()}
 
 
-def plain(kind: str, severity: str, *, points: Sequence[str] = (), explanation: str, **values: Any) -> Finding:
-    """A finding that need not be about numbers: what is not given is None."""
-    empty = {"expected": None, "found": None, "difference": None, "tolerance": None}
-    return Finding(kind=kind, severity=severity, points=tuple(points), explanation=explanation, **(empty | values))
-
-
-def unequal(
-    *,
-    kind: str,
-    severity: str,
-    points: Sequence[str],
-    expected: float,
-    found: float,
-    tolerance: float,
-    explanation: str,
-    about: str = "",
-) -> Finding:
+def unequal(*, expected: float, found: float, **fields: Any) -> Finding:
     """A finding about two numbers that are not equal; their difference is worked out here, so its sign means the same
     everywhere."""
-    return Finding(
-        kind=kind,
-        severity=severity,
-        points=tuple(points),
-        expected=expected,
-        found=found,
-        difference=found - expected,
-        tolerance=tolerance,
-        explanation=explanation,
-        about=about,
-    )
+    return Finding(expected=expected, found=found, difference=found - expected, **fields)
 
 
 def _short(value: Any) -> Any:
@@ -107,22 +81,13 @@ class Number:
         return self.text or f"{self.value:.6g}"
 
 
-def between(
-    one: Number, other: Number, *, kind: str, severity: str, explanation: str, points: Sequence[str] = ()
-) -> Finding:
-    """A finding about two numbers that should have been one, or in another order: `one` is what was expected.
+def between(first: Number, second: Number, **fields: Any) -> Finding:
+    """A finding about two numbers that should have been one, or in another order: `first` is what was expected.
 
     It is held against the rounding of both; `points` are the two, unless more are named.
     """
-    return unequal(
-        kind=kind,
-        severity=severity,
-        points=points or (one.id, other.id),
-        expected=one.value,
-        found=other.value,
-        tolerance=one.rounding + other.rounding,
-        explanation=explanation,
-    )
+    named = {"points": (first.id, second.id), "tolerance": first.rounding + second.rounding} | fields
+    return unequal(expected=first.value, found=second.value, **named)
 
 
 def reported_numbers(reported: Mapping[str, PaperValue], points: Iterable[experiments.Point]) -> list[Number]:

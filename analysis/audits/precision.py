@@ -7,8 +7,9 @@ import math
 from collections.abc import Iterator, Sequence
 
 from analysis.audits.finding import DISCREPANCY, EPSILON, NOTE, Finding, Number, unequal
+from glimmer.kilt.download import PUBLISHED
 
-KILT_DEV_EXAMPLES = {"nq": 2837, "triviaqa": 5359, "hotpotqa": 5600, "fever": 10444, "zsre": 3724, "trex": 5000}
+KILT_DEV_EXAMPLES = {file.task: file.lines for file in PUBLISHED if "-dev" in file.name}
 """Lines of KILT's published dev files (the benchmark's README)."""
 
 _FINER = 100  # a unit this many times finer than the sampling error is no information about the model
@@ -109,15 +110,15 @@ def _mean_of_two_decimals(number: Number) -> bool:
 
 def _panels(numbers: Sequence[Number]) -> dict[tuple[str, str], list[Number]]:
     """Percentages with known digits, by artifact and panel."""
-    found: dict[tuple[str, str], list[Number]] = {}
+    panels: dict[tuple[str, str], list[Number]] = {}
     for number in numbers:
         if number.point.measure.unit == "percent" and number.decimals is not None:
-            found.setdefault((number.point.artifact, number.point.panel), []).append(number)
-    return found
+            panels.setdefault((number.point.artifact, number.point.panel), []).append(number)
+    return panels
 
 
 def _series(numbers: Sequence[Number]) -> list[list[Number]]:
-    found: dict[str, list[Number]] = {}
+    series: dict[str, list[Number]] = {}
     for number in numbers:
-        found.setdefault(number.point.series, []).append(number)
-    return list(found.values())
+        series.setdefault(number.point.series, []).append(number)
+    return list(series.values())

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis.audits.finding import DISCREPANCY, FAILURE, NOTE, Finding, plain
-from analysis.runs import Runs
+from analysis.audits.finding import DISCREPANCY, FAILURE, NOTE, Finding
 from glimmer import experiments
 from glimmer.experiments import Run
 from glimmer.files import atomic_write, canonical_json, sha256_file
+from glimmer.results import Runs
 
 SEAL = "SHA256SUMS"
 """Beside the run files, as sha256sum writes it: what they were when they were measured."""
@@ -58,9 +58,9 @@ def run_files(directory: Path, planned: Mapping[str, Run], runs: Runs) -> Iterat
     present = {path.name: path for path in sorted((directory / "runs").glob("*.json"))}
     if digests is None:
         if present:
-            yield plain(
-                "unsealed",
-                NOTE,
+            yield Finding(
+                kind="unsealed",
+                severity=NOTE,
                 expected=f"runs/{SEAL}",
                 found="none",
                 explanation="The run files agree with themselves, but nothing says what they were when they were"
@@ -70,8 +70,8 @@ def run_files(directory: Path, planned: Mapping[str, Run], runs: Runs) -> Iterat
     for name, digest in digests.items():
         if name not in present:
             yield _about_file(name, planned, "changed-file", FAILURE, digest[:12], "no such file")
-        elif (found := sha256_file(present[name])) != digest:
-            yield _about_file(name, planned, "changed-file", FAILURE, digest[:12], found[:12])
+        elif (now := sha256_file(present[name])) != digest:
+            yield _about_file(name, planned, "changed-file", FAILURE, digest[:12], now[:12])
     for name in sorted(set(present) - set(digests)):
         yield _about_file(name, planned, "unsealed", NOTE, f"a line in runs/{SEAL}", "none")
 
@@ -83,9 +83,9 @@ def _about_file(name: str, planned: Mapping[str, Run], kind: str, severity: str,
         "unsealed": f"{name} was not there when the run files were sealed.",
     }
     run = planned.get(name.removesuffix(".json"))
-    return plain(
-        kind,
-        severity,
+    return Finding(
+        kind=kind,
+        severity=severity,
         points=run.points if run else (),
         expected=expected,
         found=found,
@@ -100,9 +100,9 @@ def origins(planned: Mapping[str, Run], runs: Runs) -> Iterator[Finding]:
     for id, run in runs.by_id.items():
         points = planned[id].points if id in planned else ()
         if id not in planned:
-            yield plain(
-                "unplanned",
-                NOTE,
+            yield Finding(
+                kind="unplanned",
+                severity=NOTE,
                 expected="a run of the study",
                 found=id,
                 explanation=f"No point of the study asks for run {id}; it is not used.",
@@ -110,9 +110,9 @@ def origins(planned: Mapping[str, Run], runs: Runs) -> Iterator[Finding]:
             )
         absent = [key for key in ("code_version", "digests", "versions", "device") if not run.get(key)]
         if absent:
-            yield plain(
-                "untraced",
-                DISCREPANCY,
+            yield Finding(
+                kind="untraced",
+                severity=DISCREPANCY,
                 points=points,
                 expected="code version, digests, versions, device",
                 found=f"no {', '.join(absent)}",
@@ -120,9 +120,9 @@ def origins(planned: Mapping[str, Run], runs: Runs) -> Iterator[Finding]:
                 about=id,
             )
         if (run.get("kilt_package_check") or {}).get("status") == "differs":
-            yield plain(
-                "kilt-package",
-                DISCREPANCY,
+            yield Finding(
+                kind="kilt-package",
+                severity=DISCREPANCY,
                 points=points,
                 expected="the scores of KILT's own package",
                 found=run["kilt_package_check"].get("detail"),
@@ -137,9 +137,9 @@ def _code_versions(runs: Runs) -> Iterator[Finding]:
     versions = sorted({str(run["code_version"]) for run in runs.by_id.values() if run.get("code_version")})
     changed = [version for version in versions if version.endswith("+changes")]
     if len(versions) > 1 or changed:
-        yield plain(
-            "code-version",
-            NOTE,
+        yield Finding(
+            kind="code-version",
+            severity=NOTE,
             expected="one commit",
             found=", ".join(versions),
             explanation="The runs were measured with more than one state of the code"
@@ -159,9 +159,9 @@ def _inputs(planned: Mapping[str, Run], runs: Runs) -> Iterator[Finding]:
     for (_, name), digests in seen.items():
         if len(digests) > 1:
             odd = min(digests.values(), key=len)
-            yield plain(
-                "inputs",
-                DISCREPANCY,
+            yield Finding(
+                kind="inputs",
+                severity=DISCREPANCY,
                 points=[point for id in odd if id in planned for point in planned[id].points],
                 expected="one digest",
                 found=f"{len(digests)} digests",
@@ -186,18 +186,18 @@ def equal_answers(planned: Mapping[str, Run], runs: Runs) -> Iterator[Finding]:
     does not count): chance is out of the question there, one run copied is not."""
     groups: dict[str, list[str]] = {}
     for id, run in runs.by_id.items():
-        scores = {task: (found.get("per_example") or {}).get("metric") for task, found in run["tasks"].items()}
+        scores = {task: (score.get("per_example") or {}).get("metric") for task, score in run["tasks"].items()}
         if all(scores.values()) and len({score for row in scores.values() for score in row}) > 1:
             groups.setdefault(canonical_json(scores), []).append(id)
     for ids in groups.values():
-        for one, other in itertools.pairwise(ids):
-            yield plain(
-                "equal-answers",
-                NOTE,
-                points=[point for id in (one, other) if id in planned for point in planned[id].points],
+        for pair in itertools.pairwise(ids):
+            yield Finding(
+                kind="equal-answers",
+                severity=NOTE,
+                points=[point for id in pair if id in planned for point in planned[id].points],
                 expected="different answers",
                 found="the same score on every example",
-                explanation=f"Runs {one} and {other} have different settings and the same score on every dev example."
-                " Too few examples, or a setting without effect at this size, would explain it.",
-                about=f"{one} {other}",
+                explanation=f"Runs {pair[0]} and {pair[1]} have different settings and the same score on every dev"
+                " example. Too few examples, or a setting without effect at this size, would explain it.",
+                about=" ".join(pair),
             )

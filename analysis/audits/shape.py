@@ -6,13 +6,11 @@ examples and seeds resolve it (95 %, paired, not corrected for the number of com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 
-from analysis.audits.curves import curves_of
+from analysis.audits.curves import Resolved, curves_of
 from analysis.audits.finding import DISCREPANCY, EPSILON, NOTE, Finding, Number
-
-Resolved = Callable[[str, str | None], bool]
-"""Whether two points of the study (or one and zero) differ by more than noise."""
 
 _NOISE = "within what the study's examples and seeds can resolve, so it may be chance"
 _CLEAR = "beyond what the study's examples and seeds leave to chance, for at least one of them"
@@ -59,12 +57,12 @@ def _orders(pairs: Pairs, resolved: Resolved) -> Iterator[Finding]:
         bars = [pair for pair in members if pair[0].point.x is None]
         levels = {pair[0].point.series: pair for pair in members if pair[0].point.level}
         points = [pair for pair in members if pair[0].point.x is not None and not pair[0].point.level]
-        couples = [(one, other) for i, one in enumerate(bars) for other in bars[i + 1 :]]
+        couples = list(itertools.combinations(bars, 2))
         couples += [(point, level) for point in points for level in levels.values()]
         reversed_ = [couple for couple in couples if _reversed(*couple)]
         if not reversed_:
             continue
-        clear = any(resolved(one[0].id, other[0].id) for one, other in reversed_)
+        clear = any(resolved(first[0].id, second[0].id) for first, second in reversed_)
         whole = bars or [pair for couple in reversed_ for pair in couple]
         yield Finding(
             kind="shape-order",
@@ -80,17 +78,15 @@ def _orders(pairs: Pairs, resolved: Resolved) -> Iterator[Finding]:
         )
 
 
-def _reversed(one: tuple[Number, Number], other: tuple[Number, Number]) -> bool:
+def _reversed(first: tuple[Number, Number], second: tuple[Number, Number]) -> bool:
     """Whether ours differ in the direction opposite to the paper's, which must be beyond rounding."""
-    papers = one[1].value - other[1].value
-    ours = one[0].value - other[0].value
-    return abs(papers) > one[1].rounding + other[1].rounding + EPSILON and ours * papers < 0
+    ours, papers = (first[side].value - second[side].value for side in (0, 1))
+    return abs(papers) > first[1].rounding + second[1].rounding + EPSILON and ours * papers < 0
 
 
 def _order(pairs: Pairs, side: int) -> str:
-    found = dict.fromkeys(pair[side].point.id for pair in sorted(pairs, key=lambda pair: -pair[side].value))
-    names = {pair[0].id: _name(pair[0]) for pair in pairs}
-    return " > ".join(dict.fromkeys(names[id] for id in found))
+    ranked = sorted(pairs, key=lambda pair: -pair[side].value)
+    return " > ".join(dict.fromkeys(_name(own) for own, _ in ranked))
 
 
 def _name(number: Number) -> str:
@@ -107,10 +103,10 @@ def _curves(pairs: Pairs) -> Iterator[tuple[tuple[str, str, str], list[tuple[Num
 def _steps(pairs: Pairs, resolved: Resolved) -> Iterator[Finding]:
     """Curves that rise where the paper's falls, or fall where it rises."""
     for (artifact, panel, series), curve in _curves(pairs):
-        steps = [couple for couple in zip(curve, curve[1:], strict=False) if _reversed(*couple)]
+        steps = [couple for couple in itertools.pairwise(curve) if _reversed(*couple)]
         if not steps:
             continue
-        clear = any(resolved(one[0].id, other[0].id) for one, other in steps)
+        clear = any(resolved(first[0].id, second[0].id) for first, second in steps)
         yield Finding(
             kind="shape-steps",
             severity=DISCREPANCY if clear else NOTE,
@@ -127,9 +123,8 @@ def _steps(pairs: Pairs, resolved: Resolved) -> Iterator[Finding]:
 def _directions(curve: Pairs, side: int) -> str:
     values = [pair[side].value for pair in curve]
     words = {True: "up", False: "down"}
-    return ", ".join(
-        "level" if after == before else words[after > before] for before, after in zip(values, values[1:], strict=False)
-    )
+    steps = itertools.pairwise(values)
+    return ", ".join("level" if after == before else words[after > before] for before, after in steps)
 
 
 def _optima(pairs: Pairs, resolved: Resolved) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ always a linear combination of points. A statement is one of
     greater: [a, b, c]          each term above the next
     increasing: [a, b, c]       each term below the next (decreasing: the reverse, the same as greater)
     positive: [a, b]            each term above zero
-    within: {of: a, tolerance: t}      a lies in [-t, t]; t in points of the paper, see analysis/ledger/carried.py
+    within: {of: a, tolerance: t}      a lies in [-t, t]; t in points of the paper, see analysis/ledger/scale_factor.py
     diminishing: [p1, p2, p3]   along x, the gain for one step of x falls from point to point
     best: {point: p, of: [...]} p is above every other one
     best_before: [[...], [...]] the best x of the first curve lies below the best x of the second
@@ -18,6 +18,7 @@ Nothing is evaluated as code: a statement is data, checked by config/schema/clai
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -114,7 +115,7 @@ def _candidates(curve: Sequence[tuple[str, float]], values: Values, rounding: Va
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Place:
+class AliasedPoint:
     """What an alias stands for: the point's id, its x (None without an axis) and unit."""
 
     id: str
@@ -123,18 +124,18 @@ class Place:
 
 
 def compile_statement(
-    expression: Mapping[str, Any], places: Mapping[str, Place], where: object, factor: float = 1.0
+    expression: Mapping[str, Any], aliases: Mapping[str, AliasedPoint], where: object, factor: float = 1.0
 ) -> list[Requirement]:
-    """The requirements of one statement; `places` maps the claim's aliases, tolerances are taken `factor` times.
+    """The requirements of one statement; `aliases` are the claim's, tolerances are taken `factor` times.
 
     Raises InputError for a meaningless statement.
     """
-    return list(_Compiler(places=places, where=where, factor=factor).statement(expression))
+    return list(_Compiler(aliases=aliases, where=where, factor=factor).statement(expression))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Compiler:
-    places: Mapping[str, Place]
+    aliases: Mapping[str, AliasedPoint]
     where: object
     factor: float
 
@@ -146,9 +147,9 @@ class _Compiler:
             "positive": self.positive,
             "within": self.within,
             "diminishing": self.diminishing,
-            "best": lambda found: self.best(found["point"], found["of"]),
+            "best": lambda named: self.best(named["point"], named["of"]),
             "best_before": self.best_before,
-            "all": lambda parts: (one for part in parts for one in self.statement(part)),
+            "all": lambda parts: (required for part in parts for required in self.statement(part)),
         }
         if not isinstance(expression, Mapping) or len(expression) != 1 or not set(expression) <= set(operators):
             self.refuse("not a statement", "one of " + ", ".join(operators), expression)
@@ -156,36 +157,34 @@ class _Compiler:
         yield from operators[operator](argument)
 
     def greater(self, terms: Sequence[Any]) -> Iterator[Requirement]:
-        for above, below in zip(terms, terms[1:], strict=False):
+        for above, below in itertools.pairwise(terms):
             yield self.linear(f"{name_of(above)} above {name_of(below)}", {"difference": [above, below]})
 
     def positive(self, terms: Sequence[Any]) -> Iterator[Requirement]:
         for term in terms:
             yield self.linear(f"{name_of(term)} above 0", term)
 
-    def within(self, found: Mapping[str, Any]) -> Iterator[Requirement]:
-        one, tolerance = self.linear("", found["of"]), self.factor * float(found["tolerance"])
-        text = f"{name_of(found['of'])} within {tolerance:.3g}"
+    def within(self, limits: Mapping[str, Any]) -> Iterator[Requirement]:
+        term, tolerance = self.linear(name_of(limits["of"]), limits["of"]), self.factor * float(limits["tolerance"])
         for sign, side in ((-1, "from above"), (1, "from below")):
-            weights = {point: sign * weight for point, weight in one.weights.items()}
             yield Linear(
-                name=f"{text}, {side}",
-                weights=weights,
+                name=f"{term.name} within {tolerance:.3g}, {side}",
+                weights=_times(term.weights, sign),
                 constant=tolerance,
-                unit=one.unit,
+                unit=term.unit,
                 closed=True,
                 shown_sign=sign,
                 shown_constant=-sign * tolerance,
             )
 
-    def diminishing(self, aliases: Sequence[str]) -> Iterator[Requirement]:
+    def diminishing(self, along: Sequence[str]) -> Iterator[Requirement]:
         slopes = []
-        for low, high in zip(aliases, aliases[1:], strict=False):
+        for low, high in itertools.pairwise(along):
             step = self.x(high) - self.x(low)
             if step <= 0:
                 self.refuse("x does not rise", "points in the order of their x", f"{low}, {high}")
             slopes.append((f"{low} to {high}", self.weights({"difference": [high, low]}), step))
-        for (before, first, step), (after, second, next_step) in zip(slopes, slopes[1:], strict=False):
+        for (before, first, step), (after, second, next_step) in itertools.pairwise(slopes):
             weights = _added(_times(first, 1 / step), _times(second, -1 / next_step))
             unit = f"{self.unit_of(weights)} a step"
             yield Linear(name=f"gain {before} above gain {after}", weights=weights, unit=unit)
@@ -196,7 +195,7 @@ class _Compiler:
                 yield from self.greater([point, other])
 
     def best_before(self, curves: Sequence[Sequence[str]]) -> Iterator[Requirement]:
-        first, second = (tuple((self.place(alias).id, self.x(alias)) for alias in curve) for curve in curves)
+        first, second = (tuple((self.point(alias).id, self.x(alias)) for alias in curve) for curve in curves)
         text = f"best of {', '.join(curves[0])} before best of {', '.join(curves[1])}"
         yield BestBefore(name=text, first=first, second=second, unit="along x")
 
@@ -206,34 +205,34 @@ class _Compiler:
 
     def weights(self, term: Any) -> dict[str, float]:
         if isinstance(term, str):
-            return {self.place(term).id: 1.0}
+            return {self.point(term).id: 1.0}
         if isinstance(term, Mapping) and len(term) == 1:
             ((operator, parts),) = term.items()
-            found = [self.weights(part) for part in parts]
-            if operator == "difference" and len(found) == 2:
-                return _added(found[0], _times(found[1], -1))
+            weights = [self.weights(part) for part in parts]
+            if operator == "difference" and len(weights) == 2:
+                return _added(weights[0], _times(weights[1], -1))
             if operator == "sum":
-                return _added(*found)
-            if operator == "mean" and found:
-                return _times(_added(*found), 1 / len(found))
+                return _added(*weights)
+            if operator == "mean" and weights:
+                return _times(_added(*weights), 1 / len(weights))
         self.refuse("not a term", "a point's alias, or difference (of two), sum or mean of terms", term)
 
     def unit_of(self, weights: Mapping[str, float]) -> str:
-        units = {place.unit for place in self.places.values() if place.id in weights}
+        units = {point.unit for point in self.aliases.values() if point.id in weights}
         if len(units) > 1:
             self.refuse("mixes units", "points of one unit in a term", ", ".join(sorted(units)))
         return "points" if units == {"percent"} else next(iter(units), "")
 
-    def place(self, alias: Any) -> Place:
-        if not isinstance(alias, str) or alias not in self.places:
-            self.refuse("no such alias", "one of " + ", ".join(self.places), alias)
-        return self.places[alias]
+    def point(self, alias: Any) -> AliasedPoint:
+        if not isinstance(alias, str) or alias not in self.aliases:
+            self.refuse("no such alias", "one of " + ", ".join(self.aliases), alias)
+        return self.aliases[alias]
 
     def x(self, alias: Any) -> float:
-        place = self.place(alias)
-        if place.x is None:
-            self.refuse("a point without x", "a point of a curve", place.id)
-        return place.x
+        point = self.point(alias)
+        if point.x is None:
+            self.refuse("a point without x", "a point of a curve", point.id)
+        return point.x
 
     def refuse(self, what: str, expected: str, found: Any):
         raise InputError(what, where=self.where, expected=expected, found=found)

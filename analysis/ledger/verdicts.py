@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from analysis.ledger.bootstrap import Sample
 from analysis.ledger.language import Linear, Requirement, Values
-from analysis.ledger.replicates import Sample
+from glimmer.evaluation.intervals import quantiles
 
 SUPPORTED, CONTRADICTED, UNDECIDED, MISSING = "supported", "contradicted", "undecided", "missing"
 LEVEL = 0.05
-CONFIDENCE = 0.95
 _SLACK = 1e-9  # of floating point, not a tolerance
 
 
@@ -37,17 +37,19 @@ def by_number(requirements: Sequence[Requirement], values: Values, rounding: Val
     """(verdict, parts) where every value may be off by its rounding: supported only if every requirement holds however
     the digits were rounded, contradicted only if one fails however they were."""
     parts, verdicts = [], []
-    for one in requirements:
-        low, high = one.bounds(values, rounding)
-        parts.append(Part(name=one.name, unit=one.unit, **_shown(one, float(one.effect(values)), low, high)))
-        holds = low >= -_SLACK if one.closed else low > _SLACK
+    for required in requirements:
+        low, high = required.bounds(values, rounding)
+        parts.append(_part(required, values, low, high))
+        holds = low >= -_SLACK if required.closed else low > _SLACK
         verdicts.append(SUPPORTED if holds else CONTRADICTED if high < -_SLACK else UNDECIDED)
     return _together(verdicts), parts
 
 
-def _shown(one: Requirement, effect: float, low: float, high: float) -> dict[str, Any]:
-    ends = sorted((float(one.shown(low)), float(one.shown(high))))
-    return {"effect": effect, "shown": float(one.shown(effect)), "interval": (ends[0], ends[1])}
+def _part(required: Requirement, values: Values, low: float, high: float, **p: float) -> Part:
+    effect = float(required.effect(values))
+    ends = sorted((float(required.shown(low)), float(required.shown(high))))
+    shown = float(required.shown(effect))
+    return Part(name=required.name, unit=required.unit, effect=effect, shown=shown, interval=(ends[0], ends[1]), **p)
 
 
 def _together(verdicts: Sequence[str]) -> str:
@@ -62,19 +64,11 @@ def by_sample(requirements: Sequence[Requirement], sample: Sample) -> list[Part]
     p_above is for "not above zero", (1 + replicates at or below zero) / (1 + replicates); p_below the reverse.
     """
     parts = []
-    for one in requirements:
-        drawn = np.asarray(one.effect(sample.replicates), dtype=float)
-        low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-        at_most, at_least = int((drawn <= _SLACK).sum()), int((drawn >= -_SLACK).sum())
-        parts.append(
-            Part(
-                name=one.name,
-                unit=one.unit,
-                **_shown(one, float(one.effect(sample.values)), low, high),
-                p_above=(1 + at_most) / (1 + len(drawn)),
-                p_below=(1 + at_least) / (1 + len(drawn)),
-            )
-        )
+    for required in requirements:
+        replicates = np.asarray(required.effect(sample.replicates), dtype=float)
+        p_above = (1 + int((replicates <= _SLACK).sum())) / (1 + len(replicates))
+        p_below = (1 + int((replicates >= -_SLACK).sum())) / (1 + len(replicates))
+        parts.append(_part(required, sample.values, *quantiles(replicates), p_above=p_above, p_below=p_below))
     return parts
 
 
@@ -93,10 +87,8 @@ def carried_effects(
     requirements: Sequence[Requirement], paper: Values, factor: float
 ) -> list[tuple[Requirement, float]]:
     """Requirements of a size (neither a tolerance nor a place along x) with the paper's effect, `factor` times."""
-    sized = [
-        one for one in requirements if isinstance(one, Linear) and not one.closed and {*one.points} <= paper.keys()
-    ]
-    return [(one, factor * float(one.effect(paper))) for one in sized if one.effect(paper) > 0]
+    sized = [r for r in requirements if isinstance(r, Linear) and not r.closed and {*r.points} <= paper.keys()]
+    return [(required, factor * float(required.effect(paper))) for required in sized if required.effect(paper) > 0]
 
 
 def p_as_large(carried: Sequence[tuple[Requirement, float]], sample: Sample) -> float | None:
@@ -104,11 +96,11 @@ def p_as_large(carried: Sequence[tuple[Requirement, float]], sample: Sample) -> 
 
     The smallest p of the requirements, times their number: one smaller effect refutes it, and it could be any.
     """
-    found = []
-    for one, size in carried:
-        drawn = np.asarray(one.effect(sample.replicates), dtype=float)
-        found.append((1 + int((drawn >= size - _SLACK).sum())) / (1 + len(drawn)))
-    return min(1.0, 2 * len(found) * min(found)) if found else None
+    p_values = []
+    for required, size in carried:
+        replicates = np.asarray(required.effect(sample.replicates), dtype=float)
+        p_values.append((1 + int((replicates >= size - _SLACK).sum())) / (1 + len(replicates)))
+    return min(1.0, 2 * len(p_values) * min(p_values)) if p_values else None
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
@@ -132,6 +124,6 @@ def weakest(parts: Sequence[Part]) -> Part:
 
 def as_json(part: Part) -> dict[str, Any]:
     """A part as claims.json shows it."""
-    found: dict[str, Any] = {"requirement": part.name, "effect": round(part.shown, 6), "unit": part.unit}
-    found["interval"] = [round(bound, 6) for bound in part.interval]
-    return found if part.p_above is None else found | {"p": part.p_above}
+    interval = [round(bound, 6) for bound in part.interval]
+    document = {"requirement": part.name, "effect": round(part.shown, 6), "unit": part.unit, "interval": interval}
+    return document if part.p_above is None else document | {"p": part.p_above}

@@ -9,7 +9,8 @@ one sample of examples as several, and give intervals that are too narrow (Owen,
 2007). With one seed this is the ordinary bootstrap over examples, stratified by task.
 
 The interval is the (1 - confidence) / 2 and (1 + confidence) / 2 quantiles of the replicates. It is about
-these tasks: they are fixed.
+these tasks: they are fixed. `resampled_seeds` and `resampled_means` are the two draws by themselves, for a joint
+bootstrap of all runs of a study (analysis/ledger/bootstrap.py).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 
 RESAMPLES = 10_000
 _CHUNK_ELEMENTS = 4_000_000  # of one block of drawn indices: 32 MB
+_FEW_ROWS = 8  # of more, hardly two columns are equal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,9 +78,9 @@ def average_interval(
         )
     seeds = seed_counts.pop()
     rng = np.random.default_rng(seed)
-    seed_weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples) / seeds  # resamples seeds
-    replicates = np.mean([_replicates(values, seed_weights, rng) for values in arrays.values()], axis=0)
-    low, high = np.quantile(replicates, [(1 - confidence) / 2, (1 + confidence) / 2])
+    weights = resampled_seeds(seeds, resamples, rng)
+    by_task = [np.einsum("rs,rs->r", resampled_means(values, resamples, rng), weights) for values in arrays.values()]
+    low, high = quantiles(np.mean(by_task, axis=0), confidence)
     return Interval(
         mean=float(np.mean([values.mean() for values in arrays.values()])),
         low=float(low),
@@ -118,22 +120,29 @@ def _array(task: str, values: Sequence[float] | np.ndarray) -> np.ndarray:
     return array
 
 
-def _replicates(values: np.ndarray, seed_weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Resampled means [resamples] of scores [seeds, examples], seeds weighted by seed_weights [resamples, seeds]."""
-    seeds, n = values.shape
-    # Examples with the same scores under all seeds are interchangeable: drawing how often each distinct
-    # column comes up has the same distribution as drawing examples, and exact match has at most 2^seeds of
-    # them.
-    columns, counts = np.unique(values, axis=1, return_counts=True)
-    resamples = len(seed_weights)
-    chunk = max(1, _CHUNK_ELEMENTS // n)
-    means = np.empty(resamples)
+def resampled_seeds(seeds: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Shares [resamples, seeds] in which each of so many seeds was drawn; a row adds up to 1."""
+    return rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples) / seeds
+
+
+def resampled_means(scores: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Means [resamples, rows] of scores [rows, examples] over examples drawn anew, the same ones for every row."""
+    rows, n = scores.shape
+    # Examples with the same scores in all rows are interchangeable: drawing how often each distinct column comes up
+    # has the same distribution as drawing examples, and exact match has at most 2^rows of them.
+    columns, counts = np.unique(scores, axis=1, return_counts=True) if rows <= _FEW_ROWS else (scores, None)
+    chunk, means = max(1, _CHUNK_ELEMENTS // n), []
     for start in range(0, resamples, chunk):
-        weights = seed_weights[start : start + chunk]
+        size = min(chunk, resamples - start)
         if columns.shape[1] * 4 <= n:
-            drawn = rng.multinomial(n, counts / n, size=len(weights)) @ columns.T / n  # chunk seeds
+            means.append(rng.multinomial(n, counts / n, size=size) @ columns.T / n)
         else:
-            picks = rng.integers(n, size=(len(weights), n))
-            drawn = np.stack([row[picks].mean(axis=1) for row in values], axis=1)  # chunk seeds
-        means[start : start + chunk] = np.einsum("rs,rs->r", drawn, weights)
-    return means
+            picks = rng.integers(n, size=(size, n)) + n * np.arange(size)[:, None]
+            times = np.bincount(picks.ravel(), minlength=size * n).reshape(size, n)
+            means.append(times @ scores.T / n)
+    return np.concatenate(means)
+
+
+def quantiles(replicates: np.ndarray, confidence: float = 0.95) -> np.ndarray:
+    """The two ends of the percentile interval of replicates [resamples]."""
+    return np.quantile(replicates, [(1 - confidence) / 2, (1 + confidence) / 2])

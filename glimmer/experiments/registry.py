@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 
@@ -111,6 +112,12 @@ class Artifact:
     size: str
     in_paper: bool
     panels: tuple[Panel, ...]
+
+    @property
+    def full_title(self) -> str:
+        """`Figure 3: passages retrieved ...`, from its name and title."""
+        kind, number = re.fullmatch(r"([a-z_]*)(.*)", self.name).groups()
+        return f"{kind.capitalize()} {number}: {self.title}" if number else self.title
 
     @property
     def points(self) -> tuple[Point, ...]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis import artifact, pictures
+from analysis import figures
+from glimmer.cli import main
 from tests.analysis import synthetic
 
 
@@ -27,9 +28,8 @@ def results(invented: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def drawn(invented: Path, tmp_path_factory) -> Path:
-    """The invented results with every figure and table of both. Not to be changed."""
+    """The invented results with every figure and table of both, the study's own or not. Not to be changed."""
     directory = Path(shutil.copytree(invented, tmp_path_factory.mktemp("drawn") / "results"))
-    for name in pictures.FIGURES + pictures.TABLES:
-        found = pictures.figure(name) if name in pictures.FIGURES else pictures.table(name)
-        assert artifact.main(found, ["--study", "smoke", "--paper", "--results", str(directory)]) == 0
+    names = [artifact.name for artifact in figures.everything()]
+    assert main(["figures", *names, "--study", "smoke", "--paper", "--results", str(directory)]) == 0
     return directory

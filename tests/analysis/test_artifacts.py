@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import importlib
 import json
 import re
 import subprocess
@@ -12,21 +11,22 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from matplotlib.figure import Figure
 
-from analysis import artifact, curves, style
-from analysis.pictures import FIGURES, TABLES
-from analysis.points import load_points
+from analysis import figures
+from analysis.figures import FigureArtifact, marks, style
+from glimmer.cli import main
+from glimmer.experiments import PaperValue
+from glimmer.results import load_results
 from tests.analysis import synthetic
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def _artifact(name):
-    module = importlib.import_module(f"analysis.{name}")
-    return module.FIGURE if name.startswith("figure") else module.TABLE
+FIGURES = [artifact.name for artifact in figures.everything() if isinstance(artifact, FigureArtifact)]
+TABLES = [artifact.name for artifact in figures.everything() if artifact.name not in FIGURES]
 
 
 def _write(name, results, *studies):
-    assert artifact.main(_artifact(name), ["--study", *studies, "--results", str(results)]) == 0
+    assert main(["figures", name, "--study", *studies, "--results", str(results)]) == 0
 
 
 @pytest.mark.parametrize("name", FIGURES + TABLES)
@@ -65,9 +65,9 @@ def test_what_is_drawn_of_the_paper_is_what_its_file_says(name, drawn):
 
 
 def test_missing_points_are_listed_in_the_picture_and_empty_in_the_csv(results):
-    study = load_points("smoke", results)
-    lumen = next(p for p in study.of("figure2", "performance") if p.reader == "lumen")
-    (results / "smoke" / "runs" / f"{lumen.run_ids[0]}.json").unlink()
+    study = load_results("smoke", results)
+    lumen = next(p for p in study.of("figure2", "performance") if p.point.reader.name == "lumen")
+    (results / "smoke" / "runs" / f"{lumen.point.run_ids[0]}.json").unlink()
     _write("figure2", results, "smoke")
     text = (results / "smoke" / "figures" / "figure2.svg").read_text()
     assert "Missing, 2 of 6 points" in text and "LUMEN: missing" in text
@@ -88,17 +88,19 @@ def test_a_study_without_any_result_is_drawn_as_missing_throughout(results):
 
 
 def test_missing_points_beyond_the_present_ones_stand_inside_the_picture(results):
-    points = load_points("embedded", results).of("figure7", "alpha")
+    points = load_results("embedded", results).of("figure7", "alpha")
     points = [dataclasses.replace(point, value=50.0 if point.x == 1 / 3 else None) for point in points]
     axes = Figure().add_subplot()
-    curves.curves(axes, points, lambda series: style.Look(color="#000000", marker="o"))
+    marks.curves(axes, points, dict.fromkeys(("KILT", "NQ-only"), style.Look(color="#000000", marker="o")))
     low, high = axes.get_xlim()
     assert min(point.x for point in points) == 0 and max(point.x for point in points) == 1
     assert low <= 0 and high >= 1, "crosses of missing points are off the panel"
 
 
-def test_an_artifact_outside_the_study_says_so(drawn):
+def test_an_artifact_outside_the_study_is_drawn_where_it_is_asked_for_and_says_so(drawn, results):
     assert "not part of this study" in (drawn / "smoke" / "figures" / "figure7.svg").read_text()
+    assert main(["figures", "--study", "smoke", "--results", str(results)]) == 0
+    assert {path.stem for path in (results / "smoke").glob("*/*.csv")} == {"figure2", "table1", "table2"}
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -123,7 +125,7 @@ def test_the_paper_stands_in_its_own_panel_and_its_own_rows(drawn):
 
 
 def test_a_refused_run_file_is_named_on_stderr(results, capsys):
-    run_id = load_points("smoke", results).of("table1")[0].run_ids[0]
+    run_id = load_results("smoke", results).of("table1")[0].point.run_ids[0]
     path = results / "smoke" / "runs" / f"{run_id}.json"
     run = json.loads(path.read_text())
     run["average"]["score"] = 64.0
@@ -133,19 +135,54 @@ def test_a_refused_run_file_is_named_on_stderr(results, capsys):
 
 
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path, capsys):
-    assert artifact.main(_artifact("table1"), ["--study", "nonsense", "--results", str(tmp_path)]) == 2
-    assert artifact.main(_artifact("table1"), ["--paper", "--results", str(tmp_path)]) == 2
+    for options in (["table1", "--study", "nonsense"], ["table1", "--paper"], ["table9"]):
+        assert main(["figures", *options, "--results", str(tmp_path)]) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 2 and "no such study" in lines[0] and "points.csv" in lines[1]
+    assert [what in line for what, line in zip(("no such study", "points.csv", "no such artifact"), lines, strict=True)]
 
 
-def test_all_modules_run_from_the_command_line_without_jax(results):
+def test_figures_are_drawn_without_jax_pandas_or_rocrate(results):
     synthetic.write_study(results, "kilt", keep=lambda run: run.seed == 0, n=10)
-    code = (
-        "import runpy, sys; sys.modules['jax'] = None; sys.modules['pandas'] = None; "
-        f"sys.argv = ['x', '--study', 'kilt', '--results', {str(results)!r}]; "
-        "runpy.run_module('analysis.figure7', run_name='__main__')"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    code = "import sys; sys.modules.update(dict.fromkeys(('jax', 'pandas', 'rocrate')));"
+    code += "from glimmer.cli import main; sys.exit(main(sys.argv[1:]))"
+    options = ["figures", "figure7", "--study", "kilt", "--results", str(results)]
+    done = subprocess.run([sys.executable, "-c", code, *options], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (results / "kilt" / "figures" / "figure7.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_new_line_figure_needs_its_entry_alone(results):
+    """Two readers over k, each with two curves: drawn in four looks, under the registry's own titles and labels."""
+    base = load_results("paper", results)
+    panel = base.artifacts["figure3"].panels[0]
+    curve = next(series for series in panel.series if not series.level)
+    lumen = dataclasses.replace(
+        curve.points[0].reader, name="lumen", beta=None, lambda_=0.0, m=curve.points[0].reader.k
+    )
+    series = []
+    for name, reader in (("a", None), ("b", None), ("c", lumen), ("d", lumen)):
+        points = [
+            dataclasses.replace(
+                point,
+                id=f"figure8/all/{name}/{point.x}",
+                artifact="figure8",
+                panel="all",
+                series=name,
+                terms=point.terms if reader is None else (dataclasses.replace(point.terms[0], reader=reader),),
+            )
+            for point in curve.points
+        ]
+        series.append(dataclasses.replace(curve, name=name, points=tuple(points)))
+    panel = dataclasses.replace(panel, name="all", title="A panel of its own", series=tuple(series))
+    entry = dataclasses.replace(base.artifacts["figure3"], name="figure8", title="Another figure", panels=(panel,))
+    values = {p.id: PaperValue(p.id, f"{60 + i}", "", "vector") for i, p in enumerate(entry.points)}
+    source = dataclasses.replace(base, artifacts={"figure8": entry}, reported=values)
+    paths = FigureArtifact(entry).write(source, None, results / "paper")
+    text = paths[0].read_text()
+    assert "Another figure" in text and "A panel of its own" in text and panel.x_label in text
+    with style.house_look():
+        (axes,) = FigureArtifact(entry).picture(source, None).axes
+    looks = {
+        (line.get_color(), line.get_linestyle(), line.get_markerfacecolor()) for line in axes.get_legend().get_lines()
+    }
+    assert len(looks) == 4

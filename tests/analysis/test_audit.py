@@ -9,13 +9,13 @@ from fractions import Fraction
 
 import pytest
 
-from analysis import artifact, audit, pictures, report
 from analysis.audits import agreement, counts, curves, precision
 from analysis.audits.finding import Number, reported_numbers, run_key
-from analysis.points import load_points
 from glimmer import experiments
+from glimmer.cli import main
 from glimmer.compute import SIZES, Workload, operation_counts, samples_per_tflop
 from glimmer.files import read_json, write_json
+from glimmer.results import load_results
 from tests.analysis import synthetic
 
 REGISTRY = experiments.load_registry()
@@ -112,7 +112,7 @@ def paper(tmp_path_factory):
     rows = [[p.point, p.percent, p.samples_per_tflop, p.source] for p in PAPER.values()]
     with open(file, "w", newline="") as out:
         csv.writer(out).writerows([["point", "percent", "samples_per_tflop", "source"], *rows])
-    assert audit.main(["--paper", "--results", str(results)]) == 0, "findings are results, not failures"
+    assert main(["audit", "--paper", "--results", str(results)]) == 0, "findings are results, not failures"
     return read_json(results / "paper" / "audit.json")
 
 
@@ -189,7 +189,7 @@ def test_a_line_of_the_papers_points_that_cannot_be_used_fails_the_audit(results
     id = line.split(",")[0]
     kept = [row for row in file.read_text().splitlines() if not row.startswith(f"{id},")]
     file.write_text("\n".join([*kept, line]) + "\n")
-    assert audit.main(["--paper", "--results", str(results)]) == 1
+    assert main(["audit", "--paper", "--results", str(results)]) == 1
     (one,) = findings(read_json(results / "paper" / "audit.json"), "reported")
     assert one["points"] == [id] and one["severity"] == "failure"
 
@@ -206,11 +206,8 @@ def sound(tmp_path_factory):
         file = synthetic.run_file(run, "smoke", study.tasks, n=120)
         file["operation_counts"] = operation_counts(run.dimensions, run.workload)
         write_json(directory / "smoke" / "runs" / f"{run.id}.json", file)
-    assert audit.main(["--study", "smoke", "--results", str(directory), "--seal"]) == 0
-    for name in pictures.FIGURES + pictures.TABLES:
-        found = pictures.figure(name) if name in pictures.FIGURES else pictures.table(name)
-        if load_points("smoke", directory).of(name):
-            assert artifact.main(found, ["--study", "smoke", "--results", str(directory)]) == 0
+    assert main(["audit", "--study", "smoke", "--results", str(directory), "--seal"]) == 0
+    assert main(["figures", "--study", "smoke", "--results", str(directory)]) == 0
     return directory
 
 
@@ -220,7 +217,7 @@ def study(sound, tmp_path):
 
 
 def audited(results, expected=0, name="smoke"):
-    assert audit.main(["--study", name, "--results", str(results)]) == expected
+    assert main(["audit", "--study", name, "--results", str(results)]) == expected
     return read_json(results / name / "audit.json")
 
 
@@ -273,11 +270,11 @@ def test_a_refused_run_file_is_a_failure_with_its_reason_and_its_points(study):
 
 def test_recording_never_fails_and_the_check_of_what_was_recorded_does(study, capsys):
     arguments = ["--study", "smoke", "--results", str(study)]
-    assert audit.main([*arguments, "--record"]) == audit.main([*arguments, "--check"]) == 0
+    assert main(["audit", *arguments, "--record"]) == main(["audit", *arguments, "--check"]) == 0
     edit(runs_of(study)[0], lambda run: run["wall_seconds"].update(train=1))
-    assert audit.main([*arguments, "--check"]) == 1 and "changed since" in capsys.readouterr().err
-    assert audit.main([*arguments, "--record"]) == 0
-    assert audit.main([*arguments, "--check"]) == 1, "the recorded audit says that the integrity failed"
+    assert main(["audit", *arguments, "--check"]) == 1 and "changed since" in capsys.readouterr().err
+    assert main(["audit", *arguments, "--record"]) == 0
+    assert main(["audit", *arguments, "--check"]) == 1, "the recorded audit says that the integrity failed"
 
 
 def test_a_removed_run_file_is_found_and_an_added_one_named(study):
@@ -307,7 +304,7 @@ def test_a_study_without_a_seal_says_so(study):
 )
 def test_what_is_wrong_with_one_run_is_named(study, kind, change):
     edit(runs_of(study)[0], change)
-    audit.main(["--study", "smoke", "--results", str(study), "--seal"])
+    main(["audit", "--study", "smoke", "--results", str(study), "--seal"])
     assert {one["kind"] for one in audited(study)["findings"]} - {"drawing"} == {kind}
 
 
@@ -315,14 +312,14 @@ def test_a_run_copied_under_another_id_is_worth_a_look(study):
     first, second = (json.loads(path.read_text()) for path in runs_of(study)[:2])
     copied = second | {"tasks": first["tasks"], "average": first["average"]}
     runs_of(study)[1].write_text(json.dumps(copied))
-    audit.main(["--study", "smoke", "--results", str(study), "--seal"])
+    main(["audit", "--study", "smoke", "--results", str(study), "--seal"])
     (one,) = findings(audited(study), "equal-answers")
     assert first["id"] in one["explanation"] and second["id"] in one["explanation"]
 
 
 def test_a_picture_of_other_results_is_found(study):
     path = study / "smoke" / "figures" / "figure2.csv"
-    point = load_points("smoke", study).of("figure2", "performance")[0]
+    point = load_results("smoke", study).of("figure2", "performance")[0]
     text = f"{point.value:.10g}"
     lines = path.read_text().splitlines(keepends=True)
     assert sum(point.id in line and text in line for line in lines) == 1
@@ -358,7 +355,7 @@ def shapes(results):
 
 
 def test_a_study_is_compared_with_the_paper_on_shape_and_never_on_level(tmp_path):
-    shutil.copytree(experiments.config.repository_path("results/paper"), tmp_path / "paper")
+    shutil.copytree(experiments.documents.repository_path("results/paper"), tmp_path / "paper")
 
     def quality(reader):  # far below the paper; monotone in everything, GLIMMER the worst of three
         base = {"fid": 0.2, "lumen": 0.25, "glimmer": 0.05}[reader.name] + 0.002 * reader.k + 0.001 * reader.m
@@ -377,7 +374,7 @@ def test_a_study_is_compared_with_the_paper_on_shape_and_never_on_level(tmp_path
 
 
 def test_the_papers_own_shape_at_another_level_has_no_finding(tmp_path):
-    shutil.copytree(experiments.config.repository_path("results/paper"), tmp_path / "paper")
+    shutil.copytree(experiments.documents.repository_path("results/paper"), tmp_path / "paper")
     values = {n.id: n for n in numbers()}
     by_run = {}
     loaded = experiments.load_study("kilt")
@@ -400,7 +397,7 @@ def test_the_papers_own_shape_at_another_level_has_no_finding(tmp_path):
 def test_the_report_shows_every_finding(study):
     edit(runs_of(study)[0], lambda run: run["tasks"]["nq"].update(score=0.0123))
     document = audited(study, expected=1)
-    assert report.main(["--study", "smoke", "--results", str(study)]) == 0
+    assert main(["report", "--study", "smoke", "--results", str(study)]) == 0
     text = (study / "smoke" / "report.html").read_text()
     assert all(one["id"] in text for one in document["findings"])
 

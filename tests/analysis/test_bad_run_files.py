@@ -5,15 +5,15 @@ import math
 
 import pytest
 
-from analysis import artifact, audit, claims, crate, pictures, report
-from analysis.points import load_points
+from glimmer.cli import main
 from glimmer.experiments.settings import SCIENCE_VERSION, run_id
 from glimmer.files import read_json
+from glimmer.results import load_results
 
 
 def first_run(results):
     """The file of the run behind the first number of table 1."""
-    id = load_points("smoke", results).of("table1")[0].run_ids[0]
+    id = load_results("smoke", results).of("table1")[0].point.run_ids[0]
     return results / "smoke" / "runs" / f"{id}.json"
 
 
@@ -68,31 +68,31 @@ def test_a_bad_run_file_is_named_left_out_and_fails_the_audit(results, capsys, c
     run = json.loads(path.read_text())
     change(run)
     path.write_text(json.dumps(run))
-    audit.main(["--study", "smoke", "--results", str(results), "--seal"])  # the checks find it, not the digest
-    assert audit.main(["--study", "smoke", "--results", str(results)]) == 1
+    main(["audit", "--study", "smoke", "--results", str(results), "--seal"])  # the checks find it, not the digest
+    assert main(["audit", "--study", "smoke", "--results", str(results)]) == 1
     (one,) = [f for f in read_json(results / "smoke" / "audit.json")["findings"] if f["kind"] == "run-file"]
     assert one["severity"] == "failure" and one["points"]
     assert path.name in one["explanation"] and reason in one["explanation"]
     assert path.name in capsys.readouterr().out
-    for point in load_points("smoke", results).points:
-        assert (point.value is None) == (path.stem in point.run_ids), point.id
+    for point in load_results("smoke", results).points:
+        assert (point.value is None) == (path.stem in point.point.run_ids), point.id
 
 
 def test_a_second_file_for_one_id_is_named_and_the_first_is_used(results):
     path = first_run(results)
     copy = path.with_name("0123456789ab.json")
     copy.write_text(path.read_text().replace("31.4", "31.5"))
-    assert audit.main(["--study", "smoke", "--results", str(results)]) == 1
+    assert main(["audit", "--study", "smoke", "--results", str(results)]) == 1
     findings = read_json(results / "smoke" / "audit.json")["findings"]
     assert [copy.name in one["explanation"] for one in findings if one["kind"] == "run-file"] == [True]
-    assert all(point.value is not None for point in load_points("smoke", results).points)
+    assert all(point.value is not None for point in load_results("smoke", results).points)
 
 
 def test_a_key_given_twice_is_refused_and_not_silently_the_last_one(results):
     path = first_run(results)
     path.write_text(path.read_text().replace('"id":', '"id": "0123456789ab", "id":', 1))
-    assert audit.main(["--study", "smoke", "--results", str(results)]) == 1
-    refused = load_points("smoke", results).runs.refused
+    assert main(["audit", "--study", "smoke", "--results", str(results)]) == 1
+    refused = load_results("smoke", results).runs.refused
     assert [(one.file, "given twice: id" in one.reason) for one in refused] == [(path.name, True)]
 
 
@@ -105,12 +105,12 @@ def test_a_run_of_another_schema_version_is_refused_under_its_own_id_too(results
         run["id"] = run_id(run["settings"])
         path.rename(path := path.with_name(f"{run['id']}.json"))
     path.write_text(json.dumps(run))
-    assert audit.main(["--study", "smoke", "--results", str(results)]) == 1
-    (refused,) = load_points("smoke", results).runs.refused
+    assert main(["audit", "--study", "smoke", "--results", str(results)]) == 1
+    (refused,) = load_results("smoke", results).runs.refused
     assert refused.file == path.name
     other = f"expected science_version {SCIENCE_VERSION}, found {SCIENCE_VERSION + 1}"
     assert (other if renamed else "digest to") in refused.reason
-    assert load_points("smoke", results).of("table1")[0].value is None
+    assert load_results("smoke", results).of("table1")[0].value is None
 
 
 def test_nothing_else_stumbles_over_bad_run_files(results):
@@ -121,11 +121,8 @@ def test_nothing_else_stumbles_over_bad_run_files(results):
         change(run)
         path.write_text(json.dumps(run))
     options = ["--study", "smoke", "--results", str(results)]
-    for name in ("figure2", "table1"):
-        found = pictures.figure(name) if name in pictures.FIGURES else pictures.table(name)
-        assert artifact.main(found, options) == 0
-    for module in (claims, report, crate):
-        assert module.main(options) == 0
+    for command in ("figures", "claims", "report", "crate"):
+        assert main([command, *options]) == 0
     assert "missing" in (results / "smoke" / "tables" / "table1.md").read_text()
 
 
@@ -137,15 +134,15 @@ def test_a_reported_number_that_is_none_is_drawn_as_missing(results, cells, valu
     id = "table1/GLIMMER (shared)"
     kept = [row for row in file.read_text().splitlines() if not row.startswith(f"{id},")]
     file.write_text("\n".join([*kept, f"{id},{cells},printed"]) + "\n")
-    assert {p.id: p.value for p in load_points("paper", results).points}[id] == value
-    assert claims.main(["--paper", "--results", str(results)]) == 0
-    assert audit.main(["--paper", "--results", str(results)]) == int(value is None)
+    assert {p.id: p.value for p in load_results("paper", results).points}[id] == value
+    assert main(["claims", "--paper", "--results", str(results)]) == 0
+    assert main(["audit", "--paper", "--results", str(results)]) == int(value is None)
 
 
 @pytest.mark.parametrize("line", ["table1/GLIMMER (shared),1.0,,printed", "table1/GLIMMER (shared),1.0"])
 def test_a_reported_point_given_twice_or_of_other_columns_ends_in_one_line(results, line, capsys):
     file = results / "paper" / "points.csv"
     file.write_text(file.read_text() + line + "\n")
-    assert audit.main(["--paper", "--results", str(results)]) == 2
+    assert main(["audit", "--paper", "--results", str(results)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "points.csv:75" in line and "GLIMMER (shared)" in line

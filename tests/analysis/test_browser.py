@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis import audit, claims, report
-from analysis.points import load_points
+from analysis.claims import load_claims
+from glimmer.cli import main
+from glimmer.results import load_results
 from tests.analysis import browser
 
 pytestmark = pytest.mark.slow
@@ -44,8 +45,8 @@ def reports(invented, tmp_path_factory) -> dict[str, Path]:
     runs = sorted((results / "smoke" / "runs").glob("*.json"))
     runs[0].unlink()
     runs[1].write_text("{}")
-    for module, options in ((claims, []), (audit, ["--record"]), (report, [])):
-        assert module.main(["--study", "smoke", *options, "--results", str(results)]) == 0
+    for command in (["claims"], ["audit", "--record"], ["report"]):
+        assert main([*command, "--study", "smoke", "--results", str(results)]) == 0
     return COMMITTED | {"invented": results / "smoke" / "report.html"}
 
 
@@ -76,14 +77,14 @@ def test_a_report_reads_without_javascript(page, reports, name):
     for heading in ("Figures", "Tables", "Claims", "Audit", *of_runs):
         assert heading in text
     assert page.ask("[...document.querySelectorAll('#claims tbody tr')].every(row => row.offsetHeight > 0)")
-    assert page.ask("document.querySelectorAll('#claims tbody tr').length") == len(claims.load_claims())
+    assert page.ask("document.querySelectorAll('#claims tbody tr').length") == len(load_claims())
     assert page.ask("document.querySelectorAll('th button').length") == 0, "the scripts have run"
     assert page.ask("document.documentElement.scrollWidth") <= 390
 
 
 def test_a_link_to_a_run_opens_its_entry(page, reports):
     page.open(reports["invented"], 1280)
-    runs = load_points("smoke", reports["invented"].parents[1]).runs.by_id
+    runs = load_results("smoke", reports["invented"].parents[1]).runs.by_id
     entry = f"run-{next(iter(runs))}"
     assert page.ask(f"document.getElementById('{entry}').open") is False
     page.ask(

@@ -9,23 +9,25 @@ import sys
 import numpy as np
 import pytest
 
-from analysis import claims, report
-from analysis.ledger import carried, verdicts
-from analysis.ledger.language import Place, compile_statement
-from analysis.ledger.replicates import JointBootstrap, NotPaired, Sample
-from analysis.points import load_points
+from analysis import claims
+from analysis.ledger import scale_factor as scaling
+from analysis.ledger import verdicts
+from analysis.ledger.bootstrap import JointBootstrap, NotPaired, Sample
+from analysis.ledger.language import AliasedPoint, compile_statement
 from glimmer import experiments
+from glimmer.cli import main
 from glimmer.errors import InputError
 from glimmer.evaluation.intervals import average_interval, difference_interval
 from glimmer.experiments.documents import repository_path
+from glimmer.results import StudyResults, load_results
 from tests.analysis import synthetic
 
-PLACES = {name: Place(id=name, x=x, unit="percent") for name, x in (("a", 1), ("b", 2), ("c", 4), ("d", 8))}
+ALIASES = {name: AliasedPoint(id=name, x=x, unit="percent") for name, x in (("a", 1), ("b", 2), ("c", 4), ("d", 8))}
 VALUES = {"a": 10.0, "b": 14.0, "c": 16.0, "d": 15.0}
 
 
 def verdict(expression, values=VALUES, rounding=0.0, factor=1.0):
-    needed = compile_statement(expression, PLACES, "test", factor)
+    needed = compile_statement(expression, ALIASES, "test", factor)
     return verdicts.by_number(needed, values, dict.fromkeys(values, rounding))[0]
 
 
@@ -94,9 +96,9 @@ def test_a_statement_without_meaning_is_refused(expression, what):
 
 
 def test_units_do_not_mix_in_a_term():
-    places = PLACES | {"speed": Place(id="speed", x=None, unit="1/TFLOP")}
+    aliases = ALIASES | {"speed": AliasedPoint(id="speed", x=None, unit="1/TFLOP")}
     with pytest.raises(InputError, match="mixes units"):
-        compile_statement({"greater": ["a", "speed"]}, places, "test")
+        compile_statement({"greater": ["a", "speed"]}, aliases, "test")
 
 
 def test_holm_agrees_with_the_textbook():
@@ -120,13 +122,12 @@ def test_holm_never_rejects_more_than_its_definition():
 
 
 def bootstrap(results, study, **options):
-    points = {point.id: point for point in experiments.points(experiments.load_study(study))}
-    return JointBootstrap(points=points, runs=load_points(study, results).runs.by_id, **options)
+    return JointBootstrap(results=load_results(study, results), **options)
 
 
 def scores(boot, id):
-    point = boot.points[id]
-    runs = [boot.runs[run] for run in point.run_ids]
+    point = boot.results.planned[id]
+    runs = [boot.results.runs.by_id[run] for run in point.run_ids]
     return {t: [run["tasks"][t]["per_example"]["metric"] for run in runs] for t in runs[0]["tasks"]}
 
 
@@ -156,8 +157,8 @@ def test_equal_answers_differ_by_exactly_nothing_in_every_replicate(results):
 
 def test_runs_that_answered_different_examples_are_not_paired(results):
     boot = bootstrap(results, "smoke")
-    id = boot.points["table2/Frozen memory"].run_ids[0]
-    nq = boot.runs[id]["tasks"]["nq"]
+    id = boot.results.planned["table2/Frozen memory"].run_ids[0]
+    nq = boot.results.runs.by_id[id]["tasks"]["nq"]
     nq["n"] -= 1
     nq["per_example"]["metric"].pop()
     with pytest.raises(NotPaired, match="different numbers of examples"):
@@ -165,7 +166,7 @@ def test_runs_that_answered_different_examples_are_not_paired(results):
 
 
 def ledger(results, study="smoke"):
-    assert claims.main(["--study", study, "--results", str(results)]) == 0
+    assert main(["claims", "--study", study, "--results", str(results)]) == 0
     document = json.loads((results / study / "claims.json").read_text())
     return document, {row["id"]: row for row in document["claims"]}
 
@@ -207,23 +208,22 @@ def figure3(results, of_lumen):
     return bootstrap(results, "embedded")
 
 
-REPORTED = {carried.MANY: 60.0, carried.FEW: 55.0}
+REPORTED = {scaling.MANY: 60.0, scaling.FEW: 55.0}
 
 
 def test_the_scale_is_what_is_sure_of_the_gain_over_the_papers(tmp_path):
     boot = figure3(tmp_path, lambda k: 0.8 if k > 5 else 0.3)
-    found = carried.scale(boot, REPORTED)
-    gain, low, high = found.here
-    assert gain == pytest.approx(50) and low < gain < high
-    assert found.factor == pytest.approx(low / 5) and 5 < found.factor < 10
+    scale = scaling.scale_factor(boot, REPORTED)
+    assert scale.gain.mean == pytest.approx(50) and scale.gain.low < 50 < scale.gain.high
+    assert scale.factor == pytest.approx(scale.gain.low / 5) and 5 < scale.factor < 10
 
 
 def test_without_a_gain_or_its_points_a_point_is_a_point(tmp_path):
     boot = figure3(tmp_path, lambda k: 0.3 if k > 5 else 0.3)
-    assert carried.scale(boot, REPORTED).factor == 1.0
-    assert carried.scale(boot, {}).factor == 1.0
-    empty = JointBootstrap(points=boot.points, runs={})
-    assert carried.scale(empty, REPORTED) == carried.Scale()
+    assert scaling.scale_factor(boot, REPORTED).factor == 1.0
+    assert scaling.scale_factor(boot, {}).factor == 1.0
+    empty = JointBootstrap(results=StudyResults(study="embedded", artifacts=boot.results.artifacts))
+    assert scaling.scale_factor(empty, REPORTED) == scaling.ScaleFactor()
 
 
 def test_an_effect_of_nothing_excludes_the_papers_where_that_is_known(tmp_path):
@@ -247,7 +247,7 @@ def test_a_decided_claim_says_nothing_of_the_papers_effect(tmp_path):
 
 
 def test_p_of_an_effect_as_large_as_the_papers_is_the_share_of_replicates():
-    needed = compile_statement({"greater": ["b", "a"]}, PLACES, "test")
+    needed = compile_statement({"greater": ["b", "a"]}, ALIASES, "test")
     drawn = {"a": np.zeros(999), "b": np.arange(999) / 100.0}
     sample = Sample(values={"a": 0.0, "b": 5.0}, replicates=drawn, n=1, seeds=(0,))
     sizes = verdicts.carried_effects(needed, {"a": 10.0, "b": 13.0}, 3.0)
@@ -258,7 +258,7 @@ def test_p_of_an_effect_as_large_as_the_papers_is_the_share_of_replicates():
 
 
 def test_a_missing_run_makes_its_claims_missing_and_no_other(results):
-    frozen = load_points("smoke", results).of("table2")[1].run_ids[0]
+    frozen = load_results("smoke", results).of("table2")[1].point.run_ids[0]
     (results / "smoke" / "runs" / f"{frozen}.json").unlink()
     _, rows = ledger(results)
     row = rows["training-memory-matters"]
@@ -362,11 +362,11 @@ def test_a_changed_number_of_the_paper_changes_its_verdict():
 
 def test_the_report_shows_the_ledger(results):
     document, rows = ledger(results)
-    assert report.main(["--study", "smoke", "--results", str(results)]) == 0
+    assert main(["report", "--study", "smoke", "--results", str(results)]) == 0
     text = (results / "smoke" / "report.html").read_text()
     assert document["evaluated"] in text and all(id in text for id in rows)
 
 
 def test_audit_and_claims_need_no_jax():
-    code = "import sys, analysis.claims, analysis.audit; sys.exit(int('jax' in sys.modules or 'pandas' in sys.modules))"
+    code = "import sys, analysis.claims, analysis.audit; sys.exit(any(m in sys.modules for m in ('jax', 'pandas')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

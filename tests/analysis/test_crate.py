@@ -8,8 +8,9 @@ import pytest
 from rocrate.rocrate import ROCrate
 
 from analysis import crate
-from analysis.points import load_points
+from glimmer.cli import main
 from glimmer.files import sha256_file
+from glimmer.results import load_results
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = sorted(path.parent for path in (ROOT / "results").glob("*/ro-crate-metadata.json"))
@@ -17,7 +18,7 @@ COMMITTED = sorted(path.parent for path in (ROOT / "results").glob("*/ro-crate-m
 
 def write(results, *names):
     sources = [word for name in names for word in (["--paper"] if name == "paper" else ["--study", name])]
-    assert crate.main([*sources, "--results", str(results)]) == 0
+    assert main(["crate", *sources, "--results", str(results)]) == 0
     return [(results / name / crate.METADATA).read_bytes() for name in names]
 
 
@@ -36,7 +37,7 @@ def check_files(directory):
     files = entities(directory, "File")
     for file in files:
         path = directory / file.id
-        assert path.is_file() and file["sha256"] == sha256_file(path), f"{path}: `snakemake report` is due"
+        assert path.is_file() and file["sha256"] == sha256_file(path), f"{path}: `snakemake crate` is due"
         assert file["contentSize"] == str(path.stat().st_size)
     present = {p.relative_to(directory).as_posix() for p in directory.rglob("*") if p.is_file()} - {crate.METADATA}
     assert {file.id for file in files} == present
@@ -49,7 +50,7 @@ def test_the_committed_records_are_those_of_the_committed_files(directory):
 
 def test_every_committed_result_has_a_record():
     studies = {path.parent.parent for path in (ROOT / "results").glob("*/runs/*.json")} | {ROOT / "results" / "paper"}
-    assert studies <= set(COMMITTED), "`snakemake report` is due"
+    assert studies <= set(COMMITTED), "`snakemake crate` is due"
 
 
 @pytest.mark.parametrize("name", ["smoke", "paper"])
@@ -77,7 +78,7 @@ def test_the_profiles_of_workflow_runs_are_conformed_to(drawn, tmp_path, name):
 
 def test_every_run_is_an_action_with_software_inputs_duration_and_result(results):
     write(results, "smoke")
-    runs = load_points("smoke", results).runs.by_id
+    runs = load_results("smoke", results).runs.by_id
     actions = {a.id: a for a in ROCrate(results / "smoke").root_dataset["mentions"]}
     assert set(actions) == {"#workflow", *(f"#run-{id}" for id in runs)}
     for id, run in runs.items():
@@ -145,6 +146,6 @@ def test_a_study_that_is_like_another_keeps_both_configurations(results):
 
 
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path, capsys):
-    assert crate.main(["--study", "nonsense", "--results", str(tmp_path)]) == 2
-    assert crate.main(["--study", "smoke", "--results", str(tmp_path)]) == 2
+    assert main(["crate", "--study", "nonsense", "--results", str(tmp_path)]) == 2
+    assert main(["crate", "--study", "smoke", "--results", str(tmp_path)]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 2

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from analysis import power
-from analysis.points import load_points
 from analysis.power import WIDTH, Spread, spread
+from glimmer.cli import main
+from glimmer.results import load_results
 from tests.analysis import synthetic
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,14 +73,14 @@ def test_contrasts_name_points_of_the_registry():
 
 def test_a_study_without_runs_has_nothing_to_say(tmp_path, capsys):
     shutil.copytree(ROOT / "results" / "paper", tmp_path / "paper")
-    assert power.main(["--study", "embedded", "--results", str(tmp_path)]) == 1
-    assert "no comparison" in capsys.readouterr().err
+    assert main(["summary", "--table", "power", "--results", str(tmp_path)]) == 0
+    assert "No comparison" in capsys.readouterr().out
 
 
 def test_every_contrast_with_runs_has_a_row_of_its_difference(tmp_path):
     synthetic.write_study(tmp_path, "smoke", n=60)
     synthetic.write_paper(tmp_path)
-    study, paper = load_points("smoke", tmp_path), load_points("paper", tmp_path)
+    study, paper = load_results("smoke", tmp_path), load_results("paper", tmp_path)
     rows = power.rows(study, paper)
     assert {row["comparison"] for row in rows} == {
         "GLIMMER above LUMEN",
@@ -92,4 +93,4 @@ def test_every_contrast_with_runs_has_a_row_of_its_difference(tmp_path):
         values["figure2/performance/GLIMMER"] - values["figure2/performance/LUMEN"]
     )
     assert first["examples"] == 6 * 60 and first["seeds"] == 1
-    assert power.show(rows).count("\n") == len(rows) + 1
+    assert power.show(rows).count("\n") == len(rows) + 2

@@ -2,10 +2,10 @@
 
 import pytest
 
-from analysis.points import load_points
 from analysis.properties import properties
 from glimmer.errors import InputError
 from glimmer.files import read_json, write_json
+from glimmer.results import load_results
 from tests.analysis import synthetic
 
 
@@ -17,7 +17,7 @@ def results(tmp_path):
 
 
 def measured(results):
-    return {what: values for what, values, _ in properties(load_points("smoke", results), results)}
+    return {what: values for what, values, _ in properties(load_results("smoke", results), results)}
 
 
 def test_evidence_is_the_mean_over_tasks_of_their_dev_sets(results):
@@ -30,9 +30,9 @@ def test_evidence_is_the_mean_over_tasks_of_their_dev_sets(results):
 
 
 def test_a_row_for_each_split_that_was_examined_each_baseline_and_the_filter(results):
-    study, found = load_points("smoke", results), measured(results)
+    study, found = load_results("smoke", results), measured(results)
     assert len([what for what in found if what.startswith("exact match before fine-tuning")]) == 2
-    panels = {point.panel for point in study.of("baselines")}
+    panels = {point.point.panel for point in study.of("baselines")}
     assert len([what for what in found if what.startswith("mean of tasks, ")]) == len(panels) > 0
     untrained = [point for point in study.of("baselines", "untrained") if point.value is not None]
     assert " / ".join(f"{point.value:.1f}" for point in untrained) in found.values()

@@ -7,9 +7,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from analysis import report
-from analysis.points import load_points
+from analysis.report import page as report
+from glimmer.cli import main
 from glimmer.files import write_json
+from glimmer.results import load_results
 from tests.analysis import synthetic
 
 VOID = {"meta", "link", "br", "img", "hr", "input", "path", "use", "rect", "circle", "line", "image"}
@@ -51,7 +52,7 @@ class Page(HTMLParser):
 
 
 def _page(results, study="smoke", *more):
-    assert report.main(["--study", study, "--results", str(results), *more]) == 0
+    assert main(["report", "--study", study, "--results", str(results), *more]) == 0
     text = (results / study / "report.html").read_text()
     return text, Page(text)
 
@@ -75,16 +76,16 @@ def test_the_page_asks_for_nothing_outside_itself(results):
 
 def test_every_drawn_point_leads_to_its_run_and_says_its_value(results):
     text, page = _page(results)
-    for point in load_points("smoke", results).of("figure2", "performance"):
-        link = re.search(rf'<a href="#run-{point.run_ids[0]}" class="drawn"><title>([^<]+)</title>', text)
+    for point in load_results("smoke", results).of("figure2", "performance"):
+        link = re.search(rf'<a href="#run-{point.point.run_ids[0]}" class="drawn"><title>([^<]+)</title>', text)
         assert link and f"{point.value:.1f} %" in link.group(1)
-        assert f"run-{point.run_ids[0]}" in page.ids
+        assert f"run-{point.point.run_ids[0]}" in page.ids
 
 
 def test_every_run_stands_in_the_appendix_with_its_settings(results):
     _, page = _page(results)
     text = "".join(page.text)
-    for run_id, run in load_points("smoke", results).runs.by_id.items():
+    for run_id, run in load_results("smoke", results).runs.by_id.items():
         assert f"run-{run_id}" in page.ids
         assert json.dumps(run["code_version"]) in text
 
@@ -104,15 +105,15 @@ def test_readers_stand_beside_their_baselines_with_scores_in_percent(results):
     section = text[text.index('<section id="readers">') : text.index('<section id="figures">')]
     assert section.count("untrained, with passages") == section.count("trained, without passages") == 3
     assert "Mean of 5 tasks (percent)" in section and "zsRE" not in section
-    glimmer = load_points("sample", results).of("figure2", "performance")[2]
+    glimmer = load_results("sample", results).of("figure2", "performance")[2]
     assert f"{glimmer.value:.1f}" in section
 
 
 def test_what_is_absent_is_said_and_never_zero(results):
     for name in ("retrieval.json", "filter.json"):
         (results / "smoke" / name).unlink()
-    point = load_points("smoke", results).of("table1")[2]
-    (results / "smoke" / "runs" / f"{point.run_ids[0]}.json").unlink()
+    point = load_results("smoke", results).of("table1")[2]
+    (results / "smoke" / "runs" / f"{point.point.run_ids[0]}.json").unlink()
     text, page = _page(results)
     for name in ("claims.json", "audit.json"):
         assert f"there is no {name}" in text
@@ -127,7 +128,7 @@ def test_a_study_without_runs_still_has_a_page(results):
 
 
 def test_claims_and_audit_findings_are_shown_where_they_exist(results):
-    point = load_points("smoke", results).of("figure2", "performance")[2]
+    point = load_results("smoke", results).of("figure2", "performance")[2]
     claim = {"id": "glimmer-above-lumen", "statement": "GLIMMER beats <LUMEN>", "source": "section 4.2"}
     claim |= {"points": [point.id], "verdict": "undecided", "effect": 1.25, "interval": [-1.0, 3.5], "n": 240}
     finding = {"id": "f1", "kind": "rounding", "severity": "note", "points": [point.id], "expected": 1.0, "found": 1.1}
@@ -163,13 +164,13 @@ def test_a_reproduction_is_compared_run_by_run_and_in_both_directions(results, t
     text, _ = _page(results, "smoke", "--reference", str(other / "smoke"))
     section = text[text.index('id="comparison"') :]
     section = section[: section.index("</table>")]
-    others = len(load_points("smoke", results).runs.by_id) - 2
+    others = len(load_results("smoke", results).runs.by_id) - 2
     assert (section.count(">differs<"), section.count(">identical<")) == (2, others)
 
 
 def _answer(results, point, right):
     """Rewrites a point's run so that on every task exactly the examples in `right` (of 40) are answered."""
-    path = results / "smoke" / "runs" / f"{point.run_ids[0]}.json"
+    path = results / "smoke" / "runs" / f"{point.point.run_ids[0]}.json"
     run = json.loads(path.read_text())
     scores, share = [float(n in right) for n in range(40)], len(right) / 40
     for task in run["tasks"].values():
@@ -179,9 +180,9 @@ def _answer(results, point, right):
 
 
 def test_the_page_says_clearly_above_where_the_same_examples_say_so_whatever_the_intervals(results):
-    readers = {point.label: point for point in load_points("smoke", results).of("figure2", "performance")}
+    readers = {point.label: point for point in load_results("smoke", results).of("figure2", "performance")}
     _answer(results, readers["FiD"], range(16))
     _answer(results, readers["LUMEN"], range(19))  # all that FiD answers, and more
     _answer(results, readers["GLIMMER"], range(20, 40))  # one more than LUMEN, and none of the same
-    said = report.headline(load_points("smoke", results), None)["ours"]
+    said = report.headline(load_results("smoke", results), None)["ours"]
     assert said == "GLIMMER 50.0 %, not clearly above LUMEN 47.5 % above FiD 40.0 %"

@@ -6,6 +6,7 @@ import pytest
 
 from analysis import reproduced
 from analysis.reproduced import AGREES, DIFFERS, IDENTICAL, OTHER_DRAW, agreement, parting
+from glimmer.cli import main
 from tests.analysis import synthetic
 
 
@@ -49,7 +50,7 @@ def two(tmp_path):
 
 
 def test_equal_runs_are_identical_and_the_check_passes(two, capsys):
-    assert reproduced.main([str(one) for one in two]) == 0
+    assert main(["reproduced", *map(str, two)]) == 0
     assert capsys.readouterr().out.count(IDENTICAL) == len(list((two[1] / "runs").glob("*.json")))
 
 
@@ -67,7 +68,7 @@ def test_a_run_that_scores_nothing_now_fails_the_check(two):
     verdicts = {row["run"]: row["verdict"] for row in reproduced.compare(*reproduced.load_both(*two))}
     assert verdicts[path.stem] == DIFFERS
     assert {row["parts_at"] for row in reproduced.compare(*reproduced.load_both(*two))} == {"", "fine-tuning"}
-    assert reproduced.main([str(one) for one in two]) == 1
+    assert main(["reproduced", *map(str, two)]) == 1
 
 
 def rescore(path, pattern, **digests):
@@ -112,7 +113,7 @@ def test_another_draw_is_held_to_the_differences_between_readers(two, ranked, wo
     for path, right in zip(ranked[0], (worse, better), strict=True):
         rescore(path, [1.0] * right + [0.0] * (10 - right), **{stage: "of elsewhere"})
     assert {row["verdict"] for row in reproduced.compare(*reproduced.load_both(*two))} == {verdict}
-    assert reproduced.main([str(one) for one in two]) == failed
+    assert main(["reproduced", *map(str, two)]) == failed
 
 
 def test_a_level_that_agrees_by_chance_is_still_compared_as_a_difference(two, ranked):
@@ -120,29 +121,29 @@ def test_a_level_that_agrees_by_chance_is_still_compared_as_a_difference(two, ra
     rescore(ranked[0][1], [1.0] * 8 + [0.0] * 2, initial_checkpoint="of elsewhere")
     verdicts = [row["verdict"] for row in reproduced.compare(*reproduced.load_both(*two))]
     assert sorted(verdicts) == [IDENTICAL, OTHER_DRAW]
-    assert reproduced.main([str(one) for one in two]) == 0
+    assert main(["reproduced", *map(str, two)]) == 0
 
 
 def test_another_draw_without_a_difference_to_compare_confirms_nothing(two, ranked, capsys):
     for path in (ranked[0][0], ranked[1][0]):
         path.unlink()
     rescore(ranked[0][1], [1.0, 0.0], initial_checkpoint="of elsewhere")
-    assert reproduced.main([str(one) for one in two]) == 1
+    assert main(["reproduced", *map(str, two)]) == 1
     assert "differences between readers are" in capsys.readouterr().out
 
 
 def test_nothing_to_compare_is_bad_input(two, tmp_path, capsys):
     (tmp_path / "empty" / "runs").mkdir(parents=True)
-    assert reproduced.main([str(tmp_path / "empty"), str(two[1])]) == 2
+    assert main(["reproduced", str(tmp_path / "empty"), str(two[1])]) == 2
     assert "no run in common" in capsys.readouterr().err
 
 
 def test_a_file_that_cannot_be_trusted_is_no_agreement(two, capsys):
     path = sorted((two[0] / "runs").glob("*.json"))[0]
     path.write_text(path.read_text().replace('"score": 0.', '"score": 7.', 1))
-    assert reproduced.main([str(one) for one in two]) == 2
+    assert main(["reproduced", *map(str, two)]) == 2
     assert path.name in capsys.readouterr().err
 
 
 def test_a_directory_does_not_confirm_itself(two):
-    assert reproduced.main([str(two[1]), str(two[1] / ".." / "smoke")]) == 2
+    assert main(["reproduced", str(two[1]), str(two[1] / ".." / "smoke")]) == 2

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 )
 def test_documents_show_exactly_what_the_committed_results_say(document, studies):
     text = (ROOT / document).read_text(encoding="utf-8")
-    command = f"python -m analysis.summary --study {' '.join(studies)} --into {document}"
+    command = f"glimmer summary --study {' '.join(studies)} --into {document}"
     assert fill(text, studies, ROOT / "results", document) == text, f"run: {command}"
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glimmer.evaluation.intervals import average_interval, difference_interval, mean_interval
+from glimmer.evaluation.intervals import average_interval, difference_interval, mean_interval, resampled_means
 
 Z = 1.959964
 
@@ -97,3 +97,13 @@ def test_runs_that_cannot_be_paired_are_errors():
         difference_interval({"a": [1.0, 2.0]}, {"a": [1.0]})
     with pytest.raises(ValueError, match="confidence"):
         mean_interval([1.0], confidence=95)
+
+
+@pytest.mark.parametrize("rows", [2, 30])  # distinct columns are counted, or examples drawn
+def test_rows_are_resampled_over_the_same_examples(rows):
+    scores = (np.random.default_rng(7).random((rows, 200)) < 0.5).astype(float)
+    scores[1] = 1 - scores[0]
+    means = resampled_means(scores, 1000, np.random.default_rng(8))
+    assert means.shape == (1000, rows)
+    assert means[:, 0] + means[:, 1] == pytest.approx(np.ones(1000)), "right in one row is wrong in the other"
+    assert means[:, 0].std() == pytest.approx(scores[0].std() / np.sqrt(200), rel=0.1)

@@ -17,6 +17,7 @@ from tests.analysis import synthetic
 ROOT = Path(__file__).resolve().parents[2]
 MEASURING = {"generate", "chunk", "tokenizer", "tokenize", "pretrain", "train_retriever", "embed", "retrieve",
              "filter_by_relevance", "train", "evaluate"}  # fmt: skip
+SHOWING = {"figures", "claims", "audit", "report", "crate"}
 
 
 def snakemake(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
@@ -38,14 +39,15 @@ def test_whole_study_plans_every_stage_once_and_two_jobs_a_run(tmp_path):
     jobs = planned("all", "--config", "study=smoke", f"results={tmp_path}/results", f"work={tmp_path}/work")
     runs = len(runs_for(load_study("smoke")))
     assert jobs["train"] == jobs["evaluate"] == runs
-    once = MEASURING - {"train", "evaluate"} | {"publish_retrieval", "publish_filter", "page", "crate", "all"}
+    once = MEASURING - {"train", "evaluate"} | {"publish_retrieval", "publish_filter", "page", "record", "all"}
     assert {rule: jobs.get(rule) for rule in once} == dict.fromkeys(once, 1)
 
 
-@pytest.mark.parametrize("target", ["figures", "report"])
+@pytest.mark.parametrize("target", ["figures", "report", "crate"])
 def test_showing_results_plans_no_measuring(tmp_path, target):
     jobs = planned(target, "--config", "study=smoke", f"results={tmp_path}/results", f"work={tmp_path}/work")
     assert jobs["figure2"] == 1 and not set(jobs) & MEASURING, jobs
+    assert ("record" in jobs) == (target == "crate"), "the record for archives is made where it is asked for"
 
 
 def test_all_studies_with_results_are_shown_in_one_job_an_artifact_and_one_a_page(tmp_path):
@@ -87,7 +89,7 @@ def test_every_command_of_a_rule_is_one_that_glimmer_takes(tmp_path, given, unpi
         for line in re.findall(r"glimmer (\S+ .*?) > \S+ 2>&1", done.stdout + done.stderr):
             commands[(line.split()[0], options[0])] = shlex.split(line)
     # The sample takes a subset of its data and its checkpoint's vocabulary; smoke trains one.
-    assert len({name for name, _ in commands}) == len(MEASURING) + 2, sorted(commands)
+    assert len({name for name, _ in commands}) == len(MEASURING) + 2 + len(SHOWING), sorted(commands)
     refused = [" ".join(words[:3]) + " ..." for words in commands.values() if not _is_taken(words)]
     assert not refused, f"workflow/rules call what `glimmer COMMAND --help` does not offer: {refused}"
 

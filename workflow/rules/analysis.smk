@@ -1,17 +1,19 @@
 # Figures, tables, checks and reports: from result files alone, in seconds, so they run where Snakemake runs.
+from workflow.drawing import CHECK_CODE, CRATE_CODE, REPORT_CODE, code, paper_points
+from workflow.options import COMMITTED
 
 
 wildcard_constraints:
     source="|".join(drawing.sources),
 
 
-if drawing.paper_points != drawing.committed_paper_points:
+if paper_points(drawing.results) != paper_points(COMMITTED):
 
     rule paper_points:
         input:
-            points=drawing.committed_paper_points,
+            points=paper_points(COMMITTED),
         output:
-            points=drawing.paper_points,
+            points=paper_points(drawing.results),
         log:
             f"{LOGS}/paper-points.log",
         localrule: True
@@ -26,30 +28,29 @@ for artifact in drawing.artifacts:
 
     rule:
         name:
-            artifact
+            artifact.name
         input:
-            code=drawing.code_of(artifact),
-            results=drawing.points_of(artifact),
+            code=artifact.code,
+            results=artifact.points,
         output:
-            drawing.files_of(artifact),
+            artifact.files,
         log:
-            f"{LOGS}/{artifact}.log",
+            f"{LOGS}/{artifact.name}.log",
         localrule: True
         conda:
             "../../environment.yml"
         params:
-            module=f"analysis.{artifact}",
-            sources=drawing.options_of(artifact),
-            decides=drawing.definition_of(artifact),
+            drawn=artifact.options,
+            decides=artifact.definition,
         shell:
-            "python -m {params.module} {params.sources:q} > {log:q} 2>&1"
+            "glimmer figures {params.drawn:q} > {log:q} 2>&1"
 
 
 rule ledger:
     input:
-        code=drawing.code_of_checks,
+        code=code(*CHECK_CODE),
         claims="config/claims.yaml",
-        results=drawing.numbers_of,
+        results=drawing.of("numbers"),
     output:
         claims=f"{RESULTS}/{{source}}/claims.json",
     log:
@@ -58,20 +59,20 @@ rule ledger:
     conda:
         "../../environment.yml"
     params:
-        source=drawing.option_of,
-        decides=drawing.definitions_of,
+        source=drawing.of("options"),
+        decides=drawing.of("definition"),
     shell:
-        "python -m analysis.claims {params.source:q} > {log:q} 2>&1"
+        "glimmer claims {params.source:q} > {log:q} 2>&1"
 
 
 # Run files that cannot be trusted are findings here; it is the target `audit` that fails for them.
 rule findings:
     input:
-        code=drawing.code_of_checks,
+        code=code(*CHECK_CODE),
         claims="config/claims.yaml",
-        results=drawing.numbers_of,
-        drawn=drawing.drawn_numbers_of,
-        seal=drawing.seal_of,
+        results=drawing.of("numbers"),
+        drawn=drawing.of("drawn_points"),
+        seal=drawing.of("seal"),
     output:
         audit=f"{RESULTS}/{{source}}/audit.json",
     log:
@@ -80,10 +81,10 @@ rule findings:
     conda:
         "../../environment.yml"
     params:
-        source=drawing.option_of,
-        decides=drawing.definitions_of,
+        source=drawing.of("options"),
+        decides=drawing.of("definition"),
     shell:
-        "python -m analysis.audit --record {params.source:q} > {log:q} 2>&1"
+        "glimmer audit --record {params.source:q} > {log:q} 2>&1"
 
 
 # What was just measured is sealed, and only then: showing results must not bless what happened to them since.
@@ -100,20 +101,19 @@ if not layout.draws_only:
         conda:
             "../../environment.yml"
         params:
-            study=STUDY,
-            results=["--results", RESULTS],
+            source=drawing.sources[STUDY].options,
         shell:
-            "python -m analysis.audit --seal --study {params.study:q} {params.results:q} > {log:q} 2>&1"
+            "glimmer audit --seal {params.source:q} > {log:q} 2>&1"
 
 
 rule page:
     input:
-        code=drawing.code_of_report,
-        configuration=drawing.configuration_of,
+        code=code(*REPORT_CODE),
+        configuration=drawing.of("configuration"),
         checks=[f"{RESULTS}/{{source}}/claims.json", f"{RESULTS}/{{source}}/audit.json"],
-        results=drawing.numbers_of,
-        stages=drawing.published_of,
-        drawn=drawing.pictures_of,
+        results=drawing.of("numbers"),
+        stages=drawing.of("stages"),
+        drawn=drawing.of("pictures"),
     output:
         report=f"{RESULTS}/{{source}}/report.html",
     log:
@@ -122,20 +122,20 @@ rule page:
     conda:
         "../../environment.yml"
     params:
-        source=drawing.report_option_of,
+        source=drawing.of("report_options"),
     shell:
-        "python -m analysis.report {params.source:q} > {log:q} 2>&1"
+        "glimmer report {params.source:q} > {log:q} 2>&1"
 
 
 # The record of all of it for archives, with a copy of the workflow beside it.
-rule crate:
+rule record:
     input:
-        code=drawing.code_of_crate,
-        configuration=drawing.configuration_of,
-        results=drawing.numbers_of,
-        stages=drawing.published_of,
-        seal=drawing.seal_of,
-        drawn=drawing.files_of_source,
+        code=code(*CRATE_CODE),
+        configuration=drawing.of("configuration"),
+        results=drawing.of("numbers"),
+        stages=drawing.of("stages"),
+        seal=drawing.of("seal"),
+        drawn=drawing.of("drawn"),
         documents=[f"{RESULTS}/{{source}}/{name}" for name in ("claims.json", "audit.json", "report.html")],
     output:
         record=f"{RESULTS}/{{source}}/ro-crate-metadata.json",
@@ -146,9 +146,9 @@ rule crate:
     conda:
         "../../environment.yml"
     params:
-        source=drawing.option_of,
+        source=drawing.of("options"),
     shell:
-        "python -m analysis.crate {params.source:q} > {log:q} 2>&1"
+        "glimmer crate {params.source:q} > {log:q} 2>&1"
 
 
 # Shows what is recorded; fails where run files cannot be trusted, or are no longer those that were recorded.
@@ -161,6 +161,6 @@ rule audit:
     conda:
         "../../environment.yml"
     params:
-        sources=drawing.option_of_all,
+        sources=drawing.options,
     shell:
-        "python -m analysis.audit --check {params.sources:q} 2>&1 | tee {log:q}"
+        "glimmer audit --check {params.sources:q} 2>&1 | tee {log:q}"

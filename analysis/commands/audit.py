@@ -1,0 +1,102 @@
+"""`glimmer audit`: what does not add up in results."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from analysis.sources import add_source_arguments, sources_of
+from glimmer.commands.output import add_json_argument, show
+from glimmer.errors import InputError
+from glimmer.results import PAPER
+
+HELP = "audit results and write audit.json; exit code 1 where a run file cannot be trusted, however much else is found"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which results, and what to do with the record of them."""
+    add_source_arguments(parser)
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--record", action="store_true", help="write and exit 0 even where run files cannot be trusted")
+    mode.add_argument("--check", action="store_true", help="show what is recorded, and compare the files with it")
+    mode.add_argument("--seal", action="store_true", help="record the digests of the run files as they are now")
+    add_json_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes audit.json of each source, or with --check reads it, and prints its content (with --json, by source)."""
+    if args.seal:
+        return _seal(args)
+    documents = {name: _document(name, args) for name in sources_of(args)}
+    if args.json:
+        show(documents, True)
+    changed = []
+    for name, document in documents.items():
+        if not args.json:
+            _show(document)
+        changed += _changed_since(document, args.results / name)
+    for line in changed:
+        print(f"glimmer audit: {line}", file=sys.stderr)
+    failed = changed or any(document["integrity"] == "failed" for document in documents.values())
+    return int(bool(failed) and not args.record)
+
+
+def _seal(args: argparse.Namespace) -> int:
+    from analysis.audits.provenance import seal
+
+    for name in sources_of(args):
+        if name == PAPER:
+            raise InputError("the paper has no run files to seal", where="--seal", expected="--study NAME")
+        print(f"sealed {seal(args.results / name)}")
+    return 0
+
+
+def _document(name: str, args: argparse.Namespace) -> dict[str, Any]:
+    from glimmer.files import read_json, write_json
+
+    path = args.results / name / "audit.json"
+    if args.check:
+        return read_json(path)
+    from analysis.audit import audit
+
+    document = audit(name, args.results)
+    write_json(path, document)
+    return document
+
+
+def _changed_since(document: Mapping[str, Any], directory: Path) -> list[str]:
+    """What is not as it was when the audit was written: a line for each file whose digest differs, or that is gone."""
+    from glimmer.files import sha256_file
+
+    trace = document["trace"]
+    files = trace.get("files", {}) | {run["file"]: run["sha256"] for run in trace.get("runs", {}).values()}
+    paths = {directory / name: digest for name, digest in files.items()}
+    changed = [path for path, digest in paths.items() if not path.exists() or sha256_file(path) != digest]
+    return [f"{path}: changed since the audit was written" for path in changed]
+
+
+def _show(document: Mapping[str, Any]) -> None:
+    """The findings as a table for the terminal."""
+    findings, name = document["findings"], document["study"]
+    integrity = "" if name == PAPER else f", run files {document['integrity']}"
+    print(f"Audit of {name}: {document['numbers']} numbers, {len(findings)} findings{integrity}")
+    show([_row(finding) for finding in findings], False)
+    if findings:
+        print(", ".join(f"{n} {kind}" for kind, n in Counter(finding["kind"] for finding in findings).items()))
+
+
+def _row(finding: Mapping[str, Any]) -> dict[str, Any]:
+    points = finding["points"]
+    where = "; ".join(points[:2]) + (f" and {len(points) - 2} more" if len(points) > 2 else "")
+    if finding["severity"] == "failure" or not where:  # a file or a line that cannot be trusted is called by its name
+        where = finding["explanation"]
+    values = {key: _short(finding[key]) for key in ("expected", "found", "difference", "tolerance")}
+    return {"severity": finding["severity"], "kind": finding["kind"], **values, "where": where}
+
+
+def _short(value: Any) -> Any:
+    return f"{value[:21]}..." if isinstance(value, str) and len(value) > 24 else value

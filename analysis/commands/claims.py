@@ -1,0 +1,47 @@
+"""`glimmer claims`: the paper's checkable sentences, on results."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from analysis.sources import add_source_arguments, sources_of
+from glimmer.commands.output import add_json_argument, show
+
+HELP = "evaluate the paper's checkable sentences (config/claims.yaml) and write claims.json"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """On which results."""
+    add_source_arguments(parser)
+    add_json_argument(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Writes claims.json of each source, and prints its content (with --json, by source) or a table of it."""
+    from analysis import claims
+    from glimmer.files import write_json
+
+    documents = {}
+    for name in sources_of(args):
+        documents[name] = claims.evaluate(name, args.results)
+        write_json(args.results / name / "claims.json", documents[name])
+    if args.json:
+        show(documents, True)
+        return
+    for document in documents.values():
+        print(f"Claims {document['evaluated']}; correction: {document['method']['correction']}")
+        show([_row(row) for row in document["claims"]], False)
+        print(", ".join(f"{n} {verdict}" for verdict, n in document["counts"].items()))
+
+
+def _row(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "verdict": row["verdict"],
+        "claim": row["id"],
+        "effect": None if row["effect"] is None else f"{row['effect']:+.4g} {row['unit']}",
+        "interval": "{:.3g} to {:.3g}".format(*row["interval"]) if row["interval"] else None,
+        "n": row["n"],
+        "besides": "not as large as the paper's" if row["excludes_paper_effect"] else None,
+    }

@@ -1,0 +1,34 @@
+"""`glimmer figures`: figures and tables from results alone."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from analysis.sources import add_source_arguments, sources_of
+
+HELP = "draw figures and tables of results: each as .svg and .pdf, or .md and .tex, with a .csv of its points"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which artifacts, of which results."""
+    parser.add_argument(
+        "artifacts", nargs="*", metavar="ARTIFACT", help="figure3, table1 ... (default: all that a study has)"
+    )
+    add_source_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Writes them, and names each file; a run file that is left out is named on stderr."""
+    from analysis import figures
+    from glimmer.results import PAPER, load_reference, load_results
+
+    for artifact in map(figures.drawn, args.artifacts) if args.artifacts else figures.everything():
+        for name in sources_of(args):
+            study = load_results(name, args.results, artifact.name)
+            if not (study.artifacts or args.artifacts):
+                continue  # what is not part of a study is drawn only where it is asked for by name
+            for refused in study.runs.refused:
+                print(f"{artifact.name}: left out {name}/runs/{refused.file}: {refused.reason}", file=sys.stderr)
+            reference = None if name == PAPER else load_reference(args.results)
+            print(*artifact.write(study, reference, args.results / name), sep="\n")

@@ -1,0 +1,33 @@
+"""`glimmer report`: one page of everything about a study."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from analysis.sources import add_source_arguments, sources_of
+from glimmer.errors import InputError
+
+HELP = "write report.html: verdicts, figures, tables, audit, costs and every run of a study on one page"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of which results, and what to compare them with."""
+    add_source_arguments(parser)
+    parser.add_argument("--reference", type=Path, metavar="DIR", help="results/<study> of another reproduction")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="default: DIR/<study>/report.html")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Writes the page of each source, and says where."""
+    from analysis.report.page import build
+    from glimmer.files import atomic_write
+
+    names = sources_of(args)
+    if len(names) > 1 and (args.out or args.reference):
+        raise InputError("--out and --reference are for one study", where="report", expected="one", found=len(names))
+    for name in names:
+        page, path = build(name, args.results, args.reference), args.out or args.results / name / "report.html"
+        with atomic_write(path) as file:
+            file.write(page)
+        print(path)

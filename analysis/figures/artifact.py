@@ -1,0 +1,199 @@
+"""What figures share: laying panels beside the paper's, the words for their numbers, and writing whole files."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import importlib
+import importlib.util
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from glimmer.experiments import Artifact, load_registry
+from glimmer.files import atomic_write
+from glimmer.results import PAPER, PointResult, StudyResults
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Picture
+
+CELL_WIDTH, CELL_HEIGHT = 3.7, 2.75  # inches; a cell is one panel from one source
+PAPER_HEADING = "paper (reported)"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DrawnPanel:
+    """One pair of axes: which panel's points of the registry it shows (None: all), its heading and x label."""
+
+    name: str | None
+    heading: str = ""
+    x_label: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class FigureArtifact:
+    """A figure as the registry has it, drawn."""
+
+    entry: Artifact
+
+    @property
+    def name(self) -> str:
+        """As files and links call it."""
+        return self.entry.name
+
+    @property
+    def panels(self) -> tuple[DrawnPanel, ...]:
+        """Its pairs of axes; stacked bars have one, in which the panels stand on each other."""
+        if self.entry.kind == "stacked_bars":
+            return (DrawnPanel(name=None),)
+        return tuple(
+            DrawnPanel(
+                name=panel.name, heading=f"{panel.heading}, " if panel.heading else "", x_label=panel.x_label or ""
+            )
+            for panel in self.entry.panels
+        )
+
+    def write(self, study: StudyResults, reference: StudyResults | None, directory: Path) -> list[Path]:
+        """Writes figureN.svg, .pdf and .csv under `directory`/figures; returns their paths."""
+        from analysis.figures import style
+
+        title, words = (
+            f"{self.entry.full_title}: {study.study}",
+            f"{self.entry.caption} {describe(study.of(self.name))}",
+        )
+        if reference:
+            words += f" Beside it what the paper reports: {describe(reference.of(self.name))}"
+        with style.house_look():
+            picture = self.picture(study, reference)
+            svg = style.svg_text(picture, title=title, description=words)
+            pdf = style.pdf_bytes(picture, title=title)
+        paths = [directory / "figures" / f"{self.name}{suffix}" for suffix in (".svg", ".pdf", ".csv")]
+        for path, content in zip(paths, (svg.encode(), pdf), strict=False):
+            with atomic_write(path, "wb") as file:
+                file.write(content)
+        write_csv(paths[-1], study.of(self.name) + (reference.of(self.name) if reference else []))
+        return paths
+
+    def picture(self, study: StudyResults, reference: StudyResults | None) -> Picture:
+        """All panels of a study, each with the paper's own panel to its right where `reference` is given."""
+        from analysis.figures.style import GREY, new_figure
+
+        note = missing_note(study.of(self.name))
+        lines = textwrap.wrap(note, 104 if reference or len(self.panels) > 1 else 54, break_on_hyphens=False)
+        rows, columns = (len(self.panels), 2) if reference else (1, len(self.panels))
+        height = rows * CELL_HEIGHT + ((0.19 * len(lines) + 0.12) if lines else 0.0)
+        figure = new_figure(columns * CELL_WIDTH, height)
+        for index, panel in enumerate(self.panels):
+            for offset, source in enumerate([study, reference] if reference else [study]):
+                place = (index, offset) if reference else (0, index)
+                self._draw(_cell_axes(figure, place, columns, height), panel, source)
+        if lines:
+            figure.text(0.02, 0.06 / height, "\n".join(lines), fontsize=8, color=GREY, va="bottom", linespacing=1.4)
+        return figure
+
+    def cell(self, panel: DrawnPanel, source: StudyResults) -> Picture:
+        """One panel from one source as a picture of its own (the report lays these out by the width at hand)."""
+        from analysis.figures.style import new_figure
+
+        figure = new_figure(CELL_WIDTH, CELL_HEIGHT)
+        self._draw(_cell_axes(figure, (0, 0), 1, CELL_HEIGHT), panel, source)
+        return figure
+
+    def _draw(self, axes: Axes, panel: DrawnPanel, source: StudyResults) -> None:
+        """Draws one panel from one source with its heading, axis labels and legend."""
+        from analysis.figures.marks import say
+
+        results = source.of(self.name, panel.name)
+        axes.set_xlabel(panel.x_label)
+        if results:
+            drawing_of(self.entry)(axes, results)
+        if not any(result.value is not None for result in results):
+            say(axes, "no results yet" if results else "not part of this study")
+        handles, labels = axes.get_legend_handles_labels()
+        heading = f"{panel.heading}{heading_of(source)}"
+        axes.set_title(heading, loc="left", fontsize=9.5, fontweight="bold", pad=22 if handles else 8)
+        if handles:
+            place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 0.985), "ncols": 3, "borderaxespad": 0.2}
+            axes.legend(handles, labels, handlelength=1.9, columnspacing=1.1, handletextpad=0.5, **place)
+
+
+def drawing_of(entry: Artifact) -> Callable[[Axes, Sequence[PointResult]], None]:
+    """What draws a panel of this artifact: `draw` of the module of its name if there is one, else of its kind."""
+    own = f"analysis.figures.{entry.name}"
+    return importlib.import_module(own if importlib.util.find_spec(own) else f"analysis.figures.{entry.kind}").draw
+
+
+def _cell_axes(figure: Picture, place: tuple[int, int], columns: int, height: float) -> Axes:
+    """Axes of cell (row, column), rows from the top; margins are fixed inches, so that all pictures line up."""
+    left, right, bottom, top = 0.68, 0.16, 0.52, 0.50
+    width = columns * CELL_WIDTH
+    x = place[1] * CELL_WIDTH + left
+    y = height - (place[0] + 1) * CELL_HEIGHT + bottom
+    inner = (CELL_WIDTH - left - right, CELL_HEIGHT - bottom - top)
+    return figure.add_axes((x / width, y / height, inner[0] / width, inner[1] / height))
+
+
+def heading_of(study: StudyResults) -> str:
+    """`paper (reported)` or `NAME (measured)`."""
+    return PAPER_HEADING if study.study == PAPER else f"{study.study} (measured)"
+
+
+def y_label(results: Sequence[PointResult]) -> str:
+    """What the vertical axis shows, with its unit and the number of tasks averaged."""
+    tasks = {str(result.n_tasks) for result in results if result.n_tasks}
+    return results[0].point.measure.label.format(tasks=" or ".join(sorted(tasks)) or "the")
+
+
+def value_text(result: PointResult, decimals: int = 1) -> str:
+    """The value as printed: percent with its unit, samples per TFLOP with three digits, or `missing`."""
+    if result.value is None:
+        return "missing"
+    if result.point.measure.unit != "percent":
+        return f"{speed_text(result.value)} {result.point.measure.unit}"
+    interval = f" ({result.low:.{decimals}f} to {result.high:.{decimals}f})" if result.low is not None else ""
+    return f"{result.value:.{decimals}f} %{interval}"
+
+
+def speed_text(value: float) -> str:
+    """Samples per TFLOP with about three digits: 0.0927, 44.7, 4,167."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def describe(results: Sequence[PointResult]) -> str:
+    """The points in words, for alternative texts."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for result in results:
+        text = f"{result.at}: {value_text(result)}" if result.at and not result.point.level else value_text(result)
+        groups.setdefault((result.point.panel, result.label), []).append(text)
+    sentences = (f"{label}: {'; '.join(dict.fromkeys(texts))}" for (_, label), texts in groups.items())
+    return ". ".join(sentences) + "." if groups else "No points."
+
+
+def missing_note(results: Sequence[PointResult]) -> str:
+    """One line that lists the missing points by series; empty if there are none."""
+    absent = [result for result in results if result.value is None]
+    if not absent:
+        return ""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for result in sorted(absent, key=lambda r: r.x or 0):
+        name, symbol, x = result.label, *(("", "") if result.point.level or not result.at else result.at.split(" = "))
+        groups.setdefault((name, symbol), []).append(x)
+    names = [f"{name} ({symbol} = {', '.join(xs)})" if symbol else name for (name, symbol), xs in groups.items()]
+    return f"Missing, {len(absent)} of {len(results)} points (✕ on the axis): {'; '.join(names)}."
+
+
+def write_csv(path: Path, results: Iterable[PointResult]) -> None:
+    """Writes a row a point as CSV: full precision, empty where there is no value."""
+    columns = PointResult(study="", point=load_registry().points()[0]).row()
+    with atomic_write(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(map(_cell, result.row().values()) for result in results)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.10g}" if isinstance(value, float) else str(value)

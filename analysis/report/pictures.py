@@ -1,0 +1,93 @@
+"""The report's inline pictures: each panel an SVG of its own, markers linked to their runs, learning curves."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+
+from analysis.figures import FigureArtifact, style
+from analysis.figures.artifact import CELL_HEIGHT, CELL_WIDTH, describe, heading_of, value_text
+from analysis.figures.marks import link
+from glimmer.results import PAPER, PointResult, StudyResults
+
+
+def cells(figure: FigureArtifact, study: StudyResults, reference: StudyResults | None) -> list[str]:
+    """The panels of a figure as inline SVG: per panel the study's, then the paper's."""
+    pictures = []
+    for index, panel in enumerate(figure.panels):
+        for source in [study, reference] if reference else [study]:
+            results = source.of(figure.name, panel.name)
+            svg = style.svg_text(
+                figure.cell(panel, source),
+                title=f"{figure.entry.full_title}, {panel.heading.lower()}{heading_of(source)}",
+                description=f"{figure.entry.caption} {describe(results)}",
+                id_prefix=f"{figure.name}-{index}-{'paper' if source.study == PAPER else 'study'}-",
+            )
+            pictures.append(inline(svg, {link(result): result for result in results}))
+    return pictures
+
+
+def inline(svg: str, linked: Mapping[str, PointResult]) -> str:
+    """SVG for a place inside HTML: no XML head, as wide as its place, and every marker linked and titled."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
+    return re.sub(r'<a xlink:href="([^"]+)">', lambda match: _anchor(linked[html.unescape(match.group(1))]), svg)
+
+
+def _anchor(result: PointResult) -> str:
+    run_ids = [run_id for run_id in result.point.run_ids if run_id not in result.absent_ids]
+    target = f"run-{run_ids[0]}" if len(run_ids) == 1 else result.anchor
+    text = f"{result.name}: {value_text(result)}"
+    if run_ids:
+        text += f", run{'s' if len(run_ids) > 1 else ''} {' '.join(run_ids)}"
+    return f'<a href="#{target}" class="drawn"><title>{html.escape(text)}</title>'
+
+
+def learning_curves(study: StudyResults) -> list[str]:
+    """Training loss and dev average (percent) over steps: readers of Figure 2 in colour, all other runs grey."""
+    readers = study.of("figure2", "performance")
+    main = {run_id: result for result in readers for run_id in result.point.run_ids if run_id in study.runs}
+    pictures = []
+    for key, label, scale in (("loss", "training loss", 1), ("dev_average", "dev average (percent)", 100)):
+        rows = {
+            run_id: [
+                (row["step"], scale * row[key]) for row in run.get("learning_curve") or () if row.get(key) is not None
+            ]
+            for run_id, run in study.runs.by_id.items()
+        }
+        if rows := {run_id: curve for run_id, curve in rows.items() if curve}:
+            pictures.append(_learning_curve(rows, main, key, label))
+    return pictures
+
+
+def _learning_curve(rows: Mapping[str, list], main: Mapping[str, PointResult], key: str, label: str) -> str:
+    picture = style.new_figure(CELL_WIDTH, CELL_HEIGHT)
+    axes = picture.add_axes((0.17, 0.19, 0.79, 0.63))
+    named, order = set(), list(main)
+    for run_id in sorted(rows, key=lambda i: order.index(i) if i in main else -1):
+        if is_main := run_id in main:
+            look, name = style.READERS[main[run_id].point.reader.name], main[run_id].label
+        else:
+            look, name = style.Look(color="#C9CED6", marker=""), None
+        (line,) = axes.plot(
+            *zip(*rows[run_id], strict=True),
+            color=look.color,
+            label=None if name in named else name,
+            linewidth=1.8 if is_main else 0.8,
+            zorder=3 if is_main else 2,
+            marker=look.marker if key == "dev_average" else "",
+            markersize=4,
+        )
+        line.set_url(f"run:{run_id}")
+        named.add(name)
+    axes.set_xlabel("training step")
+    axes.set_ylabel(label)
+    axes.set_title(f"{label[0].upper()}{label[1:]}", loc="left", fontsize=9.5, fontweight="bold", pad=22)
+    if main:
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.985), ncols=3, borderaxespad=0.2)
+    ends = "; ".join(f"{main[i].label}: from {rows[i][0][1]:.2f} to {rows[i][-1][1]:.2f}" for i in order if i in rows)
+    words = f"{label} over training steps of {len(rows)} runs. {ends}."
+    svg = style.svg_text(picture, title=f"Learning curves: {label}", id_prefix=f"learning-{key}-", description=words)
+    svg = re.sub(r'<a xlink:href="run:(\w+)">', r'<a href="#run-\1" class="drawn"><title>run \1</title>', svg)
+    return inline(svg, {})

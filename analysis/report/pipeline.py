@@ -1,0 +1,192 @@
+"""What the report says about what is behind the scores: retrieval, relevance filter, costs, environment."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from analysis.figures.artifact import speed_text
+from analysis.names import TASK_NAMES, reader_text
+from analysis.report.cells import NOTHING, Cell, CellTable, count, ordered_runs, percent, run_links
+from glimmer.experiments import TASKS
+from glimmer.results import StudyResults
+from glimmer.results.points import speed
+
+
+def retrieval(metrics: Mapping[str, Any]) -> CellTable | None:
+    """Page-level retrieval per task and split, in percent; keys are taken as they come, depth by depth."""
+    flat = {path: values for path, values in _leaves(metrics) if "Rprec" in values}
+    if not flat:
+        return None
+    ks = sorted({int(key.split("@")[1]) for values in flat.values() for key in values if key.startswith("recall@")})
+    heads = ["Task", "Split", "Examples", "R-precision (percent)", *(f"Recall@{k} (percent)" for k in ks)]
+    keys = ["Rprec", *(f"recall@{k}" for k in ks), *(f"evidence@{k}" for k in ks)]
+    rows = []
+    for path, values in flat.items():
+        task, split = next((p for p in path if p in TASKS), path[0]), next((p for p in path if p not in TASKS), "")
+        names = (TASK_NAMES.get(task, task), split, str(values.get("n", "–")))
+        rows.append((*map(Cell, names), *(percent({"score": values.get(key)}) for key in keys)))
+    return CellTable(
+        caption="R-precision and recall of pages among the first k passages; evidence is a passage that"
+        " supports a gold answer.",
+        heads=(*heads, *(f"Evidence in first {k} (percent)" for k in ks)),
+        rows=tuple(rows),
+        numeric_from=2,
+    )
+
+
+def evidence_ranks(metrics: Mapping[str, Any]) -> list[dict]:
+    """Per task how many dev examples have their first supporting passage at which rank, as bars for the template."""
+    charts, leaves = [], list(_leaves(metrics))
+    dev = [(path, values) for path, values in leaves if "dev" in path]
+    for path, values in dev or leaves:
+        ranks = values.get("evidence_rank")
+        if isinstance(ranks, dict) and ranks.get("counts") is not None:
+            bins = _binned(ranks["counts"]) + [("none", ranks.get("none", 0))]
+            total = sum(n for _, n in bins) or 1
+            bars = [{"name": name, "count": n, "percent": 100 * n / total} for name, n in bins]
+            charts.append(
+                {"title": " ".join(TASK_NAMES.get(part, part) for part in path), "bars": bars, "total": total}
+            )
+    return charts
+
+
+def _binned(counts: list[int]) -> list[tuple[str, int]]:
+    edges = (1, 2, 3, 6, 11, 21, 41, 101, len(counts) + 1)
+    bins = []
+    for low, high in itertools.pairwise(edges):
+        last = min(high - 1, len(counts))
+        if low <= last:
+            bins.append((str(low) if last == low else f"{low}–{last}", sum(counts[low - 1 : last])))
+    return bins
+
+
+def _leaves(value: Mapping, path: tuple[str, ...] = ()) -> Iterable[tuple[tuple[str, ...], Mapping]]:
+    """Dicts that hold numbers, with the keys that lead there (task and split, in whichever order)."""
+    if any(isinstance(item, int | float) for item in value.values()):
+        yield path, value
+        return
+    for key, item in sorted(value.items(), key=lambda pair: TASKS.index(pair[0]) if pair[0] in TASKS else len(TASKS)):
+        if isinstance(item, Mapping):
+            yield from _leaves(item, (*path, key))
+
+
+def filter_counts(counts: Mapping[str, Mapping]) -> CellTable:
+    """Training examples before and after the relevance filter, by task."""
+    swept = sorted({t for kept in counts.values() for t in kept.get("after_by_threshold", {})}, key=float)
+    rows = []
+    for (task, *_), kept in _leaves(counts):
+        share = f"{100 * kept['after'] / kept['before']:.1f}" if kept.get("before") else "–"
+        others = [kept.get("after_by_threshold", {}).get(t, "–") for t in swept]
+        texts = (TASK_NAMES.get(task, task), kept["before"], kept["after"], share, kept.get("threshold", "–"), *others)
+        rows.append(tuple(Cell(str(text)) for text in texts))
+    return CellTable(
+        caption="Training examples that stay because what was retrieved supports their answer. The published"
+        " threshold is not known; this one is ours.",
+        heads=("Task", "Before", "After", "Kept (percent)", "Threshold (ours)", *(f"Kept at {t}" for t in swept)),
+        rows=tuple(rows),
+    )
+
+
+def answered_in_view(study: StudyResults, metrics: Mapping[str, Mapping]) -> CellTable | None:
+    """Scores of readers that read all they retrieve, over the share of questions with evidence among that; by task.
+
+    Of the tasks that ask for an entity or a word of one page. None where no reader of the study reads as many passages
+    as the retriever was measured at.
+    """
+    evidence = {task: splits.get("dev", {}) for task, splits in metrics.items() if task in _OPEN_TASKS}
+    planned = {run_id for point in study.planned.values() for run_id in point.run_ids}
+    shares: dict[tuple[str, int, str], dict[str, list[float]]] = {}
+    for run_id, run in ordered_runs(study):
+        reader = run["settings"]["reader"]
+        if run_id not in planned or reader["name"] == "glimmer" or len(reader["train_tasks"]) == 1:
+            continue
+        for task, measured in evidence.items():
+            in_view, score = measured.get(f"evidence@{reader['k']}"), run["tasks"].get(task)
+            if in_view and score:
+                by_task = shares.setdefault((reader["name"], reader["k"], reader_text(run["settings"])), {})
+                by_task.setdefault(task, []).append(100 * score["score"] / in_view)
+    if not shares:
+        return None
+    tasks = [task for task in TASKS if task in evidence]
+    rows = []
+    for (_, _, reader), by_task in sorted(shares.items()):
+        means = [sum(by_task[task]) / len(by_task[task]) if task in by_task else None for task in tasks]
+        rows.append((Cell(reader), *(count(mean, "{:.0f}") for mean in means)))
+    return CellTable(
+        caption="Score over the share of questions with evidence among the k passages, in percent (mean of seeds)."
+        " What is answered without evidence counts too. It falls with k where further passages mislead the reader, or"
+        " where what is found late is harder to read.",
+        heads=("Reader", *(TASK_NAMES[task] for task in tasks)),
+        rows=tuple(rows),
+    )
+
+
+_OPEN_TASKS = ("nq", "triviaqa", "zsre", "trex")
+
+
+def reading(examination: Mapping[str, Any]) -> CellTable:
+    """Exact match of the pretrained checkpoint on exercises whose evidence is all in view, before fine-tuning."""
+    splits: dict[tuple[str, int], dict[str, float]] = {}
+    for row in examination["exact_match"]:
+        splits.setdefault((row["alpha"], row["passages"]), {})[row["task"]] = 100 * row["exact_match"]
+    tasks = list(dict.fromkeys(task for by_task in splits.values() for task in by_task))
+    examples = max(row["examples"] for row in examination["exact_match"])
+    return CellTable(
+        caption=f"Percent answered exactly, {examples} exercises a task from worlds that it was not trained on.",
+        heads=("α", "Passages", *(TASK_NAMES.get(task, task) for task in tasks)),
+        rows=tuple(
+            (Cell(alpha), Cell(str(passages)), *(count(by_task.get(task), "{:.0f}") for task in tasks))
+            for (alpha, passages), by_task in splits.items()
+        ),
+    )
+
+
+def costs(study: StudyResults) -> CellTable:
+    """Measured seconds, counted operations and stored bytes of every run."""
+    heads = (
+        "Run",
+        "Train (s)",
+        "Memory (s)",
+        "Evaluate (s)",
+        "Figure 2 count (million MACs an example)",
+        "Printed formula (million MACs)",
+        "Exact count (million MACs)",
+        "Samples per TFLOP (Figure 2 count)",
+        "Memory (bytes a passage)",
+    )
+    rows = []
+    for run_id, run in ordered_runs(study):
+        seconds, macs = run.get("wall_seconds") or {}, run.get("operation_counts") or {}
+        millions = [None if macs.get(key) is None else macs[key] / 1e6 for key in ("figure2", "printed", "exact")]
+        samples = speed(run)
+        rows.append(
+            (
+                Cell(reader_text(run["settings"]), links=run_links([run_id], study.runs.by_id)),
+                *(count(seconds.get(key), "{:.1f}") for key in ("train", "memory", "evaluate")),
+                *(count(value, "{:,.1f}") for value in millions),
+                Cell(speed_text(samples), sort=samples) if samples else NOTHING,
+                count(run.get("memory_bytes_per_passage"), "{:,.0f}"),
+            )
+        )
+    caption = "Seconds are measured on the machine named under the environment; operations are counted."
+    return CellTable(caption=caption, heads=heads, rows=tuple(rows))
+
+
+def environment(study: StudyResults) -> CellTable:
+    """Distinct environments of the runs: code version, library versions, device; more than one is worth a look."""
+    kinds: dict[str, list[str]] = {}
+    for run_id, run in study.runs.by_id.items():
+        device = {f"device {key}": value for key, value in (run.get("device") or {}).items()}
+        parts = {"code": run.get("code_version"), **(run.get("versions") or {}), **device}
+        kinds.setdefault(", ".join(f"{key} {value}" for key, value in parts.items()), []).append(run_id)
+    rows = tuple((Cell(kind), Cell(str(len(run_ids)))) for kind, run_ids in kinds.items())
+    return CellTable(caption="What the runs ran on.", heads=("Environment", "Runs"), rows=rows)
+
+
+def kilt_check(study: StudyResults) -> dict[str, int]:
+    """How many runs agree with KILT's own package, differ from it, or were not checked."""
+    checks = [run.get("kilt_package_check") or {} for run in study.runs.by_id.values()]
+    return dict(Counter(check.get("status", "absent") for check in checks))

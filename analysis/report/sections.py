@@ -1,0 +1,122 @@
+"""What the report says about scores: the readers with their baselines, every drawn point, another reproduction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from analysis.figures import BASELINES
+from analysis.figures.artifact import value_text
+from analysis.figures.table import interval_text
+from analysis.names import METRIC_NAMES, TASK_NAMES, passages_text
+from analysis.report.cells import NOTHING, Cell, CellTable, percent, run_links
+from analysis.reproduced import DIFFERS
+from glimmer.experiments import TASKS
+from glimmer.results import PAPER, PointResult, StudyResults
+
+
+def readers(study: StudyResults) -> CellTable | None:
+    """FiD, LUMEN and GLIMMER per task and on average, each followed by its baselines; None without any run."""
+    groups = (
+        ("figure2", "performance", ""),
+        (BASELINES, "untrained", "untrained, with passages"),
+        (BASELINES, "no_passages", "trained, without passages"),
+    )
+    rows, runs = [], {}
+    for series in dict.fromkeys(result.point.series for result in study.of("figure2", "performance")):
+        for artifact, panel, what in groups:
+            for result in study.of(artifact, panel):
+                if result.point.series == series:
+                    rows.append((result, what))
+                    runs |= {id: study.runs.by_id[id] for id in result.point.run_ids if id in study.runs}
+    tasks = [task for task in TASKS if any(task in run["tasks"] for run in runs.values())]
+    if not tasks:
+        return None
+    metrics = {task: run["tasks"][task]["metric"] for run in study.runs.by_id.values() for task in run["tasks"]}
+    heads = ["Reader", f"Mean of {len(tasks)} tasks (percent)"]
+    heads += [f"{TASK_NAMES[task]} {METRIC_NAMES.get(metrics[task], metrics[task])} (percent)" for task in tasks]
+    return CellTable(
+        caption="Dev scores in percent; in small print 95 % intervals. Baselines stand below their reader.",
+        heads=(*heads, "Examples"),
+        rows=tuple(_reader_row(result, what, study, tasks) for result, what in rows),
+    )
+
+
+def _reader_row(result: PointResult, what: str, study: StudyResults, tasks: Sequence[str]) -> tuple[Cell, ...]:
+    reader, run_ids = result.point.reader, result.point.run_ids
+    runs = [study.runs.by_id[run_id] for run_id in run_ids if run_id in study.runs]
+    by_task = [percent(runs[0]["tasks"].get(task)) if len(runs) == 1 else _mean(runs, task) for task in tasks]
+    examples = sum(score["n"] for score in runs[0]["tasks"].values()) if runs else 0
+    name = Cell(
+        f"↳ {what}" if what else result.label,
+        small=passages_text(reader.k, reader.m),
+        state="baseline" if what else reader.name,
+        links=run_links(run_ids, study.runs.by_id),
+    )
+    average = Cell("missing", sort="", state="missing")
+    if result.value is not None:
+        interval = "" if result.low is None else interval_text(result)
+        average = Cell(f"{result.value:.1f}", sort=result.value, state="strong", small=interval)
+    return name, average, *by_task, Cell(str(examples) if runs else "–", sort=examples or "")
+
+
+def _mean(runs: list[dict], task: str) -> Cell:
+    scores = [run["tasks"][task]["score"] for run in runs if task in run["tasks"]]
+    if not scores:
+        return NOTHING
+    mean = sum(scores) / len(scores)
+    return Cell(f"{100 * mean:.1f}", sort=mean, small=f"{len(scores)} seeds")
+
+
+def drawn_points(name: str, study: StudyResults, reference: StudyResults | None) -> CellTable:
+    """Every point of one artifact: ours with interval, seeds and runs, and the paper's point of the same id."""
+    reported = {result.id: result for result in reference.of(name)} if reference else {}
+    heads = ("Point", "Measured" if study.study != PAPER else "Reported", "Seeds, runs", "Paper, reported")
+    return CellTable(
+        caption="Every point drawn.",
+        heads=heads,
+        rows=tuple(_drawn_row(result, reported.get(result.id), study) for result in study.of(name)),
+        anchors=tuple(result.anchor for result in study.of(name)),
+        numeric_from=9,
+    )
+
+
+def _drawn_row(result: PointResult, papers: PointResult | None, study: StudyResults) -> tuple[Cell, ...]:
+    point, unit = result.point, " %" if result.point.measure.unit == "percent" else f" {result.point.measure.unit}"
+    panel, at = f"{point.panel}: " if point.panel else "", f", {result.at}" if result.at else ""
+    sort = "" if result.value is None else result.value
+    absent = f"no result: {' '.join(result.absent_ids)}" if result.absent_ids else ""
+    links = run_links(point.run_ids, study.runs.by_id)
+    cells = (
+        Cell(f"{panel}{result.label}{at}", small=point.rounding or ""),
+        Cell(value_text(result), sort=sort, state=result.status, small=result.interval_kind),
+        Cell(" ".join(map(str, result.seeds)) or "–", links=links, small=absent),
+    )
+    if papers is None or papers.value is None:
+        return *cells, NOTHING
+    small = f"{papers.name} ({papers.source})"
+    return *cells, Cell(f"{papers.value:g}{unit}", sort=papers.value, anchor=papers.anchor, small=small)
+
+
+def comparison(rows: Sequence[dict[str, Any]], study: StudyResults) -> CellTable:
+    """Rows of `analysis.reproduced.compare`: this study's runs beside those of the same id elsewhere."""
+    cells = []
+    for row in rows:
+        apart, bounds = row["here"] - row["cached"], row["interval"]
+        cells.append(
+            (
+                Cell(row["reader"], links=run_links([row["run"]], study.runs.by_id)),
+                Cell(f"{row['here']:.2f}", sort=row["here"]),
+                Cell(f"{row['cached']:.2f}", sort=row["cached"], small=f"{bounds[0]} to {bounds[1]}" if bounds else ""),
+                Cell(f"{apart:+z.2f}", sort=apart),
+                Cell(row["verdict"], state="bad" if row["verdict"] == DIFFERS else "good", small=row["parts_at"]),
+            )
+        )
+    alone = len(study.runs.by_id) - len(rows)
+    return CellTable(
+        caption="Runs of the same id, hence of the same settings. `agrees`: each score lies in the other's interval;"
+        " `identical`: they are equal; `other draw`: what they start from is another draw, so levels say nothing. In"
+        f" small print the first stage that differs. {alone} runs have no counterpart.",
+        heads=("Run", "Here (percent)", "Reference (percent)", "Difference (points)", "Verdict"),
+        rows=tuple(cells),
+    )

@@ -1,0 +1,154 @@
+"""Run files as they are trusted here: read, checked against their own name and numbers, or refused with a reason."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections import Counter
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from glimmer.experiments.settings import SCIENCE_VERSION, TASKS, run_id
+
+_ROUNDING = 1e-6  # scores are means of 0/1 (or of fractions) written with full precision; this is slack, not tolerance
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Refused:
+    """A run file that is left out, and why; its points count as missing."""
+
+    file: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Runs:
+    """The run files of one results directory: those that may be used, by id, and those refused."""
+
+    by_id: dict[str, dict]
+    refused: tuple[Refused, ...] = ()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.by_id
+
+
+def load_runs(results: str | Path, only: Collection[str] | None = None) -> Runs:
+    """Reads `results`/runs/*.json, or of them only those named by the ids in `only`.
+
+    Files that fail a check are listed in `refused`, never used and never fatal.
+    """
+    by_id, refused = {}, []
+    for path in sorted(Path(results).glob("runs/*.json")):
+        if only is not None and path.stem not in only:
+            continue
+        try:
+            run = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_each_key_once)
+            problem = next(problems(run, path.stem), None)
+        except (ValueError, OSError) as error:
+            run, problem = None, f"not readable as JSON: {error}"
+        except (TypeError, AttributeError, KeyError) as error:  # a value of another type than everything above expects
+            run, problem = None, f"not in the form of a result file: {error}"
+        if problem:
+            refused.append(Refused(file=path.name, reason=problem.replace("\n", " ")))
+        else:
+            by_id[path.stem] = run
+    return Runs(by_id=by_id, refused=tuple(refused))
+
+
+def problems(run: Any, name: str) -> Iterator[str]:
+    """Yields what is wrong with the content of the run file called `name`.json; nothing if all is well."""
+    if not isinstance(run, dict) or not isinstance(run.get("settings"), dict):
+        yield f"expected an object with settings, found {type(run).__name__}"
+        return
+    computed = run_id(run["settings"])
+    if computed != name:
+        yield f"the file is named {name} but its settings digest to {computed}"
+    if run.get("id") != name:
+        yield f"the file is named {name} but says id {run.get('id')!r}"
+    version = run["settings"].get("science_version")
+    if version != SCIENCE_VERSION:
+        yield f"expected science_version {SCIENCE_VERSION}, found {version!r}"
+    tasks = run.get("tasks")
+    if not isinstance(tasks, dict) or not tasks:
+        yield "no task scores"
+        return
+    for task, result in tasks.items():
+        yield from _task_problems(task, result)
+    wanted = run["settings"]["reader"]["train_tasks"]  # a reader is scored on the tasks that it is trained on
+    for task in sorted({*wanted} ^ {*tasks}):
+        yield f"{task}: no score of it" if task in wanted else f"{task}: a score, but the reader has no such task"
+    yield from _average_problems(run)
+    for where, value in _not_finite(run):
+        yield f"{where}: expected a finite number, found {value}"
+
+
+def _task_problems(task: str, result: Any) -> Iterator[str]:
+    if task not in TASKS:
+        yield f"unknown task {task!r}, expected one of {', '.join(TASKS)}"
+        return
+    if not isinstance(result, dict):
+        yield f"{task}: expected an object, found {type(result).__name__}"
+        return
+    for where, value in _numbers(result):
+        if not _is_fraction(value):
+            yield f"{task}.{where}: expected a fraction in [0, 1], found {value!r}"
+            return
+    examples = (result.get("per_example") or {}).get("metric")
+    if examples is None:
+        return
+    if len(examples) != result.get("n"):
+        yield f"{task}: n is {result.get('n')!r} but {len(examples)} per-example scores are kept"
+    elif examples and abs((mean := math.fsum(examples) / len(examples)) - result["score"]) > _ROUNDING:
+        yield f"{task}.score is {result['score']:.6f} but its per-example scores average {mean:.6f}"
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    counts = Counter(key for key, _ in pairs)
+    if len(counts) != len(pairs):
+        raise ValueError(f"given twice: {', '.join(sorted(key for key, count in counts.items() if count > 1))}")
+    return dict(pairs)
+
+
+def _not_finite(value: dict | list, where: str = "") -> Iterator[tuple[str, float]]:
+    """Numbers that are none (JSON has no NaN and no infinity, Python reads them all the same)."""
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(item, dict | list):
+            yield from _not_finite(item, f"{where}{key}.")
+        elif isinstance(item, float) and not math.isfinite(item):
+            yield f"{where}{key}", item
+
+
+def _numbers(result: dict) -> Iterator[tuple[str, Any]]:
+    yield "score", result.get("score")
+    yield from _bounds(result)
+    for index, value in enumerate((result.get("per_example") or {}).get("metric") or ()):
+        yield f"per_example.metric[{index}]", value
+
+
+def _bounds(result: dict) -> Iterator[tuple[str, Any]]:
+    """The two ends of an interval, where there is one; what is not there is None."""
+    interval = result.get("interval")
+    if interval is not None:
+        ends = interval if isinstance(interval, list) and len(interval) == 2 else [None, None]
+        yield from ((f"interval[{index}]", bound) for index, bound in enumerate(ends))
+
+
+def _average_problems(run: dict) -> Iterator[str]:
+    average = run.get("average")
+    if not isinstance(average, dict) or not _is_fraction(average.get("score")):
+        yield f"average.score: expected a fraction in [0, 1], found {(average or {}).get('score')!r}"
+        return
+    for where, bound in _bounds(average):
+        if not _is_fraction(bound):
+            yield f"average.{where}: expected a fraction in [0, 1], found {bound!r}"
+    scores = [result["score"] for result in run["tasks"].values() if _is_fraction(result.get("score"))]
+    if average.get("n_tasks") != len(run["tasks"]):
+        yield f"average.n_tasks is {average.get('n_tasks')!r} but {len(run['tasks'])} tasks are present"
+    elif len(scores) == len(run["tasks"]) and abs(math.fsum(scores) / len(scores) - average["score"]) > _ROUNDING:
+        yield f"average.score is {average['score']:.6f} but the tasks average {math.fsum(scores) / len(scores):.6f}"
+
+
+def _is_fraction(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
