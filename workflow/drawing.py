@@ -63,21 +63,6 @@ class Source:
         return [file for file in files if Path(file).exists()] if self.draws_only else files
 
     @property
-    def numbers(self) -> list[str]:
-        """Everything that its numbers come from, run files that nobody asked for included."""
-        return [*(self.layout.every_run_file() if self.layout else ()), paper_points(self.results)]
-
-    @property
-    def seal(self) -> list[str]:
-        """The digests of its run files as they were measured; when only drawing, if there are any."""
-        return self.layout.seals() if self.layout else []
-
-    @property
-    def stages(self) -> list[str]:
-        """What its report shows of the stages before training."""
-        return self.layout.published() if self.layout else []
-
-    @property
     def configuration(self) -> list[str]:
         """The files that describe it: its study's, and those that is `like`."""
         return [os.path.relpath(path) for path in study_files(self.layout.study.source)] if self.layout else []
@@ -91,11 +76,6 @@ class Source:
     def options(self) -> list[str]:
         """How a command is told of it."""
         return _options([self])
-
-    @property
-    def report_options(self) -> list[str]:
-        """The same, with the committed runs that a repetition elsewhere is compared with."""
-        return [*self.options, *(self.layout.reference_option() if self.layout else ())]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -116,6 +96,11 @@ class Drawing:
     def of(self, attribute: str) -> Callable[[Any], Any]:
         """An input function of Snakemake: this attribute of the source that the wildcards name."""
         return lambda wildcards: getattr(self.sources[wildcards.source], attribute)
+
+    def of_study(self, method: str) -> Callable[[Any], list[str]]:
+        """The same of the source's layout, by a method's name; nothing for the paper, which has none."""
+        layouts = {name: source.layout for name, source in self.sources.items() if source.layout}
+        return lambda wildcards: getattr(layouts[wildcards.source], method)() if wildcards.source in layouts else []
 
     def each(self, *documents: str) -> list[str]:
         """These documents (audit.json, report.html ...) of every source."""
