@@ -117,18 +117,16 @@ class Drawing:
         return _options(self.sources.values())
 
     @functools.cached_property
-    def artifacts(self) -> list[DrawnArtifact]:
+    def artifacts(self) -> list[ArtifactJob]:
         """Every figure and table of any source, with the sources that have it."""
         names = dict.fromkeys(name for source in self.sources.values() for name in source.artifacts)
         by_name = {name: [s for s in self.sources.values() if name in s.artifacts] for name in names}
-        return [
-            DrawnArtifact(name=name, sources=tuple(having)) for name, having in by_name.items() if name != BASELINES
-        ]
+        return [ArtifactJob(name=name, sources=tuple(having)) for name, having in by_name.items() if name != BASELINES]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DrawnArtifact:
-    """One figure or table. One job draws it for all its sources: starting Python costs more than drawing."""
+class ArtifactJob:
+    """The job that draws one figure or table, for all its sources: starting Python costs more than drawing."""
 
     name: str
     sources: tuple[Source, ...]

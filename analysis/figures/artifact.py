@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.figures.texts import Text, text_of
+from analysis.figures.texts import DrawnArtifact
 from analysis.names import TASK_NAMES
 from glimmer.experiments import Artifact, load_registry
 from glimmer.files import atomic_write
@@ -34,21 +34,8 @@ class DrawnPanel:
     x_label: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
-class FigureArtifact:
-    """A figure as the registry has it, drawn."""
-
-    entry: Artifact
-
-    @property
-    def name(self) -> str:
-        """As files and links call it."""
-        return self.entry.name
-
-    @property
-    def text(self) -> Text:
-        """Its title, caption and labels."""
-        return text_of(self.entry)
+class FigureArtifact(DrawnArtifact):
+    """A figure, drawn panel by panel."""
 
     @property
     def panels(self) -> tuple[DrawnPanel, ...]:

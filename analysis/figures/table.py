@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.figures.artifact import write_csv
-from analysis.figures.texts import Text, text_of
-from glimmer.experiments import Artifact
+from analysis.figures.texts import DrawnArtifact
 from glimmer.files import atomic_write
 from glimmer.results import PAPER, PointResult, StudyResults
 
@@ -16,21 +14,8 @@ _TEX = {"–": "--"} | {char: rf"\{char}" for char in "&%_#"}
 _TEX |= {"α": r"$\alpha$", "β": r"$\beta$", "λ": r"$\lambda$", "τ": r"$\tau$"}
 
 
-@dataclasses.dataclass(frozen=True)
-class TableArtifact:
-    """A table as the registry has it, written."""
-
-    entry: Artifact
-
-    @property
-    def name(self) -> str:
-        """As files and links call it."""
-        return self.entry.name
-
-    @property
-    def text(self) -> Text:
-        """Its title, caption and the head of its first column."""
-        return text_of(self.entry)
+class TableArtifact(DrawnArtifact):
+    """A table, written row by row."""
 
     def write(self, study: StudyResults, reference: StudyResults | None, directory: Path) -> list[Path]:
         """Writes tableN.md, .tex and .csv under `directory`/tables; returns their paths."""

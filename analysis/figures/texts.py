@@ -22,9 +22,21 @@ class Text:
         return self.panels.get(panel.name) or (f"{panel.title}, ", panel.x_label or "")
 
 
-def text_of(artifact: Artifact) -> Text:
-    """Ours where there is one, else the registry's own."""
-    return TEXTS.get(artifact.name) or Text(title=artifact.title)
+@dataclasses.dataclass(frozen=True)
+class DrawnArtifact:
+    """A figure or table as the registry has it; what draws or writes it stands in the classes below this one."""
+
+    entry: Artifact
+
+    @property
+    def name(self) -> str:
+        """As files and links call it."""
+        return self.entry.name
+
+    @property
+    def text(self) -> Text:
+        """Ours where there is one, else the registry's own."""
+        return TEXTS.get(self.name) or Text(title=self.entry.title)
 
 
 TEXTS = {
