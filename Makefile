@@ -32,7 +32,7 @@ reproduce: $(ENVIRONMENT) ## figures of all cached runs, Figure 2 of embedded fr
 	@$(SNAKEMAKE) report --forceall
 	@$(SNAKEMAKE) --config study=embedded results=$(RESULTS) work=$(RESULTS)/work $(PART)
 	@echo "The report of the cached runs lies at results/embedded/report.html; what was measured now against them:"
-	@python -m analysis.reproduced $(RESULTS)/embedded results/embedded
+	@glimmer reproduced $(RESULTS)/embedded results/embedded
 
 study: $(ENVIRONMENT) ## the whole study $(STUDY), from corpus to report; a second call does nothing
 	@$(SNAKEMAKE) --config study=$(STUDY) results=$(RESULTS)
@@ -97,7 +97,7 @@ kilt: $(ENVIRONMENT) ## KILT's own package from GitHub without its dependencies,
 	@pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation "$(KILT)"
 
 lock: $(ENVIRONMENT) ## solve requirements/ again from pyproject.toml: make lock UPGRADE=--upgrade for newer versions
-	@uv pip compile pyproject.toml $(addprefix --extra ,build kilt slurm test train) $(UPGRADE) --generate-hashes \
+	@uv pip compile pyproject.toml $(addprefix --extra ,build crate kilt slurm test train) $(UPGRADE) --generate-hashes \
 		--python-version 3.11 --custom-compile-command "make lock" --quiet --output-file requirements/lock.txt
 	@echo uv | uv pip compile - $(UPGRADE) --generate-hashes \
 		--python-version 3.11 --custom-compile-command "make lock" --quiet --output-file requirements/uv.txt

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from analysis.names import reader_text
 from glimmer import __version__, experiments
 from glimmer.experiments.documents import read_yaml, repository_path
 from glimmer.files import atomic_write, canonical_json, existing, sha256_file
-from glimmer.results import PAPER, Runs, load_runs
+from glimmer.results import PAPER, Runs, flat_digests, load_runs
 
 METADATA = "ro-crate-metadata.json"
 PROFILES = {
@@ -205,7 +205,7 @@ def _inputs(crate: ROCrate, digests: Mapping[str, Any]) -> ContextEntity:
         _entity(
             crate, f"#input-{name}-{digest[:12]}", "CreativeWork", name=name, sha256=digest, description="not included"
         )
-        for name, digest in _flat(digests)
+        for name, digest in flat_digests(digests)
     ]
     return _entity(crate, f"#inputs-{_short_digest(digests)}", "Collection", name="Inputs, by digest", hasPart=parts)
 
@@ -235,14 +235,6 @@ def _mapping(run: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """What a run file says under a key, where it says anything of use."""
     value = run.get(key)
     return value if isinstance(value, Mapping) else {}
-
-
-def _flat(digests: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in sorted(digests.items()):
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}/")
-        else:
-            yield f"{prefix}{name}", str(value)
 
 
 def _short_digest(value: Any) -> str:

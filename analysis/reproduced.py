@@ -18,7 +18,7 @@ from analysis.names import reader_text
 from glimmer.errors import InputError
 from glimmer.evaluation.intervals import Interval, difference_interval
 from glimmer.files import existing
-from glimmer.results import Runs, load_runs
+from glimmer.results import Runs, example_scores, load_runs
 
 IDENTICAL, AGREES, OTHER_DRAW, DIFFERS = "identical", "agrees", "other draw", "differs"
 _EXACT = ("data", "tokenizer", "tokens")  # digests in order of making: those that no rounding changes,
@@ -141,7 +141,7 @@ def _gap(runs: Runs, better: str, worse: str) -> Interval:
 
 
 def _scores(run: Mapping[str, Any]) -> dict[str, Any]:
-    return {task: (score.get("per_example") or {}).get("metric") or [] for task, score in run["tasks"].items()}
+    return {task: example_scores(run, task) for task in run["tasks"]}
 
 
 def compare_directories(made: Path, cached: Path) -> dict[str, Any]:

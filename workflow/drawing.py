@@ -63,21 +63,6 @@ class Source:
         return [file for file in files if Path(file).exists()] if self.draws_only else files
 
     @property
-    def numbers(self) -> list[str]:
-        """Everything that its numbers come from, run files that nobody asked for included."""
-        return [*(self.layout.every_run_file() if self.layout else ()), paper_points(self.results)]
-
-    @property
-    def seal(self) -> list[str]:
-        """The digests of its run files as they were measured; when only drawing, if there are any."""
-        return self.layout.seals() if self.layout else []
-
-    @property
-    def stages(self) -> list[str]:
-        """What its report shows of the stages before training."""
-        return self.layout.published() if self.layout else []
-
-    @property
     def configuration(self) -> list[str]:
         """The files that describe it: its study's, and those that is `like`."""
         return [os.path.relpath(path) for path in study_files(self.layout.study.source)] if self.layout else []
@@ -91,11 +76,6 @@ class Source:
     def options(self) -> list[str]:
         """How a command is told of it."""
         return _options([self])
-
-    @property
-    def report_options(self) -> list[str]:
-        """The same, with the committed runs that a repetition elsewhere is compared with."""
-        return [*self.options, *(self.layout.reference_option() if self.layout else ())]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,6 +97,11 @@ class Drawing:
         """An input function of Snakemake: this attribute of the source that the wildcards name."""
         return lambda wildcards: getattr(self.sources[wildcards.source], attribute)
 
+    def of_study(self, method: str) -> Callable[[Any], list[str]]:
+        """The same of the source's layout, by a method's name; nothing for the paper, which has none."""
+        layouts = {name: source.layout for name, source in self.sources.items() if source.layout}
+        return lambda wildcards: getattr(layouts[wildcards.source], method)() if wildcards.source in layouts else []
+
     def each(self, *documents: str) -> list[str]:
         """These documents (audit.json, report.html ...) of every source."""
         return [str(self.results / source / document) for source in self.sources for document in documents]
@@ -132,18 +117,16 @@ class Drawing:
         return _options(self.sources.values())
 
     @functools.cached_property
-    def artifacts(self) -> list[DrawnArtifact]:
+    def artifacts(self) -> list[ArtifactJob]:
         """Every figure and table of any source, with the sources that have it."""
         names = dict.fromkeys(name for source in self.sources.values() for name in source.artifacts)
         by_name = {name: [s for s in self.sources.values() if name in s.artifacts] for name in names}
-        return [
-            DrawnArtifact(name=name, sources=tuple(having)) for name, having in by_name.items() if name != BASELINES
-        ]
+        return [ArtifactJob(name=name, sources=tuple(having)) for name, having in by_name.items() if name != BASELINES]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DrawnArtifact:
-    """One figure or table. One job draws it for all its sources: starting Python costs more than drawing."""
+class ArtifactJob:
+    """The job that draws one figure or table, for all its sources: starting Python costs more than drawing."""
 
     name: str
     sources: tuple[Source, ...]

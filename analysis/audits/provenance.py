@@ -11,7 +11,7 @@ from analysis.audits.finding import DISCREPANCY, FAILURE, NOTE, Finding
 from glimmer import experiments
 from glimmer.experiments import Run
 from glimmer.files import atomic_write, canonical_json, sha256_file
-from glimmer.results import Runs
+from glimmer.results import Runs, example_scores, flat_digests
 
 SEAL = "SHA256SUMS"
 """Beside the run files, as sha256sum writes it: what they were when they were measured."""
@@ -154,7 +154,7 @@ def _inputs(planned: Mapping[str, Run], runs: Runs) -> Iterator[Finding]:
     seen: dict[tuple[str, str], dict[str, list[str]]] = {}
     for id, run in runs.by_id.items():
         initial = canonical_json([run["settings"].get("model"), run["settings"].get("initial")])
-        for name, digest in _flat(run.get("digests") or {}):
+        for name, digest in flat_digests(run.get("digests") or {}):
             seen.setdefault((initial, name), {}).setdefault(digest, []).append(id)
     for (_, name), digests in seen.items():
         if len(digests) > 1:
@@ -173,20 +173,12 @@ def _inputs(planned: Mapping[str, Run], runs: Runs) -> Iterator[Finding]:
             )
 
 
-def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, item in value.items():
-        if isinstance(item, Mapping):
-            yield from _flat(item, f"{prefix}{key}/")
-        else:
-            yield f"{prefix}{key}", str(item)
-
-
 def equal_answers(planned: Mapping[str, Run], runs: Runs) -> Iterator[Finding]:
     """Runs of different settings with the same score on every single example of every task (all right or all wrong
     does not count): chance is out of the question there, one run copied is not."""
     groups: dict[str, list[str]] = {}
     for id, run in runs.by_id.items():
-        scores = {task: (score.get("per_example") or {}).get("metric") for task, score in run["tasks"].items()}
+        scores = {task: example_scores(run, task) for task in run["tasks"]}
         if all(scores.values()) and len({score for row in scores.values() for score in row}) > 1:
             groups.setdefault(canonical_json(scores), []).append(id)
     for ids in groups.values():

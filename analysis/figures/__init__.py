@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from analysis.figures.artifact import FigureArtifact
 from analysis.figures.table import TableArtifact
+from analysis.figures.texts import DrawnArtifact
 from glimmer.experiments import load_registry
 
 BASELINES = "baselines"
 """The one artifact of the registry that is no picture: reports show it beside the readers."""
 
 
-def drawn(name: str) -> FigureArtifact | TableArtifact:
+def drawn(name: str) -> DrawnArtifact:
     """The figure or table of this name. Raises InputError if the registry has none."""
     entry = load_registry().artifact(name)
     return TableArtifact(entry) if entry.kind == "table" else FigureArtifact(entry)
 
 
-def everything() -> list[FigureArtifact | TableArtifact]:
+def everything() -> list[DrawnArtifact]:
     """Every figure and table, in the registry's order."""
     return [drawn(name) for name in load_registry().artifacts if name != BASELINES]

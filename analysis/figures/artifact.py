@@ -33,8 +33,8 @@ class DrawnPanel:
 
 
 @dataclasses.dataclass(frozen=True)
-class FigureArtifact:
-    """A figure as the registry has it, drawn."""
+class DrawnArtifact:
+    """A figure or table as the registry has it."""
 
     entry: Artifact
 
@@ -42,6 +42,10 @@ class FigureArtifact:
     def name(self) -> str:
         """As files and links call it."""
         return self.entry.name
+
+
+class FigureArtifact(DrawnArtifact):
+    """A figure, drawn panel by panel."""
 
     @property
     def panels(self) -> tuple[DrawnPanel, ...]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.figures.artifact import write_csv
-from glimmer.experiments import Artifact
+from analysis.figures.artifact import DrawnArtifact, write_csv
 from glimmer.files import atomic_write
 from glimmer.results import PAPER, PointResult, StudyResults
 
@@ -15,16 +13,8 @@ _TEX = {"–": "--"} | {char: rf"\{char}" for char in "&%_#"}
 _TEX |= {"α": r"$\alpha$", "β": r"$\beta$", "λ": r"$\lambda$", "τ": r"$\tau$"}
 
 
-@dataclasses.dataclass(frozen=True)
-class TableArtifact:
-    """A table as the registry has it, written."""
-
-    entry: Artifact
-
-    @property
-    def name(self) -> str:
-        """As files and links call it."""
-        return self.entry.name
+class TableArtifact(DrawnArtifact):
+    """A table, written row by row."""
 
     def write(self, study: StudyResults, reference: StudyResults | None, directory: Path) -> list[Path]:
         """Writes tableN.md, .tex and .csv under `directory`/tables; returns their paths."""

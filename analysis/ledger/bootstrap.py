@@ -15,7 +15,7 @@ import numpy as np
 
 from glimmer.evaluation.intervals import Interval, quantiles, resampled_means, resampled_seeds
 from glimmer.experiments import TASKS, Point
-from glimmer.results import StudyResults
+from glimmer.results import StudyResults, example_scores
 
 RESAMPLES = 4000
 
@@ -108,13 +108,10 @@ class JointBootstrap:
         return total
 
     def _run_replicates(self, run_id: str, task: str) -> np.ndarray:
-        scores = self._scores(run_id, task)
+        scores = example_scores(self.results.runs.by_id[run_id], task)
         if not scores:
             raise NotPaired(f"run {run_id} kept no scores per example of {task}")
         return self._of_task[task, len(scores)][run_id]
-
-    def _scores(self, run_id: str, task: str) -> list[float]:
-        return (self.results.runs.by_id[run_id]["tasks"][task].get("per_example") or {}).get("metric") or []
 
     @functools.cached_property
     def _of_task(self) -> dict[tuple[str, int], dict[str, np.ndarray]]:
@@ -125,7 +122,7 @@ class JointBootstrap:
             id for point in self.results.planned.values() for id in point.run_ids if id in runs
         ):
             for task in runs[run_id]["tasks"]:
-                if scores := self._scores(run_id, task):
+                if scores := example_scores(runs[run_id], task):
                     groups.setdefault((task, len(scores)), {})[run_id] = scores
         return {key: self._resampled(*key, group) for key, group in groups.items()}
 

@@ -20,7 +20,7 @@ from glimmer.evaluation.intervals import average_interval, difference_interval
 from glimmer.experiments import Artifact, PaperValue, Point
 from glimmer.experiments.registry import Measure
 from glimmer.files import existing
-from glimmer.results.run_files import Runs, load_runs
+from glimmer.results.run_files import Runs, example_scores, load_runs
 
 PAPER = "paper"
 PRESENT, MISSING = "present", "missing"
@@ -221,7 +221,7 @@ def _scored(run: Mapping[str, Any], measure: Measure) -> dict | None:
 def _per_example(runs: Sequence[Mapping], measure: Measure) -> dict[str, list[list[float]]] | None:
     """Per task its scores [seeds][examples]; None where a run kept none, or seeds answered different numbers."""
     tasks = runs[0]["average"]["tasks"] if measure.kind == "average" else [measure.task]
-    scores = {t: [(run["tasks"].get(t, {}).get("per_example") or {}).get("metric") for run in runs] for t in tasks}
+    scores = {task: [example_scores(run, task) for run in runs] for task in tasks}
     complete = all(all(rows) and len(set(map(len, rows))) == 1 for rows in scores.values())
     return scores if complete else None
 

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,20 @@ def load_runs(results: str | Path, only: Collection[str] | None = None) -> Runs:
     return Runs(by_id=by_id, refused=tuple(refused))
 
 
+def example_scores(run: Mapping[str, Any], task: str) -> list[float]:
+    """The scores per example, fractions, that a run kept of a task; none where it kept none."""
+    return (run["tasks"].get(task, {}).get("per_example") or {}).get("metric") or []
+
+
+def flat_digests(digests: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """(name, digest) of everything that a run was computed from; what lies in a group is called `group/name`."""
+    for name, value in sorted(digests.items()):
+        if isinstance(value, Mapping):
+            yield from flat_digests(value, f"{prefix}{name}/")
+        else:
+            yield f"{prefix}{name}", str(value)
+
+
 def problems(run: Any, name: str) -> Iterator[str]:
     """Yields what is wrong with the content of the run file called `name`.json; nothing if all is well."""
     if not isinstance(run, dict) or not isinstance(run.get("settings"), dict):
@@ -105,10 +119,11 @@ def _task_problems(task: str, result: Any) -> Iterator[str]:
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    counts = Counter(key for key, _ in pairs)
-    if len(counts) != len(pairs):
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        counts = Counter(key for key, _ in pairs)
         raise ValueError(f"given twice: {', '.join(sorted(key for key, count in counts.items() if count > 1))}")
-    return dict(pairs)
+    return values
 
 
 def _not_finite(value: dict | list, where: str = "") -> Iterator[tuple[str, float]]:

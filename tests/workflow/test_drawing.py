@@ -60,8 +60,8 @@ def test_an_artifact_depends_on_the_runs_it_shows_and_on_the_papers_points(two, 
 def test_checks_look_at_every_file_among_the_runs(two, tmp_path):
     stray = tmp_path / "smoke" / "runs" / "0123456789ab.json"
     write_json(stray, {})
-    of = {source: two.of("numbers")(SimpleNamespace(source=source)) for source in two.sources}
-    assert str(stray) in of["smoke"] and len(of["smoke"]) == 3 and len(of["sample"]) == 2
+    of = {source: two.of_study("every_run_file")(SimpleNamespace(source=source)) for source in (*two.sources, PAPER)}
+    assert str(stray) in of["smoke"] and len(of["smoke"]) == 2 and len(of["sample"]) == 1 and of[PAPER] == []
 
 
 def test_what_describes_a_source_is_its_study_and_those_that_is_like(two):

@@ -50,7 +50,7 @@ def test_lock_satisfies_every_requirement_of_the_project(lock, project):
     extras = project["optional-dependencies"]
     wanted = [
         *project["dependencies"],
-        *(line for e in ("build", "kilt", "slurm", "test", "train") for line in extras[e]),
+        *(line for e in ("build", "crate", "kilt", "slurm", "test", "train") for line in extras[e]),
     ]
     wrong = {
         line: lock.get(canonicalize_name(Requirement(line).name))
@@ -72,7 +72,10 @@ def test_conda_environment_pins_what_the_lock_pins(lock):
 def test_conda_environment_has_every_direct_dependency(project):
     text = (ROOT / "environment.yml").read_text()
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *(line for e in ("kilt", "slurm", "test", "train") for line in extras[e])]
+    wanted = [
+        *project["dependencies"],
+        *(line for e in ("crate", "kilt", "slurm", "test", "train") for line in extras[e]),
+    ]
     absent = [n for n in (canonicalize_name(Requirement(line).name) for line in wanted) if f"- {n}=" not in text]
     assert not absent, f"environment.yml lacks {absent}"
 

@@ -50,7 +50,8 @@ rule ledger:
     input:
         code=code(*CHECK_CODE),
         claims="config/claims.yaml",
-        results=drawing.of("numbers"),
+        paper=paper_points(drawing.results),
+        results=drawing.of_study("every_run_file"),
     output:
         claims=f"{RESULTS}/{{source}}/claims.json",
     log:
@@ -70,9 +71,10 @@ rule findings:
     input:
         code=code(*CHECK_CODE),
         claims="config/claims.yaml",
-        results=drawing.of("numbers"),
+        paper=paper_points(drawing.results),
+        results=drawing.of_study("every_run_file"),
         drawn=drawing.of("drawn_points"),
-        seal=drawing.of("seal"),
+        seal=drawing.of_study("seals"),
     output:
         audit=f"{RESULTS}/{{source}}/audit.json",
     log:
@@ -111,8 +113,9 @@ rule page:
         code=code(*REPORT_CODE),
         configuration=drawing.of("configuration"),
         checks=[f"{RESULTS}/{{source}}/claims.json", f"{RESULTS}/{{source}}/audit.json"],
-        results=drawing.of("numbers"),
-        stages=drawing.of("stages"),
+        paper=paper_points(drawing.results),
+        results=drawing.of_study("every_run_file"),
+        stages=drawing.of_study("published"),
         drawn=drawing.of("pictures"),
     output:
         report=f"{RESULTS}/{{source}}/report.html",
@@ -122,9 +125,10 @@ rule page:
     conda:
         "../../environment.yml"
     params:
-        source=drawing.of("report_options"),
+        source=drawing.of("options"),
+        reference=drawing.of_study("reference_option"),
     shell:
-        "glimmer report {params.source:q} > {log:q} 2>&1"
+        "glimmer report {params.source:q} {params.reference:q} > {log:q} 2>&1"
 
 
 # The record of all of it for archives, with a copy of the workflow beside it.
@@ -132,9 +136,10 @@ rule record:
     input:
         code=code(*CRATE_CODE),
         configuration=drawing.of("configuration"),
-        results=drawing.of("numbers"),
-        stages=drawing.of("stages"),
-        seal=drawing.of("seal"),
+        paper=paper_points(drawing.results),
+        results=drawing.of_study("every_run_file"),
+        stages=drawing.of_study("published"),
+        seal=drawing.of_study("seals"),
         drawn=drawing.of("drawn"),
         documents=[f"{RESULTS}/{{source}}/{name}" for name in ("claims.json", "audit.json", "report.html")],
     output:
