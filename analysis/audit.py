@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis import claims
-from analysis.audits import agreement, counts, coverage, curves, precision, provenance, shape
+from analysis.audits import agreement, counts, coverage, curves, precision, record, shape
 from analysis.audits.finding import FAILURE, SEVERITIES, Finding, Number, reported_numbers
 from analysis.ledger.bootstrap import JointBootstrap, NotPaired
 from glimmer import experiments
@@ -71,9 +71,9 @@ def audit_study(name: str, results: Path) -> dict[str, Any]:
     reported = reported_numbers(usable_paper_values(file), registry.points()) if file.exists() else []
     resolved = _resolver(bootstrap)
     rules = {
-        "run-file": provenance.run_files(directory, planned, runs),
-        "origins": provenance.origins(planned, runs),
-        "equal-answers": provenance.equal_answers(planned, runs),
+        "run-file": record.run_files(directory, planned, runs),
+        "origins": record.origins(planned, runs),
+        "equal-answers": record.equal_answers(planned, runs),
         "missing": coverage.missing(points, numbers),
         "drawing": coverage.drawings(directory, numbers),
         "operation-count": counts.of_runs(planned, runs.by_id),
@@ -82,7 +82,7 @@ def audit_study(name: str, results: Path) -> dict[str, Any]:
         "monotone": curves.monotone(numbers, resolved),
         "shape": shape.compare(numbers, reported, resolved),
     }
-    return _document(name, rules) | {"numbers": len(numbers), "trace": provenance.trace(directory, points, runs)}
+    return _document(name, rules) | {"numbers": len(numbers), "trace": record.trace(directory, points, runs)}
 
 
 def _resolver(bootstrap: JointBootstrap) -> curves.Resolved:

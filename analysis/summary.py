@@ -15,7 +15,7 @@ from typing import Any
 from analysis import power, properties
 from analysis.figures.table import markdown
 from analysis.report.cells import Cell
-from analysis.report.sections import readers
+from analysis.report.reader_tables import readers
 from glimmer.errors import InputError
 from glimmer.experiments import load_study
 from glimmer.files import existing, read_json

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 # A room imports only rooms that stand behind it in this list.
-ROOMS = ["cli", "commands", "runs", "evaluation", "training", "retrieval", "models", "kilt", "experiments"]
+ROOMS = ["cli", "commands", "runs", "results", "evaluation", "training", "retrieval", "models", "kilt", "experiments"]
 PACKAGES = ("glimmer", "worlds", "analysis", "workflow")
 HEAVY = {"jax", "flax", "orbax", "optax", "tensorstore", "tokenizers", "safetensors"}
 

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from glimmer.models.tokenizer import Tokenizer
 from worlds.exercises import TextForms
 from worlds.generate import ReadingExample, name_words
-from worlds.generate.names import BYNAMES
+from worlds.generate.inventory import BYNAMES
 
 MEANING_SHARE = 0.6
 CLASS_SHARE = 0.2

@@ -39,7 +39,7 @@ class Fit:
 def stated_tokens() -> int:
     """Tokens of one question and passage as the paper states them."""
     lengths = load_study(PUBLISHED).lengths
-    return lengths["question"] + lengths["passage"]
+    return lengths.question + lengths.passage
 
 
 def fits(numbers: Sequence[Number], tokens: int | None = None) -> list[Fit]:

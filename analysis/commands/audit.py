@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _seal(args: argparse.Namespace) -> int:
-    from analysis.audits.provenance import seal
+    from analysis.audits.record import seal
 
     for name in sources_of(args):
         if name == PAPER:

@@ -6,9 +6,8 @@ module, else by the one of its kind.
 
 from __future__ import annotations
 
-from analysis.figures.artifact import FigureArtifact
+from analysis.figures.artifact import DrawnArtifact, FigureArtifact
 from analysis.figures.table import TableArtifact
-from analysis.figures.texts import DrawnArtifact
 from glimmer.experiments import load_registry
 
 BASELINES = "baselines"

@@ -16,7 +16,7 @@ from analysis.figures.artifact import missing_note
 from analysis.figures.table import interval_text
 from analysis.ledger.bootstrap import JointBootstrap, NotPaired
 from analysis.names import reader_text
-from analysis.report import pictures, pipeline, sections
+from analysis.report import pictures, pipeline, reader_tables
 from analysis.report.cells import Cell, CellTable, ordered_runs, percent
 from glimmer import experiments
 from glimmer.files import existing, json_text, read_json
@@ -55,7 +55,7 @@ def build(study_name: str, results: Path, reference_runs: Path | None = None) ->
             "learning": learning,
             "absent_artifacts": [artifact.name for artifact in artifacts if artifact not in own],
             "missing": [result for result in shown if result.value is None],
-            "readers": sections.readers(study),
+            "readers": reader_tables.readers(study),
             "costs": pipeline.costs(study),
             "environment": pipeline.environment(study),
             "kilt_check": pipeline.kilt_check(study),
@@ -68,7 +68,7 @@ def build(study_name: str, results: Path, reference_runs: Path | None = None) ->
             "audit_entries": entries(audit, "findings"),
             "tally": {verdict: verdicts[verdict] for verdict in VERDICTS if verdict in verdicts},
             **_stages(study, directory),
-            "comparison": None if other is None else sections.comparison(other, study),
+            "comparison": None if other is None else reader_tables.comparison(other, study),
         }
     )
 
@@ -168,7 +168,7 @@ def _figure(figure: FigureArtifact, study: StudyResults, reference: StudyResults
         "caption": figure.entry.caption,
         "cells": pictures.cells(figure, study, reference),
         "note": missing_note(study.of(figure.name)),
-        "drawn_points": sections.drawn_points(figure.name, study, reference),
+        "drawn_points": reader_tables.drawn_points(figure.name, study, reference),
     }
 
 
@@ -181,7 +181,7 @@ def _table(table: TableArtifact, study: StudyResults, reference: StudyResults | 
         "caption": table.entry.caption,
         "shown": CellTable(caption=table.entry.caption, heads=tuple(heads), rows=tuple(cells)),
         "notes": table.notes(study),
-        "drawn_points": sections.drawn_points(table.name, study, reference),
+        "drawn_points": reader_tables.drawn_points(table.name, study, reference),
     }
 
 

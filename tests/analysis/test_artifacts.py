@@ -173,7 +173,7 @@ def test_a_new_line_figure_needs_its_entry_alone(results):
             for point in curve.points
         ]
         series.append(dataclasses.replace(curve, name=name, points=tuple(points)))
-    panel = dataclasses.replace(panel, name="all", title="A panel of its own", series=tuple(series))
+    panel = dataclasses.replace(panel, name="all", heading="A panel of its own", series=tuple(series))
     entry = dataclasses.replace(base.artifacts["figure3"], name="figure8", title="Another figure", panels=(panel,))
     values = {p.id: PaperValue(p.id, f"{60 + i}", "", "vector") for i, p in enumerate(entry.points)}
     source = dataclasses.replace(base, artifacts={"figure8": entry}, reported=values)

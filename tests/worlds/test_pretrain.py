@@ -20,8 +20,7 @@ from glimmer.models.tokenizer import Tokenizer
 from glimmer.training.losses import language_model_loss
 from worlds.distribution import distributional_vectors, starting_words
 from worlds.exercises import TextForms, exercise_batch
-from worlds.generate import ReadingExample, name_words, sample_pages, sample_reading_examples
-from worlds.generate import names as inventory
+from worlds.generate import ReadingExample, inventory, name_words, sample_pages, sample_reading_examples
 from worlds.mimetic import HEAD_SCALE, MATCH_SHARPNESS, grown_t5, places_at_the_end, planted_t5
 from worlds.pretrain import (
     Probe,

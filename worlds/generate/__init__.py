@@ -1,8 +1,8 @@
 """The generated benchmark: an invented encyclopaedia with KILT's six tasks, and reading exercises for pretraining."""
 
 from worlds.generate.benchmark import Benchmark, build_benchmark, summary, write_benchmark
+from worlds.generate.inventory import name_words
 from worlds.generate.knobs import BenchmarkSettings
-from worlds.generate.names import name_words
 from worlds.generate.reading import EXERCISES, TWO_PAGES, ReadingExample, sample_pages, sample_reading_examples
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from glimmer.errors import InputError
-from worlds.generate.names import BYNAMES
+from worlds.generate.inventory import BYNAMES
 
 MINIMUM_PAGES = 40
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from worlds.generate import names
+from worlds.generate import inventory as names
 
 PERSON, TOWN, BOOK, COMPANY, SHIP = KINDS = ("person", "town", "book", "company", "ship")
 CROWDED_KINDS = (BOOK, COMPANY, SHIP)

@@ -9,8 +9,8 @@ from itertools import combinations, islice
 from random import Random
 from typing import NamedTuple
 
+from worlds.generate.inventory import BYNAMES, name_words
 from worlds.generate.knobs import BenchmarkSettings
-from worlds.generate.names import BYNAMES, name_words
 from worlds.generate.relations import CROWDED_KINDS, PERSON, TOWN, Relation, relations_of
 
 _DRAWS = 20
