@@ -72,7 +72,8 @@ def test_conda_environment_pins_what_the_lock_pins(lock):
 def test_conda_environment_has_every_direct_dependency(project):
     text = (ROOT / "environment.yml").read_text()
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *(line for e in ("crate", "kilt", "slurm", "test", "train") for line in extras[e])]
+    chosen = ("crate", "kilt", "slurm", "test", "train")
+    wanted = [*project["dependencies"], *(line for extra in chosen for line in extras[extra])]
     absent = [n for n in (canonicalize_name(Requirement(line).name) for line in wanted) if f"- {n}=" not in text]
     assert not absent, f"environment.yml lacks {absent}"
 
