@@ -190,14 +190,14 @@ def of_runs(planned: Mapping[str, Run], runs: Mapping[str, Mapping[str, Any]]) -
         recorded = run.get("operation_counts") or {}
         wrong = [name for name, macs in own.items() if abs(recorded.get(name, -1.0) - macs) > _EQUAL * macs]
         if wrong:
-            expected, recorded_one = own[wrong[0]], recorded.get(wrong[0])
+            expected, recorded_macs = own[wrong[0]], recorded.get(wrong[0])
             yield Finding(
                 kind="operation-count",
                 severity=DISCREPANCY,
                 points=planned[run_id].points,
                 expected=expected,
-                found=recorded_one,
-                difference=None if recorded_one is None else recorded_one - expected,
+                found=recorded_macs,
+                difference=None if recorded_macs is None else recorded_macs - expected,
                 tolerance=_EQUAL * expected,
                 explanation=f"Run {run_id} records other numbers of operations than its settings give:"
                 f" {', '.join(wrong)} (shown: the first). Code of another version would explain it.",
