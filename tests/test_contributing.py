@@ -74,6 +74,59 @@ def test_to_add_a_reader_option(copy_of_the_code):
     assert len(runs(copy_of_the_code)) == len(before) + 3
 
 
+FIGURE = """
+  figure8:
+    title: temperatures
+    caption: Dev average of GLIMMER over the passages retrieved, at two temperatures.
+    kind: lines
+    size: Large
+    panels:
+      retrieved:
+        measure: kilt_dev_average
+        x: k
+        series:
+          warm: { reader: GLIMMER, set: { tau: 2 }, at: [10, 25, 40] }
+          cold: { reader: GLIMMER, set: { tau: 1/2 }, at: [10, 25, 40] }
+
+  baselines:"""
+
+
+@pytest.mark.slow
+def test_to_add_a_figure(copy_of_the_code):
+    experiments, study = (copy_of_the_code / "config" / f"{name}.yaml" for name in ("experiments", "embedded"))
+    replace(experiments, "\n  baselines:", FIGURE.replace("1/2", "0.5"))
+    replace(study, "figure7, table1", "figure7, figure8, table1")
+    glimmer(copy_of_the_code, "figures", "figure8", "--study", "embedded")
+    results = copy_of_the_code / "results" / "embedded"
+    picture = (results / "figures" / "figure8.svg").read_text()
+    for words in ("Figure 8: temperatures", "at two temperatures", "passages retrieved (k)", "warm", "cold"):
+        assert words in picture, words
+    rows = (results / "figures" / "figure8.csv").read_text().splitlines()
+    assert len(rows) == 1 + 6 and all(",missing," in row for row in rows[1:])
+    glimmer(copy_of_the_code, "report", "--study", "embedded")
+    page = (results / "report.html").read_text()
+    anchors = set(re.findall(r'id="([^"]+)"', page))
+    assert "Figure 8: temperatures" in page
+    assert not {link for link in re.findall(r'href="#([^"]+)"', page) if link not in anchors}
+
+
+CLAIM = """claims:
+  - id: warmer-is-not-better
+    statement: A temperature of 5 is not better than of 1.
+    source: Table 3
+    points: { warm: table3/PDist tau=5, usual: table3/GLIMMER }
+    expression: { greater: [usual, warm] }
+"""
+
+
+@pytest.mark.slow
+def test_to_add_a_claim(copy_of_the_code):
+    replace(copy_of_the_code / "config" / "claims.yaml", "claims:\n", CLAIM)
+    rows = json.loads(glimmer(copy_of_the_code, "claims", "--study", "embedded", "--json"))
+    ledger = json.loads((copy_of_the_code / "results" / "embedded" / "claims.json").read_text())
+    assert rows and "warmer-is-not-better" in {claim["id"] for claim in ledger["claims"]}
+
+
 def test_to_add_a_study(copy_of_the_code):
     stated = {"like": "smoke", "name": "mine", "title": "Mine", "description": "Mine.", "seeds": [7]}
     (copy_of_the_code / "config" / "mine.yaml").write_text(yaml.safe_dump(stated))

@@ -104,7 +104,7 @@ def test_fewer_passages_than_k_are_padded_and_a_closed_book_has_one_that_is_empt
     assert batcher(stages, 5).passage_ids(stages.task, 0).tolist() == [2, 1, 0, -1, -1]
     assert batcher(stages, 0).passage_ids(stages.task, 0).tolist() == [-1]
     batch = batcher(stages, 0).batch([(stages.task, 0)])
-    assert batch.passages.shape == (1, 1, 1) and not batch.passages.any()
+    assert batch.passages.shape == (1, 1, 1) and not batch.passages.any() and batch.present.all()
 
 
 def test_a_part_of_a_task_is_spread_over_its_rows(stages):
