@@ -8,8 +8,7 @@ from workflow.start import start
 
 min_version("9.0")
 layout, drawing = start(config, sys.argv[1:])
-STUDY, STUDY_OPTION = layout.study.name, layout.study_option
-W, R = layout.work, layout.results
+STUDY, W, R = layout.study.name, layout.work, layout.results
 RESULTS, LOGS = str(layout.study.results), f"{layout.study.work}/logs"
 
 # What only shows results does not even load the rules that measure, so it cannot trigger them.

@@ -134,11 +134,6 @@ class Layout:
         """Where what a stage leaves lies, by its name in glimmer/experiments/stages.py."""
         return str(work_file(self.study.work_directory, name))
 
-    @property
-    def study_option(self) -> list[str]:
-        """How commands are told of the study, and where its lock of outside inputs lies."""
-        return ["--study", self.study.name, "--set", f"results={self.study.results}"]
-
     def decides(self, stage: str) -> dict[str, Any]:
         """What decides a stage's output, as its rule's parameter: the study's part, and bytes of outside inputs.
 
@@ -204,9 +199,14 @@ class Layout:
         """Threads, mem_mb, runtime (minutes) and gpu of a rule in this study; see workflow/resources.yaml."""
         return needs(rule, self.study.name)
 
-    def resources(self, rule: str) -> dict[str, int]:
-        """`needs` without the threads, which are a directive of their own."""
-        return {name: value for name, value in self.needs(rule).items() if name != "threads"}
+    def resources(self, rule: str) -> dict[str, int | str]:
+        """`needs` without the threads, which are a directive of their own; and where results go.
+
+        A command is told of the results for the lock of outside inputs that lies there. Among a rule's `params`,
+        another place for results would make every stage stale.
+        """
+        needed = {name: value for name, value in self.needs(rule).items() if name != "threads"}
+        return needed | {"results": str(self.study.results)}
 
     def _initial(self, section: Initial, key: str, option: str) -> str:
         return self.path("initial") if isinstance(section, PretrainedInitial) else self._given(key, section, option)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -92,8 +93,10 @@ def _drawn_row(result: PointResult, papers: PointResult | None, study: StudyResu
         Cell(value_text(result), sort=sort, state=result.status, small=result.interval_kind),
         Cell(" ".join(map(str, result.seeds)) or "–", links=links, small=absent),
     )
-    if papers is None or papers.value is None:
+    if papers is None:
         return *cells, NOTHING
+    if papers.value is None:  # drawn as missing, so that something leads here
+        return *cells, dataclasses.replace(NOTHING, anchor=papers.anchor, small=papers.source)
     small = f"{papers.name} ({papers.source})"
     return *cells, Cell(f"{papers.value:g}{unit}", sort=papers.value, anchor=papers.anchor, small=small)
 

@@ -1,5 +1,7 @@
 """Adafactor against Shazeer and Stern's equations in NumPy, layer by layer; schedules and clipping."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,20 +9,30 @@ import optax
 import pytest
 from flax import nnx
 
+from glimmer.experiments.sections import Training
 from glimmer.experiments.settings import glimmer
 from glimmer.training.optimizer import adafactor, build_optimizer, learning_rate
 from tests.models.tiny import tiny_reader
 
 RATE, THRESHOLD, STEPS = 1e-2, 7, 4
-TRAINING = {
-    "optimizer": "adafactor",
-    "learning_rate": RATE,
-    "schedule": "constant",
-    "warmup_steps": 0,
-    "clip_norm": None,
-    "steps": 10,
-    "scale_by_parameter": True,
-}
+TRAINING = Training(
+    optimizer="adafactor",
+    learning_rate=RATE,
+    schedule="constant",
+    warmup_steps=0,
+    clip_norm=None,
+    batch_size=8,
+    steps=10,
+    dropout=0.0,
+    evaluate_every=10,
+    patience=None,
+    dev_examples=None,
+    dtype="float32",
+    freeze_embeddings=False,
+    scale_by_parameter=True,
+    rematerialise=False,
+    examples_per_task=None,
+)
 
 
 class Adafactor:
@@ -83,7 +95,7 @@ def test_the_scorer_leaves_zero_at_its_full_rate():
 
 def test_gradients_are_clipped_by_their_norm_over_all_parameters():
     """Adafactor does not care for the size of a first gradient, adamw neither: the clipped gradients are looked at."""
-    optimizer = build_optimizer(TRAINING | {"clip_norm": 1.0, "optimizer": "adamw"})
+    optimizer = build_optimizer(dataclasses.replace(TRAINING, clip_norm=1.0, optimizer="adamw"))
     parameters = {"a": jnp.zeros(2), "b": jnp.zeros(1)}
     _, state = optimizer.update(
         {"a": jnp.array([3.0, 0]), "b": jnp.array([4.0])}, optimizer.init(parameters), parameters
@@ -102,6 +114,6 @@ def test_gradients_are_clipped_by_their_norm_over_all_parameters():
     ],
 )
 def test_the_rate_warms_up_and_follows_its_schedule(schedule, warmup, expected):
-    rate = learning_rate(TRAINING | {"learning_rate": 1.0, "schedule": schedule, "warmup_steps": warmup})
+    rate = learning_rate(dataclasses.replace(TRAINING, learning_rate=1.0, schedule=schedule, warmup_steps=warmup))
     for step, value in expected.items():
         assert float(rate(step)) == pytest.approx(value, abs=1e-6), step

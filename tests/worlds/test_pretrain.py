@@ -347,11 +347,11 @@ def test_vocabulary_keeps_to_its_size_and_texts_decide_it(tmp_path):
 @pytest.mark.parametrize(
     "changed, named",
     [
-        ({"places": [0, 1, 0]}, "stages\\[0\\].places"),
-        ({"places": [0, None]}, "stages\\[0\\].places"),
-        ({"alphas": []}, "stages\\[0\\].alphas"),
-        ({"alphas": ["2"]}, "stages\\[0\\].alphas"),
-        ({"alphas": ["half"]}, "stages\\[0\\].alphas"),
+        ({"places": [0, 1, 0]}, "stages.0.places"),
+        ({"places": [0, None]}, "stages.0.places"),
+        ({"alphas": []}, "stages.0.alphas"),
+        ({"alphas": ["2"]}, "stages.0.alphas"),
+        ({"alphas": ["half"]}, "stages.0.alphas"),
     ],
 )
 def test_places_and_proportions_that_cannot_be_are_refused_before_any_work(changed, named):

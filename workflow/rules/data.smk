@@ -37,7 +37,9 @@ if layout.takes_subset:
         resources:
             **layout.resources("subset"),
         params:
+            study=STUDY,
             decides=layout.decides("subset"),
             users=lambda wildcards: layout.users_data,
         shell:
-            "glimmer subset {STUDY_OPTION:q} --data {params.users:q} --out {output.data:q} > {log:q} 2>&1"
+            "glimmer subset --study {params.study:q} --set results={resources.results:q}"
+            " --data {params.users:q} --out {output.data:q} > {log:q} 2>&1"

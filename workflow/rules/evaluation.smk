@@ -17,8 +17,10 @@ rule evaluate:
     resources:
         **layout.resources("evaluate"),
     params:
+        study=STUDY,
         data=lambda wildcards: layout.data,
         work=lambda wildcards: W,
     shell:
-        "glimmer evaluate {STUDY_OPTION:q} --run {wildcards.run} --work {params.work:q} --data {params.data:q}"
+        "glimmer evaluate --study {params.study:q} --set results={resources.results:q}"
+        " --run {wildcards.run} --work {params.work:q} --data {params.data:q}"
         " --init {input.initial:q} --trained {input.trained:q} --out {output.result:q} --threads {threads} > {log:q} 2>&1"

@@ -14,9 +14,11 @@ rule filter_by_relevance:
     resources:
         **layout.resources("filter_by_relevance"),
     params:
+        study=STUDY,
         decides=layout.decides("filter_by_relevance"),
     shell:
-        "glimmer filter {STUDY_OPTION:q} --retrieved {input.retrieved:q} --out {output.filtered:q} > {log:q} 2>&1"
+        "glimmer filter --study {params.study:q} --set results={resources.results:q}"
+        " --retrieved {input.retrieved:q} --out {output.filtered:q} > {log:q} 2>&1"
 
 
 rule publish_filter:

@@ -16,9 +16,11 @@ if layout.study.initial.kind == "pretrain":
         resources:
             **layout.resources("pretrain"),
         params:
+            study=STUDY,
             decides=layout.decides("pretrain"),
         shell:
-            "glimmer pretrain {STUDY_OPTION:q} --tokenizer {input.tokenizer:q} --out {output.initial:q}"
+            "glimmer pretrain --study {params.study:q} --set results={resources.results:q}"
+            " --tokenizer {input.tokenizer:q} --out {output.initial:q}"
             " --threads {threads} > {log:q} 2>&1"
 
     rule publish_reading:

@@ -14,7 +14,9 @@ rule chunk:
     resources:
         **layout.resources("chunk"),
     params:
+        study=STUDY,
         decides=layout.decides("chunk"),
         data=lambda wildcards: layout.data,
     shell:
-        "glimmer chunk {STUDY_OPTION:q} --data {params.data:q} --out {output.passages:q} > {log:q} 2>&1"
+        "glimmer chunk --study {params.study:q} --set results={resources.results:q}"
+        " --data {params.data:q} --out {output.passages:q} > {log:q} 2>&1"

@@ -21,10 +21,12 @@ if GTR:
         resources:
             **layout.resources("train_retriever"),
         params:
+            study=STUDY,
             decides=layout.decides("train_retriever"),
             data=lambda wildcards: layout.data,
         shell:
-            "glimmer train-retriever {STUDY_OPTION:q} --init {input.initial:q} --passages {input.passages:q}"
+            "glimmer train-retriever --study {params.study:q} --set results={resources.results:q}"
+            " --init {input.initial:q} --passages {input.passages:q}"
             " --data {params.data:q} --out {output.gtr:q} --threads {threads} > {log:q} 2>&1"
 
     rule embed:
@@ -45,10 +47,12 @@ if GTR:
         resources:
             **layout.resources("embed"),
         params:
+            study=STUDY,
             decides=layout.decides("embed"),
             embeddings=lambda wildcards: f"{W}/embeddings",
         shell:
-            "glimmer embed {STUDY_OPTION:q} --gtr {input.gtr:q} --passages {input.passages:q}"
+            "glimmer embed --study {params.study:q} --set results={resources.results:q}"
+            " --gtr {input.gtr:q} --passages {input.passages:q}"
             " --out {params.embeddings:q} --threads {threads} > {log:q} 2>&1"
 
 
@@ -69,11 +73,13 @@ rule retrieve:
     resources:
         **layout.resources("retrieve"),
     params:
+        study=STUDY,
         decides=layout.decides("retrieve"),
         data=lambda wildcards: layout.data,
         gtr=["--gtr", f"{W}/gtr", "--embeddings", f"{W}/embeddings"] if GTR else [],
     shell:
-        "glimmer retrieve {STUDY_OPTION:q} --data {params.data:q} --passages {input.passages:q} {params.gtr:q}"
+        "glimmer retrieve --study {params.study:q} --set results={resources.results:q}"
+        " --data {params.data:q} --passages {input.passages:q} {params.gtr:q}"
         " --out {output.retrieved:q} --threads {threads} > {log:q} 2>&1"
 
 

@@ -16,9 +16,11 @@ if layout.study.tokenizer.kind == "checkpoint":
         resources:
             **layout.resources("tokenizer"),
         params:
+            study=STUDY,
             decides=layout.decides("copy_tokenizer"),
         shell:
-            "glimmer tokenizer {STUDY_OPTION:q} --checkpoint {input.checkpoint:q} --out {output.tokenizer:q} > {log:q} 2>&1"
+            "glimmer tokenizer --study {params.study:q} --set results={resources.results:q}"
+            " --checkpoint {input.checkpoint:q} --out {output.tokenizer:q} > {log:q} 2>&1"
 
 else:
 
@@ -38,10 +40,12 @@ else:
         resources:
             **layout.resources("tokenizer"),
         params:
+            study=STUDY,
             decides=layout.decides("train_vocabulary"),
             data=lambda wildcards: layout.data,
         shell:
-            "glimmer vocabulary {STUDY_OPTION:q} --data {params.data:q} --passages {input.passages:q}"
+            "glimmer vocabulary --study {params.study:q} --set results={resources.results:q}"
+            " --data {params.data:q} --passages {input.passages:q}"
             " --out {output.tokenizer:q} > {log:q} 2>&1"
 
 
@@ -61,7 +65,9 @@ rule tokenize:
     resources:
         **layout.resources("tokenize"),
     params:
+        study=STUDY,
         decides=layout.decides("tokenize"),
     shell:
-        "glimmer tokenize {STUDY_OPTION:q} --tokenizer {input.tokenizer:q} --passages {input.passages:q}"
+        "glimmer tokenize --study {params.study:q} --set results={resources.results:q}"
+        " --tokenizer {input.tokenizer:q} --passages {input.passages:q}"
         " --out {output.tokens:q} > {log:q} 2>&1"

@@ -24,8 +24,10 @@ rule train:
     resources:
         **layout.resources("train"),
     params:
+        study=STUDY,
         data=lambda wildcards: layout.data,
         work=lambda wildcards: W,
     shell:
-        "glimmer train {STUDY_OPTION:q} --run {wildcards.run} --work {params.work:q} --data {params.data:q}"
+        "glimmer train --study {params.study:q} --set results={resources.results:q}"
+        " --run {wildcards.run} --work {params.work:q} --data {params.data:q}"
         " --init {input.initial:q} --out {output.trained:q} --threads {threads} > {log:q} 2>&1"
