@@ -45,26 +45,26 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def cost(study: Study, one: Run) -> dict:
+def cost(study: Study, run: Run) -> dict:
     """An estimate for one run from its shapes: at most `steps` training steps, one pass over dev, and the store.
 
     Memory is bounded by the passages that dev questions can retrieve; KILT's own dev sizes stand in where the study
     takes all of them. Dev passes for choosing a checkpoint are not counted.
     """
-    reader, work, training = one.reader, one.workload, study.training
+    reader, work, training = run.reader, run.workload, study.training
     an_example = training_macs(
-        one.dimensions,
+        run.dimensions,
         work,
         frozen_memory=reader.memory == "frozen",
         distilled_passages=reader.k if reader.name == "glimmer" and reader.lambda_ > 0 else 0,
     )
     examples = sum(_dev_examples(study, task) for task in TASKS if task in reader.train_tasks)
-    counts = operation_counts(one.dimensions, work)
-    a_passage = study.lengths.passage * memory_bytes_per_token(one.dimensions, reader.alpha)
+    counts = operation_counts(run.dimensions, work)
+    a_passage = study.lengths.passage * memory_bytes_per_token(run.dimensions, reader.alpha)
     trained = training.steps * training.batch_size * float(an_example) if reader.trained else 0.0
     return {
-        "id": one.id,
-        "seed": one.seed,
+        "id": run.id,
+        "seed": run.seed,
         "reader": reader.name,
         "passages": reader.k,
         "kept": reader.m,

@@ -22,31 +22,31 @@ def run(args: argparse.Namespace) -> int:
     """Prints the grid. JSON has the full settings; the table their reader in short."""
     study = study_of(args)
     rows = []
-    for one in runs_for(study).values():
-        reader = one.settings["reader"]
-        has_result = study.result_file(one.id).exists()
+    for planned in runs_for(study).values():
+        reader = planned.settings["reader"]
+        has_result = study.result_file(planned.id).exists()
         if args.json:
             row = {
-                "id": one.id,
-                "seed": one.seed,
-                "points": list(one.points),
+                "id": planned.id,
+                "seed": planned.seed,
+                "points": list(planned.points),
                 "result": has_result,
-                "settings": one.settings,
+                "settings": planned.settings,
             }
-            rows += [{"point": point, **row} for point in one.points] if args.points else [row]
+            rows += [{"point": point, **row} for point in planned.points] if args.points else [row]
             continue
-        differences = one.reader.differences(study.tasks)
+        differences = planned.reader.differences(study.tasks)
         short = {
-            "id": one.id,
-            "seed": one.seed,
+            "id": planned.id,
+            "seed": planned.seed,
             **{key: reader[key] for key in ("name", "alpha", "beta", "k", "m")},
             "else": " ".join(f"{key}={_word(value)}" for key, value in differences.items()) or None,
             "result": "yes" if has_result else "no",
         }
         rows += (
-            [{"point": point, **short} for point in one.points]
+            [{"point": point, **short} for point in planned.points]
             if args.points
-            else [{**short, "points": len(one.points)}]
+            else [{**short, "points": len(planned.points)}]
         )
     show(rows, args.json)
     return 0

@@ -54,21 +54,21 @@ def run(args) -> int:
                 separator = ",\n"
             else:
                 print(problem)
-    found = sum(summary.problems for summary in summaries)
+    problems = sum(summary.problems for summary in summaries)
     rows = [dataclasses.asdict(summary) for summary in summaries]
     provenance = {}
-    if args.pages and not found:
+    if args.pages and not problems:
         tasks = [summary.file for summary in summaries if summary.kind == "task"]
         provenance = check_provenance(tasks, page_ids(args.pages), args.admitted)
     if args.json:
-        print(separator if not found else "\n", end="")
+        print(separator if not problems else "\n", end="")
         print(f'],\n"files": {json.dumps(rows)},\n"provenance": {json.dumps(provenance)}}}')
     else:
         show(rows, False)
         if provenance:
             show([{"file": path, **counts} for path, counts in provenance.items()], False)
-    if found:
+    if problems:
         raise CheckFailed(
-            f"{found} problems in {sum(summary.problems > 0 for summary in summaries)} of {len(summaries)} files"
+            f"{problems} problems in {sum(summary.problems > 0 for summary in summaries)} of {len(summaries)} files"
         )
     return 0

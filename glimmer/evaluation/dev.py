@@ -18,9 +18,9 @@ def dev_scores(answerer: Answerer, reader: SplitReader, tasks: Sequence[TaskExam
     scores = {}
     for task in tasks:
         metric = HEADLINE[task.task]
-        found = [
+        values = [
             answer_scores(answer.text, task.examples[answer.row].answers)[metric]
             for answer in answerer.answers(reader, task, quiet=True)
         ]
-        scores[task.task] = float(np.mean(found))
+        scores[task.task] = float(np.mean(values))
     return scores

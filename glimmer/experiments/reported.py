@@ -43,7 +43,7 @@ def paper_values(path: str | Path | None = None) -> dict[str, PaperValue]:
     """
     path = existing(path or repository_path("results/paper/points.csv"))
     columns = [field.name for field in dataclasses.fields(PaperValue)]
-    found: dict[str, PaperValue] = {}
+    values: dict[str, PaperValue] = {}
     with open(path, encoding="utf-8", newline="") as file:
         for number, cells in enumerate(csv.reader(file), start=1):
             if len(cells) != len(columns) or (number == 1 and cells != columns):
@@ -51,7 +51,7 @@ def paper_values(path: str | Path | None = None) -> dict[str, PaperValue]:
                 raise InputError("not a reported point", where=f"{path}:{number}", expected=expected, found=cells)
             if number > 1:
                 value = PaperValue(*cells)
-                if value.point in found:
+                if value.point in values:
                     raise InputError("point given twice", where=f"{path}:{number}", found=value.point)
-                found[value.point] = value
-    return found
+                values[value.point] = value
+    return values

@@ -68,12 +68,12 @@ def fraction(value: Proportion, where: object) -> Fraction:
     if isinstance(value, float | bool) or not isinstance(value, Fraction | str | int):
         raise InputError("not a fraction", where=where, expected='a string such as "1/3"', found=repr(value))
     try:
-        found = Fraction(value)
+        exact = Fraction(value)
     except (ValueError, ZeroDivisionError):
         raise InputError("not a fraction", where=where, expected='e.g. "1/3"', found=repr(value)) from None
-    if not 0 <= found <= 1:
+    if not 0 <= exact <= 1:
         raise InputError("outside its range", where=where, expected="a fraction in [0, 1]", found=value)
-    return found
+    return exact
 
 
 _WITH_RERANKER, _WITH_MEMORY = ("glimmer",), ("lumen", "glimmer")

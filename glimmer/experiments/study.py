@@ -206,17 +206,17 @@ def study_files(path: Path) -> list[Path]:
 
 def _documents(path: Path) -> dict[Path, dict[str, Any]]:
     """`study_files` with what each states."""
-    found: dict[Path, dict[str, Any]] = {}
+    documents: dict[Path, dict[str, Any]] = {}
     while True:
         document = read_yaml(path)
         if not isinstance(document, dict):
             raise InputError("not a study", where=path, expected="a mapping", found=type(document).__name__)
         other = document.pop("like", None)
-        if path in found or not isinstance(other, str | None):
+        if path in documents or not isinstance(other, str | None):
             raise InputError("`like` leads nowhere", where=path, expected="the name of another study", found=other)
-        found[path] = document
+        documents[path] = document
         if other is None:
-            return found
+            return documents
         path = _study_file(other)
 
 

@@ -70,13 +70,13 @@ def published(names: Iterable[str]) -> list[Published]:
     """The published files that are named, each by a task, "knowledge_source", "all", or its own name."""
     chosen = []
     for name in names:
-        found = [file for file in PUBLISHED if name in ("all", file.name, file.task or "knowledge_source")]
-        if not found:
+        matching = [file for file in PUBLISHED if name in ("all", file.name, file.task or "knowledge_source")]
+        if not matching:
             known = ["all", *dict.fromkeys(file.task or "knowledge_source" for file in PUBLISHED)]
             raise InputError(
                 "not a file that KILT publishes", expected=", ".join(known) + " or a file's name", found=name
             )
-        chosen += found
+        chosen += matching
     return list(dict.fromkeys(chosen))
 
 

@@ -101,13 +101,13 @@ class PageIndex:
 
     def supporting(self, provenances: Iterable[Provenance]) -> dict[int, float]:
         """Every passage that supports one of the provenances, with its confidence in (0, 1], by passage id."""
-        found: dict[int, float] = {}
+        supporting_rows: dict[int, float] = {}
         for provenance in provenances:
             for number in self.passages_of(provenance.page_id):
                 weight = support(self._passages[number], provenance)
-                if weight > found.get(number, 0.0):
-                    found[number] = weight
-        return dict(sorted(found.items()))
+                if weight > supporting_rows.get(number, 0.0):
+                    supporting_rows[number] = weight
+        return dict(sorted(supporting_rows.items()))
 
     def confidences(self, passages: Iterable[int], provenances: Iterable[Provenance]) -> np.ndarray:
         """The confidence of each of the given passages (retrieved ones, best first).

@@ -40,11 +40,11 @@ def gold_pairs(
     """
     pairs = []
     for task, rows in sorted(examples.items()):
-        found = [pair for pair in (_pair(task, example, index) for example in rows) if pair is not None]
-        if per_task is not None and len(found) > per_task:
-            chosen = np.random.default_rng([seed, len(found)]).permutation(len(found))[:per_task]
-            found = [found[number] for number in sorted(chosen)]
-        pairs += found
+        positives = [pair for pair in (_pair(task, example, index) for example in rows) if pair is not None]
+        if per_task is not None and len(positives) > per_task:
+            chosen = np.random.default_rng([seed, len(positives)]).permutation(len(positives))[:per_task]
+            positives = [positives[number] for number in sorted(chosen)]
+        pairs += positives
     if not pairs:
         raise InputError(
             "no training question has its evidence in a passage",

@@ -194,13 +194,13 @@ def _plan(
 
 def _checked_shards(gtr: str | Path, embeddings: str | Path, corpus: PassageFile) -> list[np.ndarray]:
     plan = read_plan(embeddings)
-    for what, expected, found in (
+    for what, expected, shards_digest in (
         ("tower", sha256_directory(gtr), plan.model_digest),
         ("corpus", _digest(corpus), plan.passages_digest),
     ):
-        if expected != found:
+        if expected != shards_digest:
             raise InputError(
-                f"embeddings of another {what}", where=embeddings, expected=expected[:12], found=found[:12]
+                f"embeddings of another {what}", where=embeddings, expected=expected[:12], found=shards_digest[:12]
             )
     return open_shards(embeddings)
 

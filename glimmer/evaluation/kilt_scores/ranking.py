@@ -64,18 +64,18 @@ def completions(ranked: Sequence[str], sets: Sequence[frozenset[str]]) -> list[b
     ] = []  # index of the set that an incomplete entry holds a place for, None for any other entry
     complete: list[bool] = []
     for identifier in ranked:
-        found = False
+        is_hit = False
         for index, ids in enumerate(remaining):
             if identifier not in ids:
                 continue
-            found = True
+            is_hit = True
             if index in entries:
                 place = entries.index(index)
                 del entries[place], complete[place]
             ids.remove(identifier)
             entries.append(index if ids else None)
             complete.append(not ids)
-        if not found:
+        if not is_hit:
             entries.append(None)
             complete.append(False)
     return complete
