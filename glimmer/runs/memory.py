@@ -15,8 +15,8 @@ from glimmer.runs.materials import Materials
 
 
 def write_memory(reader: Reader, materials: Materials, directory: Path) -> MemoryStore | None:
-    """Memory of the passages that the run's dev tasks need; None where nothing is precomputed (FiD, closed book)."""
-    if reader.settings.k == 0 or reader.settings.alpha == 1:
+    """Memory of the passages that the run's dev tasks need; None where nothing is precomputed (FiD, no passages)."""
+    if reader.settings.alpha == 1:
         return None
     batcher = materials.batcher
     needed = np.unique(np.concatenate([batcher.passage_ids(task, row) for task in materials.dev for row in task.rows]))

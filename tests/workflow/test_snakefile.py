@@ -78,6 +78,17 @@ def test_a_study_of_given_data_generates_and_pretrains_nothing(tmp_path, given, 
     assert {"chunk", "train"} <= set(jobs) and not {"generate", "pretrain"} & set(jobs), jobs
 
 
+def test_other_bytes_under_the_same_name_stop_the_next_call_before_anything_is_planned(tmp_path, given, unpinned):
+    data, checkpoint = given
+    places = (f"results={tmp_path}/results", f"work={tmp_path}/work")
+    call = ("all", "--config", "study=unpinned", f"data={data}", f"checkpoint={checkpoint}", *places)
+    assert planned(*call, cwd=unpinned) == planned(*call, cwd=unpinned)
+    (data / "knowledge_source.jsonl").write_text('{"_id": "2"}\n')
+    done = snakemake(*call[:1], "--dry-run", "--nolock", *call[1:], cwd=unpinned)
+    assert done.returncode == 2 and "Nothing to be done" not in done.stdout + done.stderr
+    assert "other bytes under the name the KILT-format sample" in done.stderr and "--relock" in done.stderr
+
+
 def test_every_command_of_a_rule_is_one_that_glimmer_takes(tmp_path, given, unpinned):
     data, checkpoint = given
     places = (f"results={tmp_path}/results", f"work={tmp_path}/work")
