@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
-from glimmer.compute import Dimensions
+from glimmer.compute import SIZES, Dimensions
 from glimmer.errors import InputError
 
 
@@ -46,27 +46,27 @@ class T5Config:
 
 def t5_1_1_small() -> T5Config:
     """google/t5-v1_1-small: 77 M parameters."""
-    return _published(d_model=512, d_kv=64, d_ff=1024, num_heads=6, layers=8)
+    return _published("small")
 
 
 def t5_1_1_base() -> T5Config:
     """google/t5-v1_1-base: 248 M parameters."""
-    return _published(d_model=768, d_kv=64, d_ff=2048, num_heads=12, layers=12)
+    return _published("base")
 
 
 def t5_1_1_large() -> T5Config:
     """google/t5-v1_1-large: 783 M parameters."""
-    return _published(d_model=1024, d_kv=64, d_ff=2816, num_heads=16, layers=24)
+    return _published("large")
 
 
 def t5_1_1_xl() -> T5Config:
     """google/t5-v1_1-xl: 2.8 B parameters."""
-    return _published(d_model=2048, d_kv=64, d_ff=5120, num_heads=32, layers=24)
+    return _published("xl")
 
 
 def t5_1_1_xxl() -> T5Config:
     """google/t5-v1_1-xxl: 11 B parameters."""
-    return _published(d_model=4096, d_kv=64, d_ff=10240, num_heads=64, layers=24)
+    return _published("xxl")
 
 
 def gtr_base() -> T5Config:
@@ -76,8 +76,9 @@ def gtr_base() -> T5Config:
     )
 
 
-def _published(*, layers: int, **sizes: int) -> T5Config:
-    return T5Config(vocabulary=32128, encoder_layers=layers, decoder_layers=layers, **sizes)
+def _published(size: str) -> T5Config:
+    """The configuration of a published size, whose dimensions glimmer.compute has."""
+    return T5Config(**vars(SIZES[size]()))
 
 
 def from_hugging_face(config: dict[str, Any], where: object = "config.json") -> T5Config:

@@ -116,7 +116,7 @@ def test_every_stage_of_the_table_has_a_rule_that_takes_what_makes_it_stale_from
 @pytest.mark.slow
 def test_changed_templates_make_the_vocabulary_stale_and_what_stands_on_it(tmp_path, copy_of_the_code):
     config = ("--config", "study=smoke", f"results={tmp_path}/results", f"work={tmp_path}/work")
-    tokens, passages = (f"{tmp_path}/work/smoke/{name}" for name in ("tokens", "passages"))
+    tokens, passages = (str(tmp_path / "work" / "smoke" / name) for name in ("tokens", "passages"))
     done = snakemake(tokens, passages, "--cores", "1", *config, cwd=copy_of_the_code)
     assert done.returncode == 0, done.stderr[-2000:]
     again = snakemake(tokens, passages, "--dry-run", *config, cwd=copy_of_the_code)
