@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.output import add_json_argument, show
-from glimmer.errors import CheckFailed
+from glimmer.errors import CheckFailed, InputError
 
 HELP = "list a study's outside files with their digests and the lock's; --relock takes what is there now"
 
@@ -28,6 +28,9 @@ def run(args) -> int:
     study = study_of(args)
     runs = runs_for(study)
     inputs = given_inputs(study, runs)
+    if not inputs:
+        expected = "--set data=DIR, --set initial.directory=DIR or --set retriever=DIR, for a study that takes them"
+        raise InputError("no outside input is given", where=study.source, expected=expected)
     if args.relock:
         withdrawn = relock(study, inputs, runs)
         show([{"withdrawn": id} for id in withdrawn], args.json)

@@ -30,10 +30,14 @@ Digests = dict[str, dict[str, dict[str, str]]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OutsideInput:
-    """Files from elsewhere: `section` of the study calls them `release`; `pins` are the sha256 that it states."""
+    """Files from elsewhere: `section` of the study calls them `release`; `pins` are the sha256 that it states.
+
+    `option` is how a command line says where they lie, such as `data.directory=DIR`.
+    """
 
     section: str
     release: str
+    option: str
     files: Mapping[str, Path]
     pins: Mapping[str, str]
 
@@ -78,16 +82,21 @@ def outside_inputs(
         files += [task_file(users_data, task, split) for task in study.tasks for split in ("train", "dev")]
         pins = {name: pin for name, pin in (study.data.sha256 or {}).items() if name in {file.name for file in files}}
         named = {file.name: file for file in files}
-        inputs.append(OutsideInput(section="data", release=study.data.release, files=named, pins=pins))
+        option = f"data.directory={users_data}"
+        inputs.append(OutsideInput(section="data", release=study.data.release, option=option, files=named, pins=pins))
     if initial is not None and isinstance(section := study.initial_for(size), CheckpointInitial):
-        inputs.append(_checkpoint("initial", section.release, Path(initial), section.sha256))
+        key = f"sizes.{size}.initial" if size and size in study.sizes else "initial"
+        inputs.append(_checkpoint("initial", key, section, Path(initial)))
     if retriever is not None and isinstance(study.retriever, PublishedGtr):
-        inputs.append(_checkpoint("retriever", study.retriever.release, Path(retriever), study.retriever.sha256))
+        inputs.append(_checkpoint("retriever", "retriever", study.retriever, Path(retriever)))
     return inputs
 
 
 def given_inputs(study: Study, runs: Mapping[str, Run]) -> list[OutsideInput]:
-    """All outside inputs of a study that names their directories: of data, of the retriever, of each checkpoint."""
+    """All outside inputs of a study that names their directories: of data, of the retriever, of each checkpoint.
+
+    Where it names none for one of them, that one is left out.
+    """
     inputs = outside_inputs(
         study,
         users_data=getattr(study.data, "directory", None),
@@ -100,14 +109,15 @@ def given_inputs(study: Study, runs: Mapping[str, Run]) -> list[OutsideInput]:
     return inputs
 
 
-def _checkpoint(section: str, release: str, directory: Path, pin: str | None) -> OutsideInput:
+def _checkpoint(name: str, key: str, section: CheckpointInitial | PublishedGtr, directory: Path) -> OutsideInput:
     files = {
         path.relative_to(directory).as_posix(): path
         for path in sorted(existing(directory).rglob("*"))
         if path.is_file() and (path.name in CHECKPOINT_FILES or path.suffix in (".safetensors", ".json"))
     }
-    pins = {} if pin is None else {"model.safetensors": pin}
-    return OutsideInput(section=section, release=release, files=files, pins=pins)
+    pins = {} if section.sha256 is None else {"model.safetensors": section.sha256}
+    option = f"{key}.directory={directory}"
+    return OutsideInput(section=name, release=section.release, option=option, files=files, pins=pins)
 
 
 def hold(study: Study, inputs: Iterable[OutsideInput]) -> Digests:
@@ -127,13 +137,17 @@ def hold(study: Study, inputs: Iterable[OutsideInput]) -> Digests:
                     where=item.files[name],
                     expected=f"sha256 {before[name]} ({lock_file})",
                     found=f"{digest}; give the new files a `{item.section}.release` of their own, or withdraw what was "
-                    f"made of the old ones: glimmer inputs --study {study.name} --relock",
+                    f"made of the old ones: {_relock_command(study)} --set {item.option}",
                 )
             grown = grown or name not in before
             before[name] = digest
     if grown:
         write_json(lock_file, lock)
     return digests
+
+
+def _relock_command(study: Study) -> str:
+    return f"glimmer inputs --study {study.name} --relock --set results={study.results}"
 
 
 def lock_path(study: Study) -> Path:
@@ -175,7 +189,7 @@ def check_results(study: Study, runs: Mapping[str, Run]) -> None:
             "a result of other inputs",
             where=study.result_file(id),
             expected=f"the bytes of {lock_path(study)}",
-            found=f"{differs}; withdraw such results: glimmer inputs --study {study.name} --relock",
+            found=f"{differs}; withdraw such results: {_relock_command(study)}, with --set for every directory",
         )
 
 

@@ -75,6 +75,7 @@ def test_other_data_under_the_same_name_stops_with_both_digests_and_the_way_out(
     with pytest.raises(InputError) as caught:
         held(study(), data, checkpoint)
     text = str(caught.value)
+    assert f"--set data.directory={data}" in text
     assert before in text and sha256_file(data / name) in text and "release" in text and "--relock" in text
     assert "\n" not in text and caught.value.exit_code == 2
     held(study(**{"data.release": "another release"}), data, checkpoint)
@@ -167,6 +168,7 @@ def test_the_command_lists_what_is_locked_and_relocks_only_when_told(study, data
     study()
     given = ["--set", f"data={data}", "--set", f"initial.directory={checkpoint}"]
     command = ["inputs", "--study", str(tmp_path / "mine.yaml"), *given]
+    assert main(command[:3]) == 2 and "no outside input is given" in capsys.readouterr().err
     assert main(command) == 0 and "not locked yet" in capsys.readouterr().out
     assert main([*command, "--relock"]) == 0 and main(command) == 0
     assert "as locked" in capsys.readouterr().out
