@@ -82,9 +82,9 @@ class Reader(nnx.Module):
 
         `memory` is that of the passages, from the store; it is computed here where None.
         """
-        question_memory = self.remember_question(batch.question, keys.question)
         if memory is None:
             memory = self.remember_passages(batch.passages, keys.passages)
+        question_memory = self.remember_question(batch.question, keys.question)
         pairs = self.pair(batch, question_memory, memory)
         reranked, scores = self.rerank(pairs, keys.rerank)
         indexes = self.select(scores)
