@@ -196,9 +196,11 @@ def test_to_add_a_stage(copy_of_the_code, tmp_path):
     replace(
         copy_of_the_code / "glimmer" / "experiments" / "stages.py",
         '    "tokenize": Stage(',
-        '    "count_words": Stage(command="count-words", reads=("corpus",), inputs=("passages",), output="passages"),\n'
+        '    "count_words": Stage(command="count-words", reads=("corpus",), inputs=("passages",), output="words"),\n'
         '    "tokenize": Stage(',
     )
+    stages = copy_of_the_code / "glimmer" / "experiments" / "stages.py"
+    replace(stages, '    "tokens": "tokens",\n', '    "tokens": "tokens",\n    "words": "words.json",\n')
     (copy_of_the_code / "glimmer" / "commands" / "count_words.py").write_text(
         "from glimmer.commands.arguments import add_study_arguments, study_of\n\n"
         'HELP = "count"\n\n\ndef add_arguments(parser):\n    add_study_arguments(parser)\n'

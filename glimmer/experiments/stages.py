@@ -87,7 +87,7 @@ STAGES: Mapping[str, Stage] = {
         command="filter", reads=("relevance_filter", "data"), inputs=("retrieved",), output="filtered"
     ),
 }
-"""By name, which is that of the rule too."""
+"""By name. Two of them are one rule, `tokenizer`: a study takes its vocabulary or trains one."""
 
 _SECTIONS = tuple(
     field.name

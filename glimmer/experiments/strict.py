@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import re
 import types
 from collections.abc import Mapping
@@ -170,12 +171,17 @@ def _read_dataclass(kind: type, value: Any, where: object, key: str, given: Mapp
     if not isinstance(value, Mapping):
         _refuse(key, where, "a value of type object", repr(value))
     fields = {field.name: field for field in dataclasses.fields(kind) if field.name not in given}
-    unknown = sorted(set(value) - set(fields))
+    unknown = sorted(str(name) for name in value if name not in fields)
     if unknown:
         _refuse(key, where, "only the keys " + ", ".join(sorted(fields)), unknown)
     missing = [name for name, field in fields.items() if _is_required(field) and name not in value]
     if missing:
-        _refuse(key, where, "the keys " + ", ".join(n for n, f in fields.items() if _is_required(f)), sorted(value))
+        _refuse(
+            key,
+            where,
+            "the keys " + ", ".join(n for n, f in fields.items() if _is_required(f)),
+            sorted(map(str, value)),
+        )
     parts = {name: read(hints(kind)[name], part, where, _below(key, name)) for name, part in value.items()}
     return kind(**parts, **given)
 
@@ -193,13 +199,13 @@ def _read_union(options: tuple, value: Any, where: object, key: str) -> Any:
     if not isinstance(value, Mapping):
         _refuse(key, where, "a value of type object", repr(value))
     for name in dict.fromkeys(name for option in classes for name in _marks(option)):
-        known = {_marks(option)[name] for option in classes if name in _marks(option)}
+        known = [_marks(option)[name] for option in classes if name in _marks(option)]
         if not known:
             continue
         if name not in value:
-            _refuse(key, where, f"the key {name}: one of {', '.join(sorted(known))}", sorted(value))
+            _refuse(key, where, f"the key {name}: one of {', '.join(sorted(set(known)))}", sorted(map(str, value)))
         if value[name] not in known:
-            _refuse(_below(key, name), where, "one of " + ", ".join(sorted(known)), repr(value[name]))
+            _refuse(_below(key, name), where, "one of " + ", ".join(sorted(set(known))), repr(value[name]))
         classes = [option for option in classes if _marks(option).get(name, value[name]) == value[name]]
     fitting = [option for option in classes if set(value) <= {field.name for field in dataclasses.fields(option)}]
     return read((fitting or classes)[0 if fitting else -1], value, where, key)
@@ -249,6 +255,8 @@ def _read_plain(kind: Any, value: Any, where: object, key: str) -> Any:
     accepted = {float: (int, float)}.get(kind, (kind,))
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
         _refuse(key, where, f"a value of type {_NAMES[kind]}", repr(value))
+    if isinstance(value, float) and not math.isfinite(value):
+        _refuse(key, where, "a finite number", repr(value))
     return value
 
 

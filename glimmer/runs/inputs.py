@@ -80,8 +80,8 @@ def outside_inputs(
     if users_data is not None and isinstance(study.data, KiltData):
         files = [knowledge_source_file(users_data)]
         files += [task_file(users_data, task, split) for task in study.tasks for split in ("train", "dev")]
-        pins = {name: pin for name, pin in (study.data.sha256 or {}).items() if name in {file.name for file in files}}
         named = {file.name: file for file in files}
+        pins = _pins_of(study.data.sha256 or {}, named)
         option = f"data.directory={users_data}"
         inputs.append(OutsideInput(section="data", release=study.data.release, option=option, files=named, pins=pins))
     if initial is not None and isinstance(section := study.initial_for(size), CheckpointInitial):
@@ -90,6 +90,19 @@ def outside_inputs(
     if retriever is not None and isinstance(study.retriever, PublishedGtr):
         inputs.append(_checkpoint("retriever", "retriever", study.retriever, Path(retriever)))
     return inputs
+
+
+def _pins_of(stated: Mapping[str, str], files: Mapping[str, Path]) -> dict[str, str]:
+    """The pins of these files. Pins of tasks that the study does not use say nothing here.
+
+    Raises InputError for a file that is pinned in its other form, plain or gzipped: it would go unchecked.
+    """
+    plain = {name.removesuffix(".gz"): name for name in stated}
+    for name, path in files.items():
+        pinned = plain.get(name.removesuffix(".gz"), name)
+        if pinned != name and name not in stated:
+            raise InputError("another form of a pinned file", where=path, expected=pinned, found=name)
+    return {name: stated[name] for name in files if name in stated}
 
 
 def given_inputs(study: Study, runs: Mapping[str, Run]) -> list[OutsideInput]:
@@ -194,7 +207,11 @@ def check_results(study: Study, runs: Mapping[str, Run]) -> None:
 
 
 def relock(study: Study, inputs: Iterable[OutsideInput], runs: Mapping[str, Run]) -> list[str]:
-    """Locks the bytes that are there now and deletes results and trained readers of other ones; returns their ids."""
+    """Locks the bytes that are there now; returns the ids of the results of other bytes, which it deletes.
+
+    Trained readers and checkpoints of other bytes go too, measured or not; those of the same bytes stay.
+    """
+    before = {id: inputs_of_run(study, run) for id, run in runs.items()}
     lock = locked(study)
     for item in inputs:
         lock.setdefault(item.section, {})[item.release] = item.digests()
@@ -202,8 +219,8 @@ def relock(study: Study, inputs: Iterable[OutsideInput], runs: Mapping[str, Run]
     withdrawn = [id for id, _ in results_of_other_inputs(study, runs)]
     for id in withdrawn:
         study.result_file(id).unlink()
-    for id in runs:
-        if id in withdrawn or not study.result_file(id).exists():
+    for id, run in runs.items():
+        if id in withdrawn or _difference(before[id], inputs_of_run(study, run)):
             shutil.rmtree(study.work_directory / "runs" / id, ignore_errors=True)
     return withdrawn
 

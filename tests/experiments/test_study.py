@@ -187,6 +187,8 @@ def test_a_study_like_another_states_only_what_differs(tmp_path):
         (lambda d: d["training"].update(learning_rate="1e-4"), "training.learning_rate"),
         (lambda d: d["model"].pop("d_ff"), "model is not valid"),
         (lambda d: d["data"].update(kind="wikipedia"), "data.kind"),
+        (lambda d: d["data"].update(kind=["generated"]), "data.kind"),
+        (lambda d: d["training"].update(learning_rate=float("inf")), "training.learning_rate"),
         (lambda d: d["data"].update(tasks=["nq", "wow"]), "data.tasks.1"),
         (lambda d: d.pop("seeds"), "seeds"),
         (lambda d: d.update(seeds=[0, 0]), "seeds"),

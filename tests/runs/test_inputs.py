@@ -164,6 +164,23 @@ def test_relocking_withdraws_exactly_what_was_made_of_other_bytes(study, data, c
     check_results(mine, runs_for(mine))
 
 
+def test_relocking_keeps_what_an_unmeasured_run_has_trained_on_the_same_bytes(study, data, checkpoint):
+    mine = study()
+    held(mine, data, checkpoint)
+    checkpoints = mine.work_directory / "runs" / next(iter(runs_for(mine))) / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    relock(mine, outside_inputs(mine, data=data, initial=checkpoint), runs_for(mine))
+    assert checkpoints.exists()
+    write_json_lines(data / "nq-dev-kilt.jsonl", [{"id": "another"}])
+    relock(mine, outside_inputs(mine, data=data, initial=checkpoint), runs_for(mine))
+    assert not checkpoints.exists()
+
+
+def test_a_file_that_is_pinned_in_its_other_form_does_not_go_unchecked(study, data, checkpoint):
+    with pytest.raises(InputError, match="another form of a pinned file; expected nq-dev-kilt.jsonl.gz"):
+        held(study(**{"data.sha256": {"nq-dev-kilt.jsonl.gz": "0" * 64}}), data, checkpoint)
+
+
 def test_the_command_lists_what_is_locked_and_relocks_only_when_told(study, data, checkpoint, tmp_path, capsys):
     study()
     given = ["--set", f"data={data}", "--set", f"initial.directory={checkpoint}"]
