@@ -8,9 +8,9 @@ seed (of the average over tasks), b of an example and c of both,
 for S seeds and n examples of a task; seeds and examples are crossed. The variances are estimated from mean squares;
 negative estimates count as 0. Only the seed of fine-tuning varies: checkpoint, retriever and data are one draw.
 
-A difference is resolved if its 95 % interval, 2 x 1.96 SE wide, is narrower than the effect that the paper reports,
-carried over as claims do (analysis/ledger/scale_factor.py): such an interval excludes either zero or that effect. (With
-few seeds var(a) itself is known badly.)
+A difference is resolved if its 95 % interval is narrower than the effect that the paper reports, carried over as claims
+do (analysis/ledger/scale_factor.py): such an interval excludes either zero or that effect. Its half-width is
+sqrt(t^2 var(a)/S + 1.96^2 (the rest)), t being Student's for S - 1 degrees of freedom: few seeds know var(a) badly.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtrit
 
 from analysis.figures.table import markdown
 from analysis.ledger.bootstrap import JointBootstrap
 from analysis.ledger.scale_factor import scale_factor
 from glimmer.results import StudyResults
 
-WIDTH = 2 * 1.96
+NORMAL = 1.96
 NEARLY = 0.5  # points of the paper to either side: what claims of "nearly" ask for
 
 
@@ -67,12 +68,22 @@ class Spread:
         """Of the difference, in points: `examples` of each task, or of all alike; `seeds` runs of each reader."""
         return math.sqrt(self.seeds / seeds + float(np.sum(self._of_tasks(seeds) / np.asarray(examples))))
 
+    def width(self, examples: int | Sequence[int], seeds: int) -> float:
+        """Of the 95 % interval of the difference, in points; arguments as of `standard_error`."""
+        of_examples = float(np.sum(self._of_tasks(seeds) / np.asarray(examples)))
+        return 2 * math.sqrt(self._of_seeds(seeds) + NORMAL**2 * of_examples)
+
     def examples_needed(self, width: float, seeds: int) -> int | None:
         """Fewest examples a task, the same of each, for a 95 % interval narrower than `width`; None if none suffice."""
-        left = (width / WIDTH) ** 2 - self.seeds / seeds
+        left = ((width / 2) ** 2 - self._of_seeds(seeds)) / NORMAL**2
         if left <= 0:
             return None
         return math.floor(float(self._of_tasks(seeds).sum()) / left) + 1
+
+    def _of_seeds(self, seeds: int) -> float:
+        """The seeds' part in the squared half-width; with one seed, whose spread is unknown, as if it were known."""
+        factor = float(stdtrit(seeds - 1, 0.975)) if seeds > 1 else NORMAL
+        return factor**2 * self.seeds / seeds
 
     def _of_tasks(self, seeds: int) -> np.ndarray:
         """What each task adds to the squared error of the tasks' mean, times its examples."""
@@ -121,7 +132,7 @@ def rows(study: StudyResults, paper: StudyResults) -> list[dict[str, Any]]:
                 "paper": effect,
                 "carried over": factor * abs(effect),
                 "measured": better.value - worse.value,
-                "interval's width": WIDTH * here.standard_error(sizes, len(seeds)),
+                "interval's width": here.width(sizes, len(seeds)),
                 "seeds": len(seeds),
                 "examples": sum(sizes),
                 "needed a task": here.examples_needed(factor * abs(effect), len(seeds)),

@@ -26,9 +26,9 @@ _TRAINED = ("initial_checkpoint", "retrieved", "kept_rows")  # and those that re
 
 
 def agreement(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
-    """`identical` scores; `agrees`: each lies in the other's interval; else `differs`. Takes two runs' `average`."""
+    """`agrees`: equal, or each in the other's interval; else `differs`. Takes two runs' `average`."""
     if first["score"] == second["score"]:
-        return IDENTICAL
+        return AGREES
     if not first.get("interval") or not second.get("interval"):
         return DIFFERS
     inside = [
@@ -36,6 +36,21 @@ def agreement(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
         for (low, high), other in ((first["interval"], second), (second["interval"], first))
     ]
     return AGREES if all(inside) else DIFFERS
+
+
+def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> int | None:
+    """How many questions two runs answer with different scores (or answers, where both kept them).
+
+    None where they did not answer the same tasks, or kept no score for every question.
+    """
+    if not _paired(first, second):
+        return None
+    return sum(a != b for task in first["tasks"] for a, b in zip(*_kept(first, second, task), strict=True))
+
+
+def _kept(first: Mapping[str, Any], second: Mapping[str, Any], task: str) -> list[list[Any]]:
+    answers = [(run["tasks"][task].get("per_example") or {}).get("answers") for run in (first, second)]
+    return answers if all(answers) else [example_scores(run, task) for run in (first, second)]
 
 
 def parting(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
@@ -78,9 +93,8 @@ def compare(ours: Runs, theirs: Runs) -> list[dict[str, Any]]:
             continue
         other = theirs.by_id[run_id]
         first, second = run["average"], other["average"]
-        verdict = agreement(first, second)
-        if verdict == DIFFERS and _other_draw(run, other):
-            verdict = OTHER_DRAW
+        apart = differing(run, other)
+        verdict = _verdict(run, other, apart)
         rows.append(
             {
                 "run": run_id,
@@ -88,6 +102,7 @@ def compare(ours: Runs, theirs: Runs) -> list[dict[str, Any]]:
                 "here": round(100 * first["score"], 2),
                 "cached": round(100 * second["score"], 2),
                 "interval": [round(100 * bound, 2) for bound in second.get("interval") or []],
+                "answers_apart": apart,
                 "verdict": verdict,
                 "parts_at": ""
                 if verdict == IDENTICAL
@@ -95,6 +110,22 @@ def compare(ours: Runs, theirs: Runs) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _verdict(run: Mapping[str, Any], other: Mapping[str, Any], apart: int | None) -> str:
+    """One run against the other; `apart` is how many questions they answer differently.
+
+    A checkpoint trained here that came out the same to the byte was trained on the same kind of processor, where
+    fine-tuning is the same to the bit: then one other answer is an error, whatever the levels say.
+    """
+    if apart == 0:
+        return IDENTICAL
+    verdict = agreement(run["average"], other["average"])
+    digests = [each.get("digests") or {} for each in (run, other)]
+    trained_here = (run["settings"].get("initial") or {}).get("kind") == "pretrain"
+    if apart and trained_here and _first_apart(*digests) is None:
+        return DIFFERS
+    return OTHER_DRAW if verdict == DIFFERS and _other_draw(run, other) else verdict
 
 
 def gaps(ours: Runs, theirs: Runs) -> list[dict[str, Any]]:

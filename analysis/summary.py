@@ -15,6 +15,7 @@ from typing import Any
 from analysis import power, properties
 from analysis.figures.table import markdown
 from analysis.report.cells import Cell
+from analysis.report.ledger_tables import draws_text, factors, families
 from analysis.report.reader_tables import readers
 from glimmer.errors import InputError
 from glimmer.experiments import load_study
@@ -38,33 +39,40 @@ def _text(cell: Cell) -> str:
 
 
 def claims_table(name: str, results: str | Path = "results") -> str:
-    """A study's claims and how many have which verdict, from its claims.json."""
+    """A study's claims by family, from its claims.json: verdicts, what they rest on, effects, shares of the gap."""
     document = read_json(existing(Path(results) / name / "claims.json"))
-    heads = ["claim", "verdict", "effect", "95 % interval", "the paper's, carried over", "seeds"]
-    counts = ", ".join(f"{n} {verdict}" for verdict, n in document["counts"].items())
-    excluded, scale = document["undecided_without_paper_effect"], document["method"]["scale"]
-    text = markdown(heads, [_claim(row) for row in document["claims"]], left=2)
-    text += f"\n{len(document['claims'])} claims: {counts}; {excluded} of the undecided exclude the paper's effect.\n"
-    if "here" in scale:
-        low, high = scale["interval"]
-        text += (
-            f"A point of the paper counts {scale['factor']:.2f} here: {scale['of']}, {scale['here']:.2f} points"
-            f" ({low:.2f} to {high:.2f}), the paper's {scale['paper']:.2f}.\n"
-        )
-    return text
+    heads = ["claim", "whose", "verdict", "rests on", "effect", "95 % interval"]
+    heads += ["share of the gap (the paper's)", "not tested because"]
+    text = f"{draws_text(document)}\n\n" if draws_text(document) else ""
+    for family in families(document["claims"]):
+        counts = ", ".join(f"{n} {verdict}" for verdict, n in family["tally"].items())
+        bases = f"; {family['bases']}" if family["bases"] else ""
+        text += f"**{family['title']}:** {counts}{bases}.\n\n"
+        text += markdown(heads, [_claim(row) for row in family["claims"]], left=4) + "\n"
+    return text + f"The claims are {document['frozen']['note']}.\n"
 
 
 def _claim(row: Mapping[str, Any]) -> list[str]:
-    requirements = {part["requirement"]: part for part in row["requirements"]}
-    carried_over = requirements.get(row.get("effect_of"), {}).get("carried_over")
+    share = row["share"]
+    papers = "" if not share or share["paper"] is None else f" ({share['paper']:.2f})"
     return [
         row["statement"],
+        row["sentence"],
         f"{row['verdict']}, not as large" if row["excludes_paper_effect"] else row["verdict"],
+        row["rests_on"],
         "" if row["effect"] is None else f"{row['effect']:+z.2f} {row['unit']}",
         "{:.2f} to {:.2f}".format(*row["interval"]) if row["interval"] else "",
-        "" if carried_over is None else f"{carried_over:.2f}",
-        str(len(row["seeds"])) if "seeds" in row else "",
+        f"{share['value']:z.2f}{papers}" if share else "",
+        "; ".join(row["reasons"]),
     ]
+
+
+def factors_table(name: str, results: str | Path = "results") -> str:
+    """How a study's verdicts would be counted if a point of the paper counted otherwise."""
+    table = factors(read_json(existing(Path(results) / name / "claims.json")))
+    if table is None:
+        return "The study has not measured what a point of the paper counts in it.\n"
+    return markdown(list(table.heads), [[cell.text for cell in row] for row in table.rows], left=2)
 
 
 def power_table(name: str, results: str | Path = "results") -> str:
@@ -81,6 +89,7 @@ def properties_table(name: str, results: str | Path = "results") -> str:
 BLOCKS: Mapping[str, Callable[[str, str | Path], str]] = {
     "numbers": summary,
     "claims": claims_table,
+    "factors": factors_table,
     "power": power_table,
     "properties": properties_table,
 }

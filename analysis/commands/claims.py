@@ -38,10 +38,12 @@ def run(args: argparse.Namespace) -> None:
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
+        "family": row["family"],
         "verdict": row["verdict"],
+        "rests on": row["rests_on"],
         "claim": row["id"],
         "effect": None if row["effect"] is None else f"{row['effect']:+.4g} {row['unit']}",
         "interval": "{:.3g} to {:.3g}".format(*row["interval"]) if row["interval"] else None,
         "n": row["n"],
-        "besides": "not as large as the paper's" if row["excludes_paper_effect"] else None,
+        "besides": "not as large as the paper's" if row["excludes_paper_effect"] else "; ".join(row["reasons"]) or None,
     }

@@ -1,8 +1,9 @@
-"""A joint bootstrap of all points of a study, so that any effect over points has an interval that respects pairing.
+"""All points of a study drawn together, so that any effect over points has an interval that respects pairing.
 
-All runs of a study answer the same dev examples. A replicate therefore draws the examples of each task once, for all
-runs, and the seeds once, for all runs and tasks: the crossed bootstrap of glimmer.evaluation.intervals, of all points
-at once instead of one difference.
+Where a study is one draw of world, checkpoint and retriever, all its runs answer the same dev examples. A bootstrap
+replicate then draws the examples of each task once, for all runs, and the seeds once, for all runs and tasks: the
+crossed bootstrap of glimmer.evaluation.intervals, of all points at once. Where every seed has a world of its own, a
+seed is a replicate of the whole study, and its points are one draw (analysis/ledger/chance.py).
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from glimmer.evaluation.intervals import Interval, quantiles, resampled_means, resampled_seeds
+from analysis.ledger.chance import Chance, Replicated, Resampled
+from glimmer.evaluation.intervals import Interval, resampled_means, resampled_seeds
 from glimmer.experiments import TASKS, Point
+from glimmer.experiments.registry import Measure
+from glimmer.files import canonical_json
 from glimmer.results import StudyResults, example_scores
 
 RESAMPLES = 4000
@@ -26,12 +30,21 @@ class NotPaired(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Some points together: their values, replicates [resamples], and what they rest on."""
+    """Some points together: their values, draws of each (`replicates`, equally many), and what they rest on.
+
+    `replicated`: a draw is a replicate of the study, not of a bootstrap.
+    """
 
     values: Mapping[str, float]
     replicates: Mapping[str, np.ndarray]
     n: int
     seeds: tuple[int, ...]
+    replicated: bool = False
+
+    def chance(self, effects: np.ndarray) -> Chance:
+        """What draws of an effect over these points say of it."""
+        draws = np.asarray(effects, dtype=float)
+        return Replicated(draws=draws) if self.replicated else Resampled(draws=draws)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,6 +54,26 @@ class JointBootstrap:
     results: StudyResults
     resamples: int = RESAMPLES
     seed: int = 0
+    _samples: dict[tuple[str, ...], Sample] = dataclasses.field(default_factory=dict, repr=False)
+
+    @functools.cached_property
+    def replicated(self) -> bool:
+        """Whether the seeds of the study are replicates: each answers questions of a world of its own."""
+        return "data" in self.varies
+
+    @functools.cached_property
+    def varies(self) -> tuple[str, ...]:
+        """Which of data, initial and retriever have other settings at every seed (runs of one model compared)."""
+        return tuple(part for part in ("data", "initial", "retriever") if self._varies(part))
+
+    def _varies(self, part: str) -> bool:
+        seeds: dict[str, dict[int, str]] = {}
+        for run in self.results.runs.by_id.values():
+            settings = run["settings"]
+            model = canonical_json(settings.get("model"))
+            seeds.setdefault(model, {})[settings["seed"]] = canonical_json(settings.get(part))
+        several = [drawn for drawn in seeds.values() if len(drawn) > 1]
+        return bool(several) and all(len(set(drawn.values())) == len(drawn) for drawn in several)
 
     def seeds_of(self, ids: Iterable[str]) -> tuple[int, ...]:
         """The seeds at which every one of these points has its runs and numbers."""
@@ -56,15 +89,21 @@ class JointBootstrap:
     def sample(self, ids: Iterable[str]) -> Sample:
         """Joint replicates of these points at the seeds they share. Raises NotPaired where that cannot be done."""
         ids = tuple(dict.fromkeys(ids))
+        if ids not in self._samples:
+            self._samples[ids] = self._sample(ids)
+        return self._samples[ids]
+
+    def _sample(self, ids: tuple[str, ...]) -> Sample:
         seeds = self.seeds_of(ids)
         if not seeds:
             raise NotPaired("no seed has all of its runs")
+        if self.replicated and len(seeds) > 1:
+            return self._over_replicates(ids, seeds)
         sizes = self._sizes(ids, seeds)
         uneven = sorted(task for task, counts in sizes.items() if len(counts) > 1)
         if uneven:
             raise NotPaired(f"runs answered different numbers of examples of {', '.join(uneven)}")
-        # One draw of seeds for everything; the generator starts anew so that equal seeds give equal draws.
-        weights = resampled_seeds(len(seeds), self.resamples, np.random.default_rng([self.seed, 1]))
+        weights = self._weights(len(seeds))
         return Sample(
             values=self.values(ids, seeds),
             replicates={id: self._replicates(self.results.planned[id], seeds, weights) for id in ids},
@@ -72,13 +111,57 @@ class JointBootstrap:
             seeds=seeds,
         )
 
+    def _over_replicates(self, ids: tuple[str, ...], seeds: tuple[int, ...]) -> Sample:
+        """One draw a seed. Examples are not paired across replicates, and need not be."""
+        planned = self.results.planned
+        return Sample(
+            values=self.values(ids, seeds),
+            replicates={id: np.array([self.results.value(planned[id], seed) for seed in seeds]) for id in ids},
+            n=sum(min(counts) for counts in self._sizes(ids, seeds).values()),
+            seeds=seeds,
+            replicated=True,
+        )
+
     def difference(self, first: str, second: str | None = None) -> Interval:
         """The 95 % interval of one point less another (or less nothing). Raises NotPaired where there is none."""
         sample = self.sample([first] if second is None else [first, second])
         parts = [sample.values, sample.replicates]
         value, replicates = (part[first] - (0 if second is None else part[second]) for part in parts)
-        low, high = quantiles(replicates)
-        return Interval(mean=value, low=float(low), high=float(high), n=sample.n, seeds=len(sample.seeds))
+        low, high = sample.chance(replicates).interval
+        return Interval(mean=value, low=low, high=high, n=sample.n, seeds=len(sample.seeds))
+
+    def between(self, first: Mapping[int, str], second: Mapping[int, str], measure: Measure) -> Interval | None:
+        """The 95 % interval of one arm less another (run ids by seed) on what a measure averages, in percent.
+
+        None where they share no seed, or kept no scores that can be paired.
+        """
+        present = self.results.runs
+        seeds = tuple(s for s in sorted(set(first) & set(second)) if first[s] in present and second[s] in present)
+        if not seeds:
+            return None
+        runs = self.results.runs.by_id
+        tasks = self._tasks_of(first[seeds[0]], measure)
+        sizes = {task: {runs[arm[s]]["tasks"][task]["n"] for arm in (first, second) for s in seeds} for task in tasks}
+        if not self.replicated and any(len(counts) > 1 for counts in sizes.values()):
+            return None
+        try:
+            draws, values = self._of_arms((first, second), seeds, tasks)
+        except NotPaired:
+            return None
+        several = self.replicated and len(seeds) > 1
+        low, high = (Replicated(draws=draws) if several else Resampled(draws=draws)).interval
+        return Interval(mean=float(np.mean(values)), low=low, high=high, n=0, seeds=len(seeds))
+
+    def _of_arms(self, arms, seeds: tuple[int, ...], tasks: list[str]) -> tuple[np.ndarray, list[float]]:
+        """(draws of the difference, its value at each seed)."""
+        runs = self.results.runs.by_id
+        scores = [[np.mean([runs[arm[s]]["tasks"][t]["score"] for t in tasks]) for s in seeds] for arm in arms]
+        values = [100 * (one - other) for one, other in zip(*scores, strict=True)]
+        if self.replicated and len(seeds) > 1:
+            return np.array(values), values
+        weights = self._weights(len(seeds))
+        one, other = (self._of_runs([arm[seed] for seed in seeds], tasks, weights) for arm in arms)
+        return one - other, values
 
     def _sizes(self, ids: Iterable[str], seeds: Iterable[int]) -> dict[str, set[int]]:
         """Task -> how many examples of it the runs of these points answered: one number, or they cannot be paired."""
@@ -91,20 +174,32 @@ class JointBootstrap:
 
     def _tasks(self, run_id: str, point: Point) -> list[str]:
         """The tasks whose examples a point rests on; none of a speed, which is counted."""
+        return self._tasks_of(run_id, point.measure)
+
+    def _tasks_of(self, run_id: str, measure: Measure) -> list[str]:
         everything = list(self.results.runs.by_id[run_id]["tasks"])
-        return {"average": everything, "task": [point.measure.task], "speed": []}[point.measure.kind]
+        return {"average": everything, "task": [measure.task], "speed": []}[measure.kind]
+
+    def _weights(self, seeds: int) -> np.ndarray:
+        """One draw of seeds for everything; the generator starts anew so that equal seeds give equal draws."""
+        return resampled_seeds(seeds, self.resamples, np.random.default_rng([self.seed, 1]))
 
     def _replicates(self, point: Point, seeds: tuple[int, ...], weights: np.ndarray) -> np.ndarray:
         """[resamples]: the mean of the point's replicates over seeds, weighted [resamples, seeds]."""
+        if point.measure.kind == "speed":
+            return weights @ np.array([self.results.value(point, seed) for seed in seeds])
         total = np.zeros(self.resamples)
-        for column, seed in enumerate(seeds):
-            if point.measure.kind == "speed":
-                total += weights[:, column] * self.results.value(point, seed)
-                continue
-            for term in point.terms:
-                run = term.run_ids[seed]
-                means = [self._run_replicates(run, task) for task in self._tasks(run, point)]
-                total += weights[:, column] * term.weight * 100 * np.mean(means, axis=0)
+        for term in point.terms:
+            runs = [term.run_ids[seed] for seed in seeds]
+            total += term.weight * self._of_runs(runs, self._tasks(runs[0], point), weights)
+        return total
+
+    def _of_runs(self, runs: list[str], tasks: list[str], weights: np.ndarray) -> np.ndarray:
+        """[resamples], percent: runs, weighted [resamples, runs], each the mean over tasks of its replicates."""
+        total = np.zeros(self.resamples)
+        for column, run in enumerate(runs):
+            means = [self._run_replicates(run, task) for task in tasks]
+            total += weights[:, column] * 100 * np.mean(means, axis=0)
         return total
 
     def _run_replicates(self, run_id: str, task: str) -> np.ndarray:

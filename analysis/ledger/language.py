@@ -41,6 +41,10 @@ class Requirement(Protocol):
     def points(self) -> tuple[str, ...]:
         """Ids of the points it rests on."""
 
+    @property
+    def arms(self) -> tuple[tuple[str, str], ...]:
+        """The pairs of points that it compares; empty where each point is a comparison itself."""
+
     def effect(self, values: Values) -> Any:
         """The effect, elementwise over arrays of replicates."""
 
@@ -62,6 +66,7 @@ class Linear:
     closed: bool = False
     shown_sign: float = 1.0
     shown_constant: float = 0.0
+    arms: tuple[tuple[str, str], ...] = ()
 
     @property
     def points(self) -> tuple[str, ...]:
@@ -91,6 +96,12 @@ class BestBefore:
     @property
     def points(self) -> tuple[str, ...]:
         return tuple(point for point, _ in (*self.first, *self.second))
+
+    @property
+    def arms(self) -> tuple[tuple[str, str], ...]:
+        """The two curves at equal x."""
+        second = {x: point for point, x in self.second}
+        return tuple((point, second[x]) for point, x in self.first if x in second)
 
     def effect(self, values: Values) -> Any:
         return _best_x(self.second, values) - _best_x(self.first, values)
@@ -175,6 +186,7 @@ class _Compiler:
                 closed=True,
                 shown_sign=sign,
                 shown_constant=-sign * tolerance,
+                arms=term.arms,
             )
 
     def diminishing(self, along: Sequence[str]) -> Iterator[Requirement]:
@@ -183,11 +195,13 @@ class _Compiler:
             step = self.x(high) - self.x(low)
             if step <= 0:
                 self.refuse("x does not rise", "points in the order of their x", f"{low}, {high}")
-            slopes.append((f"{low} to {high}", self.weights({"difference": [high, low]}), step))
-        for (before, first, step), (after, second, next_step) in itertools.pairwise(slopes):
+            slopes.append((f"{low} to {high}", self.linear("", {"difference": [high, low]}), step))
+        for (before, gain, step), (after, next_gain, next_step) in itertools.pairwise(slopes):
+            first, second = gain.weights, next_gain.weights
             weights = _added(_times(first, 1 / step), _times(second, -1 / next_step))
             unit = f"{self.unit_of(weights)} a step"
-            yield Linear(name=f"gain {before} above gain {after}", weights=weights, unit=unit)
+            name = f"gain {before} above gain {after}"
+            yield Linear(name=name, weights=weights, unit=unit, arms=gain.arms + next_gain.arms)
 
     def best(self, point: Any, others: Sequence[Any]) -> Iterator[Requirement]:
         for other in others:
@@ -201,7 +215,18 @@ class _Compiler:
 
     def linear(self, name: str, term: Any) -> Linear:
         weights = self.weights(term)
-        return Linear(name=name, weights=weights, unit=self.unit_of(weights))
+        return Linear(name=name, weights=weights, unit=self.unit_of(weights), arms=tuple(self.arms(term)))
+
+    def arms(self, term: Any) -> Iterator[tuple[str, str]]:
+        """The pairs of points whose difference is taken: innermost differences, or all between two sides without."""
+        if isinstance(term, str):
+            return
+        ((operator, parts),) = term.items()
+        inner = [pair for part in parts for pair in self.arms(part)]
+        if inner or operator != "difference":
+            yield from inner
+        else:
+            yield from itertools.product(*(self.weights(part) for part in parts))
 
     def weights(self, term: Any) -> dict[str, float]:
         if isinstance(term, str):

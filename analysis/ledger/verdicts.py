@@ -1,5 +1,5 @@
-"""Verdicts: from rounding where only numbers are known, from the joint bootstrap where there are examples; Holm's
-correction over all claims of a study."""
+"""Verdicts: from rounding where only numbers are known, from draws where something was sampled; Holm's correction over
+the primary claims of a study, weaker words for the others."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from analysis.ledger.bootstrap import Sample
 from analysis.ledger.language import Linear, Requirement, Values
-from glimmer.evaluation.intervals import quantiles
 
 SUPPORTED, CONTRADICTED, UNDECIDED, MISSING = "supported", "contradicted", "undecided", "missing"
+NOT_TESTED = "not tested"
+IN_DIRECTION, AGAINST, NO_DIFFERENCE = "in the paper's direction", "against it", "no difference seen"
+VERDICTS = (SUPPORTED, CONTRADICTED, UNDECIDED, IN_DIRECTION, AGAINST, NO_DIFFERENCE, NOT_TESTED, MISSING)
 LEVEL = 0.05
 _SLACK = 1e-9  # of floating point, not a tolerance
 
@@ -21,7 +21,8 @@ _SLACK = 1e-9  # of floating point, not a tolerance
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Part:
     """One requirement, evaluated: it holds where `effect` is above zero. `shown` and `interval` are what people read:
-    the effect (of `within`, the term itself) and the bootstrap's interval, or on reported numbers what rounding allows.
+    the effect (of `within`, the term itself) and its interval, or on reported numbers what rounding allows. `alike`
+    says why its arms are no test of it, empty where they are one.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Part:
     interval: tuple[float, float]
     p_above: float | None = None
     p_below: float | None = None
+    alike: str = ""
 
 
 def by_number(requirements: Sequence[Requirement], values: Values, rounding: Values) -> tuple[str, list[Part]]:
@@ -58,29 +60,44 @@ def _together(verdicts: Sequence[str]) -> str:
     return UNDECIDED if UNDECIDED in verdicts else SUPPORTED
 
 
-def by_sample(requirements: Sequence[Requirement], sample: Sample) -> list[Part]:
-    """Each requirement with its percentile interval and one-sided p values over the joint replicates.
-
-    p_above is for "not above zero", (1 + replicates at or below zero) / (1 + replicates); p_below the reverse.
-    """
+def by_sample(requirements: Sequence[Requirement], sample: Sample, alike: Sequence[str]) -> list[Part]:
+    """Each requirement with its interval and one-sided p values, of "not above zero" and of "not below zero"; `alike`
+    says of each why its arms are no test of it, or nothing."""
     parts = []
-    for required in requirements:
-        replicates = np.asarray(required.effect(sample.replicates), dtype=float)
-        p_above = (1 + int((replicates <= _SLACK).sum())) / (1 + len(replicates))
-        p_below = (1 + int((replicates >= -_SLACK).sum())) / (1 + len(replicates))
-        parts.append(_part(required, sample.values, *quantiles(replicates), p_above=p_above, p_below=p_below))
+    for required, reason in zip(requirements, alike, strict=True):
+        chance = sample.chance(required.effect(sample.replicates))
+        p = {"p_above": chance.p_above(), "p_below": chance.p_below()}
+        parts.append(_part(required, sample.values, *chance.interval, **p, alike=reason))
     return parts
 
 
 def p_value(parts: Sequence[Part]) -> tuple[float, str]:
     """(p, the verdict it speaks for) of a claim whose requirements must all hold.
 
-    For: the largest p of its parts (intersection-union test: all have to be shown). Against: the smallest p of the
-    reverse, times the number of parts (one failure refutes it, and it could be any). Doubled, since either may win.
+    For: the largest p of its parts (intersection-union test: all have to be shown, so a part that was not tested leaves
+    nothing to show). Against: the smallest p of the reverse among tested parts, times the number of parts (one failure
+    refutes it, and it could be any). Doubled, since either may win.
     """
-    for_it = max(part.p_above for part in parts)
-    against = min(1.0, len(parts) * min(part.p_below for part in parts))
+    tested = [part for part in parts if not part.alike]
+    for_it = max(part.p_above for part in parts) if len(tested) == len(parts) else 1.0
+    against = min((1.0, *(len(parts) * part.p_below for part in tested)))
     return min(1.0, 2 * min(for_it, against)), SUPPORTED if for_it <= against else CONTRADICTED
+
+
+def of_primary(parts: Sequence[Part], p_holm: float, speaks_for: str) -> str:
+    """The verdict of a primary claim, given its corrected p."""
+    if p_holm <= LEVEL:
+        return speaks_for
+    return NOT_TESTED if any(part.alike for part in parts) else UNDECIDED
+
+
+def of_secondary(parts: Sequence[Part]) -> str:
+    """The words for a secondary claim: where the 95 % intervals of its requirements lie, uncorrected."""
+    if any(part.p_below <= LEVEL / 2 for part in parts if not part.alike):
+        return AGAINST
+    if any(part.alike for part in parts):
+        return NOT_TESTED
+    return IN_DIRECTION if all(part.p_above <= LEVEL / 2 for part in parts) else NO_DIFFERENCE
 
 
 def carried_effects(
@@ -96,10 +113,7 @@ def p_as_large(carried: Sequence[tuple[Requirement, float]], sample: Sample) -> 
 
     The smallest p of the requirements, times their number: one smaller effect refutes it, and it could be any.
     """
-    p_values = []
-    for required, size in carried:
-        replicates = np.asarray(required.effect(sample.replicates), dtype=float)
-        p_values.append((1 + int((replicates >= size - _SLACK).sum())) / (1 + len(replicates)))
+    p_values = [sample.chance(required.effect(sample.replicates)).p_below(size) for required, size in carried]
     return min(1.0, 2 * len(p_values) * min(p_values)) if p_values else None
 
 
@@ -126,4 +140,5 @@ def as_json(part: Part) -> dict[str, Any]:
     """A part as claims.json shows it."""
     interval = [round(bound, 6) for bound in part.interval]
     document = {"requirement": part.name, "effect": round(part.shown, 6), "unit": part.unit, "interval": interval}
-    return document if part.p_above is None else document | {"p": part.p_above}
+    document |= {} if part.p_above is None else {"p": part.p_above}
+    return document | {"not_tested": part.alike} if part.alike else document

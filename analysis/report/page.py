@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,13 @@ from analysis.figures.artifact import missing_note
 from analysis.figures.table import interval_text
 from analysis.ledger.bootstrap import JointBootstrap, NotPaired
 from analysis.names import reader_text
-from analysis.report import pictures, pipeline, reader_tables
+from analysis.report import ledger_tables, pictures, pipeline, reader_tables
 from analysis.report.cells import Cell, CellTable, ordered_runs, percent
 from glimmer import experiments
 from glimmer.files import existing, json_text, read_json
 from glimmer.results import PAPER, PointResult, StudyResults, load_reference, load_results, load_runs
 
 TEMPLATES = Path(__file__).parent / "templates"
-VERDICTS = ("supported", "contradicted", "undecided", "missing")
 _PROVENANCE = ("code_version", "versions", "device", "digests", "kept_step", "stopped", "wall_seconds",
                "kilt_package_check")  # fmt: skip
 
@@ -45,7 +43,6 @@ def build(study_name: str, results: Path, reference_runs: Path | None = None) ->
     other = None if reference_runs is None else reproduced.compare(study.runs, load_runs(existing(reference_runs)))
     claims, audit = (_optional(directory / f"{name}.json") for name in ("claims", "audit"))
     claim_entries = entries(claims, "claims")
-    verdicts = Counter(claim.get("verdict", "missing") for claim in claim_entries)
     return _render(
         {
             "study": _about(study_name),
@@ -64,9 +61,10 @@ def build(study_name: str, results: Path, reference_runs: Path | None = None) ->
             "refused": study.runs.refused,
             "claims": claims,
             "audit": audit,
-            "claim_entries": claim_entries,
+            "families": ledger_tables.families(claim_entries),
+            "factors": ledger_tables.factors(claims),
+            "draws": ledger_tables.draws_text(claims),
             "audit_entries": entries(audit, "findings"),
-            "tally": {verdict: verdicts[verdict] for verdict in VERDICTS if verdict in verdicts},
             **_stages(study, directory),
             "comparison": None if other is None else reader_tables.comparison(other, study),
         }
@@ -81,6 +79,7 @@ def _render(context: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["plain"] = plain
+    environment.filters["slug"] = lambda verdict: str(verdict).replace("'", "").replace(" ", "-")
     assets = {name: (TEMPLATES / f"report.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
     return environment.get_template("report.html.j2").render(**context, **assets)
 

@@ -10,7 +10,7 @@ from analysis.figures import BASELINES
 from analysis.figures.artifact import value_text
 from analysis.figures.table import interval_text
 from analysis.names import METRIC_NAMES, TASK_NAMES, passages_text
-from analysis.report.cells import NOTHING, Cell, CellTable, percent, run_links
+from analysis.report.cells import NOTHING, Cell, CellTable, count, percent, run_links
 from analysis.reproduced import DIFFERS
 from glimmer.experiments import TASKS
 from glimmer.results import PAPER, PointResult, StudyResults
@@ -105,21 +105,22 @@ def comparison(rows: Sequence[dict[str, Any]], study: StudyResults) -> CellTable
     """Rows of `analysis.reproduced.compare`: this study's runs beside those of the same id elsewhere."""
     cells = []
     for row in rows:
-        apart, bounds = row["here"] - row["cached"], row["interval"]
+        apart, bounds, answers = row["here"] - row["cached"], row["interval"], row["answers_apart"]
         cells.append(
             (
                 Cell(row["reader"], links=run_links([row["run"]], study.runs.by_id)),
                 Cell(f"{row['here']:.2f}", sort=row["here"]),
                 Cell(f"{row['cached']:.2f}", sort=row["cached"], small=f"{bounds[0]} to {bounds[1]}" if bounds else ""),
                 Cell(f"{apart:+z.2f}", sort=apart),
+                count(answers, "{:,}"),
                 Cell(row["verdict"], state="bad" if row["verdict"] == DIFFERS else "good", small=row["parts_at"]),
             )
         )
     alone = len(study.runs.by_id) - len(rows)
     return CellTable(
         caption="Runs of the same id, hence of the same settings. `agrees`: each score lies in the other's interval;"
-        " `identical`: they are equal; `other draw`: what they start from is another draw, so levels say nothing. In"
-        f" small print the first stage that differs. {alone} runs have no counterpart.",
-        heads=("Run", "Here (percent)", "Reference (percent)", "Difference (points)", "Verdict"),
+        " `identical`: every question is answered alike; `other draw`: what they start from is another draw, so levels"
+        f" say nothing. In small print the first stage that differs. {alone} runs have no counterpart.",
+        heads=("Run", "Here (percent)", "Reference (percent)", "Difference (points)", "Answers apart", "Verdict"),
         rows=tuple(cells),
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from analysis import power
-from analysis.power import WIDTH, Spread, spread
+from analysis.power import Spread, spread
 from glimmer.cli import main
 from glimmer.results import load_results
 from tests.analysis import synthetic
@@ -46,10 +46,17 @@ def test_the_examples_needed_suffice_and_one_less_does_not(width, seeds):
     here = Spread(seeds=0.2, examples=6 * (700.0,), rest=6 * (200.0,))
     needed = here.examples_needed(width, seeds)
     if needed is None:
-        assert WIDTH * (here.seeds / seeds) ** 0.5 >= width
+        assert here.width(10**12, seeds) >= width
         return
-    assert WIDTH * here.standard_error(needed, seeds) < width
-    assert needed == 1 or WIDTH * here.standard_error(needed - 1, seeds) >= width
+    assert here.width(needed, seeds) < width
+    assert needed == 1 or here.width(needed - 1, seeds) >= width
+
+
+def test_what_seeds_differ_by_is_widened_by_students_t():
+    only_seeds = Spread(seeds=1.0, examples=(0.0,), rest=(0.0,))
+    assert only_seeds.width(100, 3) == pytest.approx(2 * 4.3027 / 3**0.5, abs=1e-3)  # t(2) at 0.975, from any table
+    only_examples = Spread(seeds=0.0, examples=(900.0,), rest=(0.0,))
+    assert only_examples.width(100, 3) == pytest.approx(2 * 1.96 * only_examples.standard_error(100, 3))
 
 
 def test_a_task_of_few_examples_counts_as_much_as_it_adds():

@@ -6,6 +6,7 @@ import pytest
 
 from analysis import reproduced
 from analysis.reproduced import AGREES, DIFFERS, IDENTICAL, OTHER_DRAW, agreement, parting
+from glimmer import experiments
 from glimmer.cli import main
 from tests.analysis import synthetic
 
@@ -17,7 +18,7 @@ def average(score, low, high):
 @pytest.mark.parametrize(
     "first, second, expected",
     [
-        (average(0.5, 0.4, 0.6), average(0.5, 0.1, 0.2), IDENTICAL),
+        (average(0.5, 0.4, 0.6), average(0.5, 0.1, 0.2), AGREES),
         (average(0.5, 0.4, 0.6), average(0.55, 0.45, 0.65), AGREES),
         (average(0.5, 0.4, 0.6), average(0.55, 0.52, 0.65), DIFFERS),
         (average(0.7, 0.6, 0.8), average(0.55, 0.45, 0.65), DIFFERS),
@@ -130,6 +131,38 @@ def test_another_draw_without_a_difference_to_compare_confirms_nothing(two, rank
     rescore(ranked[0][1], [1.0, 0.0], initial_checkpoint="of elsewhere")
     assert main(["reproduced", *map(str, two)]) == 1
     assert "differences between readers are" in capsys.readouterr().out
+
+
+def swap(path, task):
+    """Exchanges the scores of two questions of a task, one right and one wrong: no mean changes."""
+    run = json.loads(path.read_text())
+    scores = run["tasks"][task]["per_example"]["metric"]
+    right, wrong = scores.index(1.0), scores.index(0.0)
+    scores[right], scores[wrong] = scores[wrong], scores[right]
+    path.write_text(json.dumps(run))
+
+
+def test_a_few_answers_swapped_between_questions_are_an_error_though_no_level_moves(two):
+    path = sorted((two[0] / "runs").glob("*.json"))[0]
+    swap(path, "nq")
+    rows = {row["run"]: row for row in reproduced.compare(*reproduced.load_both(*two))}
+    row = rows.pop(path.stem)
+    assert row["here"] == row["cached"] and row["answers_apart"] == 2 and row["verdict"] == DIFFERS
+    assert {other["verdict"] for other in rows.values()} == {IDENTICAL}
+    assert main(["reproduced", *map(str, two)]) == 1
+
+
+def test_other_answers_from_a_checkpoint_of_elsewhere_may_be_another_processor(two):
+    path = sorted((two[0] / "runs").glob("*.json"))[0]
+    for directory in two:
+        run = json.loads((directory / "runs" / path.name).read_text())
+        run["settings"]["initial"] = {"kind": "checkpoint", "release": "a published one"}
+        renamed = directory / "runs" / f"{experiments.run_id(run['settings'])}.json"
+        renamed.write_text(json.dumps(run | {"id": renamed.stem}))
+        (directory / "runs" / path.name).unlink()
+    swap(two[0] / "runs" / renamed.name, "nq")
+    rows = {row["run"]: row for row in reproduced.compare(*reproduced.load_both(*two))}
+    assert rows[renamed.stem]["verdict"] == AGREES and rows[renamed.stem]["answers_apart"] == 2
 
 
 def test_nothing_to_compare_is_bad_input(two, tmp_path, capsys):

@@ -1,0 +1,216 @@
+"""Whether what a claim compares was delivered. Where not, its verdict is `not tested`, by rule and with the reason:
+
+(a) a reader of it is not above its untrained self: training taught it nothing, so nothing that training is said to do
+    was tried on it. For claims that rest on what is learnt.
+(b) the two arms of a comparison answer differently no more often than two seeds of one arm do.
+(c) its arms differ in the distillation loss, and distillation has not brought that loss below what equal scores have.
+
+A rule that a study's runs cannot answer (no untrained run, one seed) says nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from analysis.ledger.bootstrap import JointBootstrap
+from analysis.ledger.language import Requirement
+from analysis.names import reader_text
+from glimmer.experiments import Point, ReaderSettings
+from glimmer.experiments.registry import Measure, Term
+from glimmer.files import canonical_json
+from glimmer.results import example_scores
+
+DISTILLATION = ("lambda_", "tau", "kl", "token_reduction", "teacher_gradient")
+"""The fields of a reader that only distillation knows."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One reader's part in a point: its runs by seed, and what is measured of them."""
+
+    term: Term
+    measure: Measure
+
+    @property
+    def runs(self) -> Mapping[int, str]:
+        """Seed -> run id."""
+        return self.term.run_ids
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """The rules, over the runs of one study."""
+
+    bootstrap: JointBootstrap
+
+    def reasons(self, requirements: Sequence[Requirement], is_learnt: bool) -> list[str]:
+        """Why nothing of a claim was tested, by rules (a), where what it says has to be learnt, and (c)."""
+        found = (self._untaught(requirements) if is_learnt else None, self._undistilled(requirements))
+        return [reason for reason in found if reason]
+
+    def alike(self, required: Requirement) -> str:
+        """Why the arms of one requirement are no test of it, by rule (b); empty where one pair of them is."""
+        rates = [self._rates(*pair) for pair in self._pairs(required)]
+        if not rates or any(rate is None or rate[0] > rate[1] for rate in rates):
+            return ""
+        arms, seeds = max(rates)
+        return f"the arms answer {arms:.1%} of questions differently, two seeds of one arm {seeds:.1%}"
+
+    # -- (a) ----------------------------------------------------------------------------------------------------------
+
+    def _untaught(self, requirements: Sequence[Requirement]) -> str | None:
+        gains = {}
+        for arm in self._arms(requirements):
+            own = self._untrained.get(_self_of(self._settings(arm)))
+            if own and arm.term.reader.trained:
+                gain = self.bootstrap.between(arm.runs, own, arm.measure)
+                if gain is not None:
+                    gains[reader_text(self._settings(arm))] = gain
+        told = [
+            f"{name} {gain.mean:+.1f} ({gain.low:.1f} to {gain.high:.1f})"
+            for name, gain in gains.items()
+            if gain.verdict() != "above"
+        ]
+        return f"not above its untrained self: {'; '.join(told)}" if told else None
+
+    @functools.cached_property
+    def _untrained(self) -> dict[str, dict[int, str]]:
+        """What a reader is before training -> its runs by seed."""
+        found: dict[str, dict[int, str]] = {}
+        for id, run in self._runs.items():
+            if not run["settings"]["reader"].get("trained", True):
+                found.setdefault(_self_of(run["settings"]), {})[run["settings"]["seed"]] = id
+        return found
+
+    # -- (b) ----------------------------------------------------------------------------------------------------------
+
+    def _pairs(self, required: Requirement) -> Iterator[tuple[Arm, Arm]]:
+        """The arms that a requirement compares; a point that is a difference itself compares its own two."""
+        planned = self.bootstrap.results.planned
+        pairs = [tuple(planned[id] for id in pair) for pair in required.arms]
+        own = {id: planned[id] for id in required.points if len(planned[id].terms) > 1}
+        yield from (tuple(_arms_of(point)) for point in own.values())
+        for one, other in pairs:
+            if one.id not in own and other.id not in own:
+                yield next(_arms_of(one)), next(_arms_of(other))
+
+    def _rates(self, one: Arm, other: Arm) -> tuple[float, float] | None:
+        """(how often two arms answer differently at one seed, how often two seeds of one arm do), of all questions."""
+        if one.measure.kind == "speed":
+            return None
+        seeds = [seed for seed in one.runs if self._has(one, seed) and self._has(other, seed)]
+        across = [self._differing(one.runs[seed], other.runs[seed], one.measure) for seed in seeds]
+        within = [
+            [self._differing(arm.runs[s], arm.runs[t], arm.measure) for s, t in self._twins(arm, seeds)]
+            for arm in (one, other)
+        ]
+        within = [rates for rates in within if rates and None not in rates]
+        if not within or not across or None in across:
+            return None
+        return float(np.mean(across)), max(float(np.mean(rates)) for rates in within)
+
+    def _twins(self, arm: Arm, seeds: Iterable[int]) -> list[tuple[int, int]]:
+        """Pairs of seeds between which nothing else was drawn anew."""
+        drawn = {seed: canonical_json({**self._runs[arm.runs[seed]]["settings"], "seed": None}) for seed in seeds}
+        return [(s, t) for s, t in itertools.combinations(drawn, 2) if drawn[s] == drawn[t]]
+
+    def _differing(self, one: str, other: str, measure: Measure) -> float | None:
+        """The share of questions that two runs answer differently; by scores where a run kept no answers."""
+        runs, differ, total = (self._runs[one], self._runs[other]), 0, 0
+        tasks = runs[0]["tasks"] if measure.kind == "average" else [measure.task]
+        for task in tasks:
+            kept = [_answers(run, task) for run in runs]
+            if None in kept:
+                kept = [example_scores(run, task) for run in runs]
+            if not all(kept) or len(kept[0]) != len(kept[1]):
+                return None
+            differ += sum(a != b for a, b in zip(*kept, strict=True))
+            total += len(kept[0])
+        return differ / total if total else None
+
+    # -- (c) ----------------------------------------------------------------------------------------------------------
+
+    def _undistilled(self, requirements: Sequence[Requirement]) -> str | None:
+        pairs = [pair for required in requirements for pair in self._pairs(required)]
+        differs = [pair for pair in pairs if _differs_in_distillation(*pair)]
+        if not differs:
+            return None
+        losses = [self._losses(arm) for arm in _distinct(arm for pair in differs for arm in pair)]
+        known = [pair for pair in losses if pair is not None]
+        if not known or any(trained < uniform for trained, uniform in known):
+            return None
+        trained, uniform = known[0]
+        return f"distillation has not lowered its loss: KL {trained:.3f}, of equal scores {uniform:.3f}"
+
+    def _losses(self, arm: Arm) -> tuple[float, float] | None:
+        """(KL at the end of training, KL that equal scores have on the same batches), mean of seeds."""
+        known = []
+        for seed in arm.runs:
+            run = self._runs.get(arm.runs[seed])
+            last = run["learning_curve"][-1] if run and run["learning_curve"] else {}
+            uniform = last.get("distill_uniform", self._of_equal_scores(run) if run else None)
+            if last.get("distill_loss") and uniform is not None:
+                known.append((last["distill_loss"], uniform))
+        return tuple(float(np.mean(part)) for part in zip(*known, strict=True)) if known else None
+
+    def _of_equal_scores(self, run: Mapping[str, Any]) -> float | None:
+        """The loss of the same run without any layer before its scorer, whose scores all tie: for runs that did not
+        keep what equal scores have."""
+        settings = {**run["settings"], "reader": {**run["settings"]["reader"], "beta": "0"}}
+        for other in self._runs.values():
+            if other["settings"] == settings and other["learning_curve"]:
+                return other["learning_curve"][-1]["distill_loss"]
+        return None
+
+    # -- all ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def _runs(self) -> Mapping[str, dict]:
+        return self.bootstrap.results.runs.by_id
+
+    def _arms(self, requirements: Iterable[Requirement]) -> list[Arm]:
+        planned = self.bootstrap.results.planned
+        ids = dict.fromkeys(id for required in requirements for id in required.points)
+        return _distinct(arm for id in ids for arm in _arms_of(planned[id]) if arm.measure.kind != "speed")
+
+    def _has(self, arm: Arm, seed: int) -> bool:
+        return arm.runs.get(seed) in self._runs
+
+    def _settings(self, arm: Arm) -> Mapping[str, Any]:
+        runs = [self._runs[id] for id in arm.runs.values() if id in self._runs]
+        return runs[0]["settings"] if runs else {}
+
+
+def _arms_of(point: Point) -> Iterator[Arm]:
+    return (Arm(term=term, measure=point.measure) for term in point.terms)
+
+
+def _distinct(arms: Iterable[Arm]) -> list[Arm]:
+    return list({(tuple(arm.runs.items()), arm.measure.name): arm for arm in arms}.values())
+
+
+def _answers(run: Mapping[str, Any], task: str) -> list[str] | None:
+    return (run["tasks"][task].get("per_example") or {}).get("answers")
+
+
+def _differs_in_distillation(one: Arm, other: Arm) -> bool:
+    readers = one.term.reader, other.term.reader
+    return any(getattr(readers[0], name) != getattr(readers[1], name) for name in DISTILLATION) and all(
+        reader.name == "glimmer" for reader in readers
+    )
+
+
+def _self_of(settings: Mapping[str, Any]) -> str:
+    """What a reader is before training. Copies of layers are equal and a scorer is zero then, whatever trains them."""
+    if not settings:
+        return ""
+    reader = ReaderSettings.from_json(settings["reader"])
+    parts = {name: str(getattr(reader, name)) for name in ("name", "alpha", "beta", "k", "m", "question_in_decoder")}
+    data = {name: getattr(reader, name) for name in ("evidence",) if hasattr(reader, name)}
+    return canonical_json(parts | data | {"scratch": reader.reranker == "scratch", "model": settings.get("model")})

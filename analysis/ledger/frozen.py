@@ -1,0 +1,27 @@
+"""Whether the claims were fixed before a study was measured: run files carry the digest of config/claims.yaml."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from glimmer.experiments.documents import claims_digest
+from glimmer.results import StudyResults
+
+
+def frozen(study: StudyResults) -> dict[str, Any]:
+    """{"digest": of the claims now, "runs": how many planned runs carry each digest, "note": in words}.
+
+    Runs of before digests were kept count under "none".
+    """
+    now = claims_digest()
+    planned = {id for point in study.planned.values() for id in point.run_ids}
+    kept = Counter(run.get("claims") or "none" for id, run in study.runs.by_id.items() if id in planned)
+    total, same = sum(kept.values()), kept[now]
+    if not total:
+        note = "no run yet"
+    elif same == total:
+        note = f"as they were when each of the {total} runs was made"
+    else:
+        note = f"changed since: {total - same} of {total} runs were made under other claims, or did not say under which"
+    return {"digest": now, "runs": dict(kept), "note": note}

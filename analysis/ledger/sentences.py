@@ -1,0 +1,95 @@
+"""The entries of config/claims.yaml: the paper's checkable sentences, whose they are and what they rest on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from analysis.ledger.language import AliasedPoint, Requirement, compile_statement
+from glimmer.errors import InputError
+from glimmer.experiments import Point, load_registry
+from glimmer.experiments.documents import read_yaml, repository_path, validate
+
+PRIMARY, SECONDARY = "primary", "secondary"
+QUOTED, FROM_A_FIGURE, DERIVED = "quoted", "from a figure", "derived"
+MEASURED, BY_K_ALONE, BY_CONSTRUCTION = "measured", "by k alone", "by construction"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Basis:
+    """What a verdict would rest on if nothing were learnt, and why; `studies` empty: in every study."""
+
+    basis: str
+    because: str
+    studies: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One checkable sentence. `points` maps the aliases of its expression to point ids of the registry.
+
+    `family` is primary or secondary, `sentence` whose sentence it is: quoted, from a figure, or derived.
+    """
+
+    id: str
+    statement: str
+    source: str
+    family: str
+    sentence: str
+    rests_on: tuple[Basis, ...]
+    points: Mapping[str, str]
+    expression: Mapping[str, Any]
+    reading: str = ""
+
+    @property
+    def point_ids(self) -> tuple[str, ...]:
+        """The ids of its points, without repeats."""
+        return tuple(dict.fromkeys(self.points.values()))
+
+    def basis_in(self, study: str) -> Basis:
+        """What it rests on in a study: the last entry that names it, or that names none."""
+        return [basis for basis in self.rests_on if not basis.studies or study in basis.studies][-1]
+
+    def requirements(self, points: Mapping[str, Point], where: object = None, factor: float = 1.0) -> list[Requirement]:
+        """What it requires: x as these points have it (a study's own, or the paper's), tolerances times `factor`."""
+        aliases = {alias: _aliased(points[id]) for alias, id in self.points.items()}
+        return compile_statement(self.expression, aliases, where or self.id, factor)
+
+
+def load_claims(path: str | Path | None = None) -> tuple[Claim, ...]:
+    """Reads config/claims.yaml (or `path`). Raises InputError naming the claim that is wrong."""
+    path = Path(path or repository_path("config/claims.yaml"))
+    document = read_yaml(path)
+    validate(document, "claims", path)
+    claims = tuple(map(_claim, document["claims"]))
+    twice = [id for id, n in Counter(claim.id for claim in claims).items() if n > 1]
+    if twice:
+        raise InputError("claim given twice", where=path, found=", ".join(twice))
+    known = {point.id: point for point in load_registry().points()}
+    for claim in claims:
+        where = f"{path}: {claim.id}"
+        if claim.rests_on[0].studies:
+            raise InputError("no basis for every study", where=where, expected="a first entry without `in`")
+        for id in claim.point_ids:
+            if id not in known:
+                raise InputError("no such point", where=where, expected="a point of experiments.yaml", found=id)
+        used = {id for required in claim.requirements(known, where) for id in required.points}
+        if used != set(claim.point_ids):
+            unused = ", ".join(sorted(set(claim.point_ids) - used))
+            raise InputError("points that the expression does not use", where=where, found=unused)
+    return claims
+
+
+def _claim(entry: Mapping[str, Any]) -> Claim:
+    bases = tuple(
+        Basis(basis=each["basis"], because=each["because"], studies=tuple(each.get("in", ())))
+        for each in entry["rests_on"]
+    )
+    return Claim(**{**entry, "rests_on": bases})
+
+
+def _aliased(point: Point) -> AliasedPoint:
+    return AliasedPoint(id=point.id, x=None if point.x is None else float(point.x), unit=point.measure.unit)
