@@ -49,7 +49,7 @@ def claims_table(name: str, results: str | Path = "results") -> str:
         bases = f"; {family['bases']}" if family["bases"] else ""
         text += f"**{family['title']}:** {counts}{bases}.\n\n"
         text += markdown(heads, [_claim(row) for row in family["claims"]], left=4) + "\n"
-    return text + f"The claims are {document['frozen']['note']}.\n"
+    return text + f"{document['frozen']['note']}\n"
 
 
 def _claim(row: Mapping[str, Any]) -> list[str]:

@@ -114,6 +114,9 @@ CLAIM = """claims:
   - id: warmer-is-not-better
     statement: A temperature of 5 is not better than of 1.
     source: Table 3
+    family: secondary
+    sentence: derived
+    rests_on: [{ basis: measured, because: only training tells the arms apart }]
     points: { warm: table3/PDist tau=5, usual: table3/GLIMMER }
     expression: { greater: [usual, warm] }
 """

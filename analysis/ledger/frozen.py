@@ -10,7 +10,7 @@ from glimmer.results import StudyResults
 
 
 def frozen(study: StudyResults) -> dict[str, Any]:
-    """{"digest": of the claims now, "runs": how many planned runs carry each digest, "note": in words}.
+    """{"digest": of the claims now, "runs": how many planned runs carry each digest, "note": a sentence}.
 
     Runs of before digests were kept count under "none".
     """
@@ -19,9 +19,9 @@ def frozen(study: StudyResults) -> dict[str, Any]:
     kept = Counter(run.get("claims") or "none" for id, run in study.runs.by_id.items() if id in planned)
     total, same = sum(kept.values()), kept[now]
     if not total:
-        note = "no run yet"
+        note = "No run was made under these claims yet."
     elif same == total:
-        note = f"as they were when each of the {total} runs was made"
+        note = f"The claims are as they were when each of the {total} runs was made."
     else:
-        note = f"changed since: {total - same} of {total} runs were made under other claims, or did not say under which"
+        note = f"The claims changed since: {total - same} of {total} runs were made under others, or kept no digest."
     return {"digest": now, "runs": dict(kept), "note": note}

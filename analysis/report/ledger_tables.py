@@ -27,13 +27,13 @@ def families(claims: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def bases_text(claims: Sequence[Mapping[str, Any]]) -> str:
-    """`of the supported: 0 measured, 1 by k alone, 5 by construction`; empty where nothing speaks for the paper."""
+    """`supported: 0 measured, 1 by k alone, 5 by construction`; empty where nothing speaks for the paper."""
     positive = [claim for claim in claims if claim.get("verdict") in (SUPPORTED, IN_DIRECTION)]
     counts = Counter(claim.get("rests_on") for claim in positive)
     if not set(counts) & {MEASURED, BY_K_ALONE, BY_CONSTRUCTION}:
         return ""
     parts = ", ".join(f"{counts[basis]} {basis}" for basis in (MEASURED, BY_K_ALONE, BY_CONSTRUCTION))
-    return f"of the {' or '.join(dict.fromkeys(claim['verdict'] for claim in positive))}: {parts}"
+    return f"{' or '.join(dict.fromkeys(claim['verdict'] for claim in positive))}: {parts}"
 
 
 def draws_text(document: Mapping[str, Any] | None) -> str:

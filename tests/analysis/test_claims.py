@@ -353,8 +353,8 @@ def test_the_ledger_says_whether_claims_were_fixed_before_the_runs(results):
     def note():
         return ledger(results)[0]["frozen"]["note"]
 
-    assert note().startswith("changed since: ")
-    for digest, start in ((claims_digest(), "as they were"), ("0" * 12, "changed since")):
+    assert note().startswith("The claims changed since: ")
+    for digest, start in ((claims_digest(), "The claims are as they were"), ("0" * 12, "The claims changed")):
         for path in (results / "smoke" / "runs").glob("*.json"):
             path.write_text(json.dumps(json.loads(path.read_text()) | {"claims": digest}))
         assert note().startswith(start)
