@@ -14,7 +14,7 @@ import sys
 from importlib.metadata import entry_points
 
 import glimmer.commands
-from glimmer.errors import GlimmerError
+from glimmer.errors import GlimmerError, InputError
 
 _NOT_COMMANDS = ("arguments", "output", "runtime")  # what modules of glimmer/commands share
 
@@ -63,3 +63,7 @@ def main(argv: list[str] | None = None) -> int:
         return error.exit_code
     except BrokenPipeError:
         return 0
+    except OSError as error:  # no space left, no permission, a directory where a file is wanted
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"glimmer {args.command}: {where}{error.strerror or error}", file=sys.stderr)
+        return InputError.exit_code

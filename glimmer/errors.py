@@ -14,13 +14,20 @@ class InputError(GlimmerError):
 
     def __init__(self, what: str, *, where: object = None, expected: object = None, found: object = None):
         self.what, self.where, self.expected, self.found = what, where, expected, found
-        parts = [what if where is None else f"{where}: {what}"]
+        parts = [what]
         if expected is not None:
             parts.append(f"expected {expected}")
         if found is not None:
             parts.append(f"found {found}")
-        super().__init__("; ".join(parts).replace("\n", " "))
+        self.text = _one_line("; ".join(parts))
+        """What, expected and found, without where."""
+        super().__init__(self.text if where is None else f"{_one_line(str(where))}: {self.text}")
 
 
 class CheckFailed(GlimmerError):
     """A check ran to its end and did not pass. Exit code 1."""
+
+
+def _one_line(text: str) -> str:
+    """Text that any terminal or log takes: one line, half surrogates (of file names and odd JSON) spelt out."""
+    return " ".join(text.splitlines()).encode("utf-8", "backslashreplace").decode("utf-8")

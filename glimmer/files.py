@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import hashlib
 import json
@@ -17,6 +18,7 @@ from typing import IO, Any
 from glimmer.errors import InputError
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_LFS_POINTER = b"version https://git-lfs"
 _SHORT_LINE = 100
 
 
@@ -27,8 +29,11 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     A name ending in `.gz` is gzipped without a time stamp, so that equal content gives equal bytes.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise InputError("cannot be written", where=path, found=error.strerror) from None
     os.close(handle)
     try:
         with contextlib.ExitStack() as stack:
@@ -63,12 +68,28 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         os.chmod(temporary, 0o755)
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
+        _take_the_name(temporary, path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _take_the_name(temporary: Path, path: Path) -> None:
+    """Renames a directory to `path`. What stands there moves aside first: of two writers the later one stays, whole."""
+    aside = temporary.with_name(f"{temporary.name}.old")
+    for _ in range(100):  # another writer may put its own there between the two renames
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(path, aside)
+        try:
+            os.replace(temporary, path)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.unlink(missing_ok=True)
+    raise InputError("other programs keep writing the same directory", where=path, expected="one writer at a time")
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -106,7 +127,7 @@ def _scalar(value: Any) -> str:
 
 def read_json(path: str | Path) -> Any:
     """Reads one JSON value. Raises InputError if the file is missing or is not JSON."""
-    path = existing(path)
+    path = readable(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -144,7 +165,7 @@ def read_json_lines(path: str | Path) -> Iterator[Any]:
 
 def numbered_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
     """Streams (line number from 1, line without its end) of a plain or gzipped file."""
-    path = existing(path)
+    path = readable(path)
     number = 0
     with open_binary(path) as file:
         try:
@@ -161,7 +182,7 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
 
 def open_binary(path: str | Path) -> IO[bytes]:
     """Opens a file for reading bytes, through gzip if its first two bytes say so (the name is not trusted)."""
-    with open(path, "rb") as file:
+    with open(readable(path), "rb") as file:
         magic = file.read(2)
     return gzip.open(path, "rb") if magic == _GZIP_MAGIC else open(path, "rb")  # noqa: SIM115
 
@@ -179,17 +200,30 @@ def existing(path: str | Path) -> Path:
     return path
 
 
+def readable(path: str | Path) -> Path:
+    """`path` as a Path. Raises InputError if it is no file, or stands for one that Git LFS has not brought."""
+    path = existing(path)
+    if path.is_dir():
+        raise InputError("a directory", where=path, expected="a file", found="a directory")
+    with open(path, "rb") as file:
+        if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
+            raise InputError("a Git LFS pointer", where=f"{path}:1", expected="the file itself (`git lfs pull`)",
+                             found="the pointer to it")  # fmt: skip
+    return path
+
+
 def sha256_file(path: str | Path) -> str:
     """Hex sha256 of a file's bytes as stored (a gzipped file is digested gzipped)."""
-    with open(existing(path), "rb") as file:
+    with open(readable(path), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_directory(path: str | Path) -> str:
     """Hex sha256 over the sorted relative names and digests of all files below a directory, but for hidden ones.
 
-    (Snakemake leaves a hidden time stamp in every directory that is a rule's output.)
+    (Snakemake leaves a hidden time stamp in every directory that is a rule's output, a download a folder `.cache`.)
     """
     root = existing(path)
-    names = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file() and p.name[0] != ".")
+    names = [p.relative_to(root) for p in root.rglob("*") if p.is_file()]
+    names = sorted(name.as_posix() for name in names if not any(part.startswith(".") for part in name.parts))
     return hashlib.sha256(canonical_json([[n, sha256_file(root / n)] for n in names]).encode()).hexdigest()

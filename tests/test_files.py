@@ -2,12 +2,22 @@
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glimmer.files import json_text, read_json, write_json
+from glimmer.errors import InputError
+from glimmer.files import (
+    atomic_directory,
+    json_text,
+    open_binary,
+    read_json,
+    sha256_directory,
+    sha256_file,
+    write_json,
+)
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -37,3 +47,34 @@ def test_writing_replaces_the_whole_file(tmp_path):
     write_json(tmp_path / "x.json", {"long": list(range(100))})
     write_json(tmp_path / "x.json", {"short": 1})
     assert read_json(tmp_path / "x.json") == {"short": 1}
+
+
+def test_of_two_writers_of_a_directory_one_stays_whole(tmp_path):
+    def write(name, meanwhile=None):
+        with atomic_directory(tmp_path / "stage") as target:
+            (target / "a").write_text(name)
+            (target / "b").write_text(name)
+            if meanwhile:
+                write(meanwhile)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, [str(number) for number in range(60)]))
+    write("last", meanwhile="first")
+    assert [(tmp_path / "stage" / name).read_text() for name in "ab"] == ["last", "last"]
+    assert [path.name for path in tmp_path.iterdir()] == ["stage"]
+
+
+def test_what_a_download_leaves_hidden_is_no_part_of_a_directory(tmp_path):
+    (tmp_path / "model.bin").write_bytes(b"x")
+    before = sha256_directory(tmp_path)
+    hidden = tmp_path / ".cache" / "huggingface" / "download"
+    hidden.mkdir(parents=True)
+    (hidden / "model.bin.metadata").write_text("a date")
+    assert sha256_directory(tmp_path) == before
+
+
+def test_what_only_points_to_a_file_has_no_digest(tmp_path):
+    (tmp_path / "model.bin").write_bytes(b"version https://git-lfs.github.com/spec/v1\nsize 9\n")
+    for read in (sha256_file, open_binary, read_json):
+        with pytest.raises(InputError, match="model.bin:1: a Git LFS pointer; expected the file itself"):
+            read(tmp_path / "model.bin")

@@ -22,7 +22,7 @@ from glimmer.experiments.stages import STAGES, decides, work_file
 from glimmer.experiments.strict import record
 from glimmer.files import existing, read_json
 from glimmer.models.config import from_hugging_face, require_size
-from glimmer.runs.inputs import Digests, check_results, given_inputs, hold
+from glimmer.runs.inputs import Digests, check_results, files_of_data, given_inputs, hold
 from workflow.needs import needs
 from workflow.options import COMMITTED
 from worlds.recipe import Recipe
@@ -127,8 +127,8 @@ class Layout:
 
     @property
     def users_files(self) -> list[str]:
-        """The user's KILT-format files, one by one."""
-        return sorted(str(path) for path in Path(self.users_data).glob("*.jsonl*"))
+        """The user's KILT-format files that the study reads, one by one, under whichever name they have."""
+        return [str(path) for path in files_of_data(self.study, self.users_data)]
 
     def path(self, name: str) -> str:
         """Where what a stage leaves lies, by its name in glimmer/experiments/stages.py."""

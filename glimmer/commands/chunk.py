@@ -30,7 +30,7 @@ def run(args) -> int:
     source = knowledge_source_file(args.data)
     files = [task_file(args.data, task, split) for task in study.tasks for split in ("train", "dev")]
     admitted = getattr(study.data, "admitted_missing_provenance", 0)  # generated data miss none
-    check_provenance(files, page_ids(source), admitted=admitted, require_input=True)
+    check_provenance(files, page_ids(source), admitted=admitted, require_input=True, require_answers=True)
     deepest = study.retriever.depth
     show(write_passages(read_pages(source), args.out, study.corpus.max_words, at_least=deepest), args.json)
     return 0

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from glimmer.evaluation.kilt_scores import Scores
-from glimmer.files import existing, open_binary
+from glimmer.files import existing, open_binary, read_json_lines, write_json_lines
+from glimmer.kilt.hub import in_kilts_words, is_hub_form
 
 TOLERANCE = 1e-9
 _GROUPS = ("downstream", "kilt", "retrieval")
@@ -41,6 +42,7 @@ def cross_check(
         return {"status": "absent", "detail": f"kilt.eval_downstream cannot be imported: {error}"}
     ours = ours.as_dict() if isinstance(ours, Scores) else ours
     with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stdout(io.StringIO()):
+        gold = _in_kilts_words(gold, Path(scratch) / "gold-of-the-hub.jsonl")
         files = [
             str(_plain(path, Path(scratch) / name)) for path, name in ((gold, "gold.jsonl"), (guess, "guess.jsonl"))
         ]
@@ -69,6 +71,16 @@ def _compare(ours: dict[str, float], theirs: dict[str, float]) -> dict[str, str]
 
 def _flat(scores: Mapping[str, Any]) -> dict[str, float]:
     return {f"{group}.{name}": float(value) for group in _GROUPS for name, value in scores.get(group, {}).items()}
+
+
+def _in_kilts_words(gold: str | Path, copy: Path) -> Path:
+    """The gold file itself, or a copy without the fillers if it is in the Hub's form, as it is scored here."""
+    rows = read_json_lines(gold)
+    first = next(rows, {})
+    if not (isinstance(first, dict) and is_hub_form(first)):
+        return Path(gold)
+    write_json_lines(copy, (in_kilts_words(row) for row in (first, *rows)))
+    return copy
 
 
 def _plain(path: str | Path, unpacked: Path) -> Path:

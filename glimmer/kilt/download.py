@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from glimmer.errors import CheckFailed, InputError
 from glimmer.files import existing, read_json, write_json, write_json_lines
-from glimmer.kilt.formats import id_text, read_objects
+from glimmer.kilt.formats import id_text, read_example_rows
 
 BASE_ADDRESS = "http://dl.fbaipublicfiles.com/KILT/"
 LOCK_NAME = "kilt.lock.json"
@@ -189,8 +189,8 @@ def join_triviaqa(ids_file: str | Path, questions: dict[str, str], target: str |
     """
 
     def rows() -> Iterator[dict]:
-        for where, row in read_objects(ids_file):
-            identifier = id_text(row.get("id"))
+        for where, row in read_example_rows(ids_file, require_input=False):
+            identifier = id_text(row["id"])
             if identifier not in questions:
                 raise InputError(f"no TriviaQA question has the id {identifier}", where=where)
             yield {"id": row["id"], "input": questions[identifier]} | {

@@ -1,15 +1,14 @@
 """KILT's three kinds of files as Python values: pages, task examples and guesses, read and written as
 streams.
 
-A file is JSON Lines in UTF-8, plain or gzipped. Reading is strict where a wrong line would spoil numbers
-silently, and every error names file and line. What is read here is what training and retrieval need; scoring
-(`glimmer.evaluation.kilt_scores`) reads lines itself, because KILT's scorer has its own idea of what a valid
-line is.
+A file is JSON Lines in UTF-8, plain or gzipped. Reading is strict where a wrong line would spoil numbers silently, and
+every error names file and line (`glimmer.kilt.rows` has the rules and the words). A copy from the Hugging Face Hub
+means the same as the original (`glimmer.kilt.hub`). What is read here is what training and retrieval need; scoring
+(`glimmer.evaluation.kilt_scores`) reads lines itself, because KILT's scorer has its own idea of what a valid line is.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,27 @@ from typing import Any
 from glimmer.errors import InputError
 from glimmer.experiments.settings import TASKS
 from glimmer.files import numbered_lines, write_json_lines
+from glimmer.kilt.hub import PLACES, without_fillers
+from glimmer.kilt.rows import JOIN_TRIVIAQA, example_faults, id_text, page_faults, page_id_of, parse_line, text_faults
+
+__all__ = [
+    "HEADLINE",
+    "TASKS",
+    "Example",
+    "Guess",
+    "Page",
+    "Provenance",
+    "id_text",
+    "knowledge_source_file",
+    "parse_object",
+    "read_example_rows",
+    "read_examples",
+    "read_objects",
+    "read_page_rows",
+    "read_pages",
+    "task_file",
+    "write_guesses",
+]
 
 # The KILT paper's choice; its program computes every metric for every task.
 HEADLINE = {
@@ -33,11 +53,6 @@ HEADLINE = {
 # Names under which KILT itself publishes a task, where they are not simply `<task>-<split>-kilt.jsonl`.
 _PUBLISHED = {"zsre": "structured_zeroshot-{split}-kilt.jsonl", "triviaqa": "triviaqa-{split}_id-kilt.jsonl"}
 _KNOWLEDGE_SOURCE_NAMES = ("knowledge_source.jsonl", "kilt_knowledgesource.json")
-
-_JOIN_TRIVIAQA = (
-    "KILT publishes TriviaQA as ids without questions: join them by id from TriviaQA's own archive "
-    "(`glimmer download --triviaqa-archive`, or pass triviaqa_questions)"
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,47 +121,51 @@ def read_pages(path: str | Path) -> Iterator[Page]:
 
     Raises InputError at file:line for a page without id or text.
     """
+    for _, row in read_page_rows(path):
+        title, text = row.get("wikipedia_title"), row["text"]
+        title = title if isinstance(title, str) else text[0].strip()
+        yield Page(page_id=id_text(page_id_of(row)), title=title, paragraphs=text)
+
+
+def read_page_rows(path: str | Path) -> Iterator[tuple[str, dict]]:
+    """Streams ("file:line", line as it stands) of a knowledge source; raises as `read_pages` does."""
     for where, row in read_objects(path):
-        identifier = row.get("wikipedia_id", row.get("_id"))
-        if identifier is None:
-            raise InputError("page without an id", where=where, expected="`wikipedia_id` or `_id`", found=_keys(row))
-        text = row.get("text")
-        if not isinstance(text, list) or not text or not all(isinstance(item, str) for item in text):
-            raise InputError(
-                "page without text",
-                where=where,
-                expected="`text`, a list of strings that starts with the title",
-                found=f"page {identifier} with {_short(text)}",
-            )
-        title = row.get("wikipedia_title")
-        yield Page(
-            page_id=id_text(identifier), title=title if isinstance(title, str) else text[0].strip(), paragraphs=text
-        )
+        for fault in page_faults(row, where):
+            raise fault
+        yield where, row
 
 
 def read_examples(
-    path: str | Path, require_input: bool = True, triviaqa_questions: Mapping[str, str] | None = None
+    path: str | Path,
+    require_input: bool = True,
+    triviaqa_questions: Mapping[str, str] | None = None,
+    require_answers: bool = False,
 ) -> Iterator[Example]:
     """Streams the examples of a task file.
 
-    A line without `input` takes its question from `triviaqa_questions` (id -> question) where that is given;
-    else it is an InputError if `require_input`, and "" if not.
+    A line without a question takes it from `triviaqa_questions` (id -> question) where that is given; else it is an
+    InputError if `require_input`, and "" if not. `require_answers`: a line without any answer is an InputError too.
     """
-    for where, row in read_objects(path):
-        if row.get("id") is None:
-            raise InputError("example without an id", where=where, expected="`id`", found=_keys(row))
+    rows = read_example_rows(path, require_input and triviaqa_questions is None, require_answers)
+    for where, row in rows:
         identifier = id_text(row["id"])
-        question = row.get("input")
-        if question is None and triviaqa_questions is not None:
-            question = triviaqa_questions.get(identifier)
-            if question is None:
-                raise InputError(f"no TriviaQA question has the id {identifier}", where=where)
-        if question is None and require_input:
-            raise InputError(f"example {identifier} has no `input`; {_JOIN_TRIVIAQA}", where=where)
-        if question is not None and not isinstance(question, str):
-            raise InputError(f"example {identifier}", where=where, expected="`input`, a string", found=_short(question))
-        answers, evidence_sets = _outputs(row.get("output", []), identifier, where)
-        yield Example(id=identifier, input=question or "", answers=answers, evidence_sets=evidence_sets)
+        question = row.get("input") or ""
+        if triviaqa_questions is not None and not question.strip():
+            question = triviaqa_questions.get(identifier, "")
+            if not question.strip():
+                raise InputError(f"no TriviaQA question has the id {identifier}", where=where, expected=JOIN_TRIVIAQA)
+        answers, evidence_sets = _outputs(row.get("output", []))
+        yield Example(id=identifier, input=question, answers=answers, evidence_sets=evidence_sets)
+
+
+def read_example_rows(
+    path: str | Path, require_input: bool = True, require_answers: bool = False
+) -> Iterator[tuple[str, dict]]:
+    """Streams ("file:line", line as it stands) of a task file; raises as `read_examples` does."""
+    for where, row in read_objects(path):
+        for fault in example_faults(row, where, require_input=require_input, require_answers=require_answers):
+            raise fault
+        yield where, row
 
 
 def write_guesses(path: str | Path, rows: Iterable[Guess]) -> int:
@@ -183,11 +202,6 @@ def knowledge_source_file(directory: str | Path) -> Path:
     return _first_existing(directory, _KNOWLEDGE_SOURCE_NAMES, "the knowledge source")
 
 
-def id_text(value: Any) -> str:
-    """An id as KILT compares it: 7, "7" and " 7" are the same."""
-    return str(value).strip()
-
-
 def read_objects(path: str | Path) -> Iterator[tuple[str, dict]]:
     """Streams ("file:line", JSON object) of a JSON Lines file.
 
@@ -199,71 +213,38 @@ def read_objects(path: str | Path) -> Iterator[tuple[str, dict]]:
 
 
 def parse_object(line: bytes, where: object) -> dict:
-    """One line as a JSON object. Raises InputError that names `where`."""
-    try:
-        row = json.loads(line.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        if not line.strip():
-            raise InputError("blank line", where=where, expected="one JSON object a line") from None
-        raise InputError("not JSON", where=where, expected="one JSON object a line", found=str(error)) from None
-    if not isinstance(row, dict):
-        raise InputError("not a JSON object", where=where, found=_short(row))
+    """One line as a JSON object of whole text. Raises InputError that names `where`."""
+    row = parse_line(line, where)
+    for fault in text_faults(row, line, where):
+        raise fault
     return row
 
 
-def _outputs(outputs: Any, identifier: str, where: str) -> tuple[list[str], list[list[Provenance]]]:
-    if not isinstance(outputs, list) or not all(isinstance(item, dict) for item in outputs):
-        raise InputError(
-            f"example {identifier}", where=where, expected="`output`, a list of objects", found=_short(outputs)
-        )
+def _outputs(outputs: list[dict]) -> tuple[list[str], list[list[Provenance]]]:
     answers: dict[str, None] = {}  # an ordered set
     evidence_sets = []
     for output in outputs:
         answer = output.get("answer")
-        if answer and not isinstance(answer, str):
-            raise InputError(
-                f"example {identifier}", where=where, expected="answers that are strings", found=_short(answer)
-            )
         if answer and answer.strip():
             answers[answer.strip()] = None
-        items = output.get("provenance", [])
-        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-            raise InputError(
-                f"example {identifier}", where=where, expected="`provenance`, a list of objects", found=_short(items)
-            )
-        if items:
-            evidence_sets.append([_provenance(item, identifier, where) for item in items])
+        if items := output.get("provenance", []):
+            evidence_sets.append([_provenance(item) for item in items])
     return list(answers), evidence_sets
 
 
-def _provenance(item: dict, identifier: str, where: str) -> Provenance:
-    numbers = {
-        name: item.get(key)
-        for name, key in (
-            ("start_paragraph", "start_paragraph_id"),
-            ("start_character", "start_character"),
-            ("end_paragraph", "end_paragraph_id"),
-            ("end_character", "end_character"),
-        )
-    }
-    for name, value in numbers.items():
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-            raise InputError(
-                f"example {identifier}",
-                where=where,
-                expected=f"an integer {name} in its provenance",
-                found=_short(value),
-            )
-    bleu = item.get("bleu_score")
-    if bleu is not None and (not isinstance(bleu, int | float) or isinstance(bleu, bool)):
-        raise InputError(f"example {identifier}", where=where, expected="a number as bleu_score", found=_short(bleu))
-    page_id = item.get("wikipedia_id")
+def _provenance(item: dict) -> Provenance:
+    given = without_fillers(item)
+    start_paragraph, start_character, end_paragraph, end_character = (given.get(key) for key in PLACES)
+    page_id = given.get("wikipedia_id")
     return Provenance(
         page_id="" if page_id is None else id_text(page_id),
-        title=str(item.get("title") or ""),
-        section=str(item.get("section") or "").strip(),
-        bleu_score=bleu,
-        **numbers,
+        title=str(given.get("title") or ""),
+        section=str(given.get("section") or "").strip(),
+        start_paragraph=start_paragraph,
+        start_character=start_character,
+        end_paragraph=end_paragraph,
+        end_character=end_character,
+        bleu_score=given.get("bleu_score"),
     )
 
 
@@ -273,12 +254,3 @@ def _first_existing(directory: str | Path, names: Iterable[str], what: str) -> P
         if (Path(directory) / name).is_file():
             return Path(directory) / name
     raise InputError(f"{what} is missing", where=directory, expected=" or ".join(candidates), found="none of them")
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _keys(row: dict) -> str:
-    return "the keys " + ", ".join(sorted(row)) if row else "no keys"

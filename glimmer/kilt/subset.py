@@ -7,9 +7,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from glimmer.errors import InputError
 from glimmer.files import atomic_directory, numbered_lines, write_json
-from glimmer.kilt.formats import id_text, knowledge_source_file, read_objects, task_file
+from glimmer.kilt.formats import knowledge_source_file, read_example_rows, read_page_rows, task_file
+from glimmer.kilt.hub import without_fillers
+from glimmer.kilt.rows import id_text, page_id_of, without_page
 
 SPLITS = ("train", "dev")
 
@@ -34,7 +35,8 @@ def write_subset(
         for task in tasks:
             for split in SPLITS:
                 source = task_file(data, task, split)
-                chosen = _lowest(((id_text(row["id"]) for _, row in read_objects(source))), wanted[split])
+                ids = (id_text(row["id"]) for _, row in read_example_rows(source, require_answers=True))
+                chosen = _lowest(ids, wanted[split])
                 lines = []
                 for number, line in numbered_lines(source):
                     row = json.loads(line)
@@ -63,15 +65,14 @@ def _lowest(ids: Iterator[str], count: int) -> set[str]:
 
 
 def _page_ids(source: Path) -> Iterator[str]:
-    for _, row in read_objects(source):
-        yield id_text(row.get("wikipedia_id", row.get("_id")))
+    for _, row in read_page_rows(source):
+        yield id_text(page_id_of(row))
 
 
 def _pages(row: dict, where: str) -> Iterator[str]:
     for output in row.get("output", []):
-        for item in output.get("provenance") or []:
-            if item.get("wikipedia_id") is None:
-                raise InputError(
-                    "provenance without a page", where=where, expected="`wikipedia_id`", found=sorted(item)
-                )
-            yield id_text(item["wikipedia_id"])
+        for item in output.get("provenance", []):
+            page_id = without_fillers(item).get("wikipedia_id")
+            if page_id is None:
+                raise without_page(item, where)
+            yield id_text(page_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any, Literal
 
 from glimmer.compute import SIZES, Dimensions
@@ -91,6 +92,9 @@ def from_hugging_face(config: dict[str, Any], where: object = "config.json") -> 
     activation = config.get("feed_forward_proj", "relu")
     if activation not in ("gated-gelu", "relu"):
         raise InputError("unknown feed_forward_proj", where=where, expected="gated-gelu or relu", found=activation)
+    for key in ("pad_token_id", "eos_token_id", "decoder_start_token_id"):
+        if not isinstance(config.get(key, 0), int):
+            raise InputError(key, where=where, expected="an id, a whole number", found=json.dumps(config[key]))
     try:
         return T5Config(
             vocabulary=config["vocab_size"],

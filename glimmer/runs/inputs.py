@@ -78,9 +78,7 @@ def outside_inputs(
     if data is not None and not getattr(study.data, "subset", None):
         users_data = data
     if users_data is not None and isinstance(study.data, KiltData):
-        files = [knowledge_source_file(users_data)]
-        files += [task_file(users_data, task, split) for task in study.tasks for split in ("train", "dev")]
-        named = {file.name: file for file in files}
+        named = {file.name: file for file in files_of_data(study, users_data)}
         pins = _pins_of(study.data.sha256 or {}, named)
         option = f"data.directory={users_data}"
         inputs.append(OutsideInput(section="data", release=study.data.release, option=option, files=named, pins=pins))
@@ -90,6 +88,12 @@ def outside_inputs(
     if retriever is not None and isinstance(study.retriever, PublishedGtr):
         inputs.append(_checkpoint("retriever", "retriever", study.retriever, Path(retriever)))
     return inputs
+
+
+def files_of_data(study: Study, directory: str | Path) -> list[Path]:
+    """The KILT-format files that a study reads of a folder. Raises InputError for one that is not there."""
+    tasks = [task_file(directory, task, split) for task in study.tasks for split in ("train", "dev")]
+    return [knowledge_source_file(directory), *tasks]
 
 
 def _pins_of(stated: Mapping[str, str], files: Mapping[str, Path]) -> dict[str, str]:

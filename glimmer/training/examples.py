@@ -41,7 +41,7 @@ class TaskExamples:
     def __init__(self, task: str, data: str | Path, split: str, retrieved: str | Path, rows: np.ndarray | None = None):
         self.task = task
         self.path = task_file(Path(data), task, split)
-        self.examples: list[Example] = list(read_examples(self.path))
+        self.examples: list[Example] = list(read_examples(self.path, require_answers=True))
         with np.load(existing(Path(retrieved) / f"{task}-{split}.npz"), allow_pickle=False) as found:
             self.passages: Int[np.ndarray, "n depth"] = found["passages"]
         if len(self.passages) != len(self.examples):

@@ -44,34 +44,34 @@ def spoiled(row, **changes):
 
 
 def evidence(**item):
-    return spoiled(TASK, output=[{"provenance": [item]}])
+    return spoiled(TASK, output=[{"answer": "x", "provenance": [item]}])
 
 
 @pytest.mark.parametrize(("first", "bad", "message"), [
     (PAGE, "", "blank line"),
     (TASK, "{", "not JSON"),
     (GUESS, "[]", "not a JSON object"),
-    (PAGE, spoiled(PAGE, wikipedia_id="3"), "_id 2 and wikipedia_id 3 differ"),
+    (PAGE, spoiled(PAGE, wikipedia_id="3"), "expected _id 2; found wikipedia_id 3"),
     (PAGE, spoiled(PAGE, wikipedia_title=None), "no wikipedia_title"),
-    (PAGE, spoiled(PAGE, text=[]), "text is not a list of strings"),
+    (PAGE, spoiled(PAGE, text=[]), "page without text; expected `text`, a list of strings"),
     (PAGE, spoiled(PAGE, text=["B", "One."]), "text does not start with the title"),
-    (PAGE, {k: v for k, v in PAGE.items() if "id" not in k}, "no id"),
-    (TASK, spoiled(TASK, id=None), "no id"),
-    (TASK, spoiled(TASK, input=" "), "input is not a string with text"),
-    (TASK, {"id": "u", "output": [{"answer": "x"}]}, "no input"),
-    (TASK, {"id": "u", "input": "q"}, "no output"),
-    (TASK, spoiled(TASK, output=[]), "output is not a non-empty list"),
-    (TASK, spoiled(TASK, output=[{"answer": 5}]), "answer is not a string"),
-    (TASK, spoiled(TASK, output=[{"provenance": None}]), "provenance is not a list"),
-    (TASK, evidence(title="A"), "provenance without wikipedia_id"),
-    (TASK, evidence(wikipedia_id="1", start_paragraph_id="2"), "not an integer"),
+    (PAGE, {k: v for k, v in PAGE.items() if "id" not in k}, "page without an id"),
+    (TASK, spoiled(TASK, id=None), "example without an id"),
+    (TASK, spoiled(TASK, input=" "), "has no question; expected `input`, a string with text"),
+    (TASK, {"id": "u", "output": [{"answer": "x"}]}, "has no question"),
+    (TASK, {"id": "u", "input": "q"}, "has no answer; expected an `answer` with text in one of"),
+    (TASK, spoiled(TASK, output=[]), "has no answer"),
+    (TASK, spoiled(TASK, output=[{"answer": 5}]), "an answer of \"other\"; expected a string; found 5"),
+    (TASK, spoiled(TASK, output=[{"answer": "x", "provenance": None}]), "`provenance`, a list of objects; found null"),
+    (TASK, evidence(title="A"), "provenance without a page; expected `wikipedia_id`"),
+    (TASK, evidence(wikipedia_id="1", start_paragraph_id="2"), "`start_paragraph_id`, a whole number"),
     (TASK, evidence(wikipedia_id="1", start_paragraph_id=3, start_character=0, end_paragraph_id=2, end_character=9),
      "ends before it starts"),
     (TASK, evidence(wikipedia_id="1", bleu_score=1.5), "bleu_score"),
     (GUESS, spoiled(GUESS, output=[]), "exactly one object"),
     (GUESS, spoiled(GUESS, output=[{}, {}]), "exactly one object"),
-    (GUESS, spoiled(GUESS, output=[{"provenance": []}]), "no answer"),
-    (GUESS, spoiled(GUESS, output=[{"answer": None}]), "answer is not a string"),
+    (GUESS, spoiled(GUESS, output=[{"provenance": []}]), "answer of a guess; expected a string; found none"),
+    (GUESS, spoiled(GUESS, output=[{"answer": None}]), "expected a string; found null"),
 ])  # fmt: skip
 def test_every_problem_is_found_on_its_line_and_reading_goes_on(tmp_path, first, bad, message):
     path = write_lines(tmp_path / "f.jsonl", first, bad, "}")
@@ -119,16 +119,16 @@ def test_the_command_exits_0_1_and_2_and_prints_problems(tmp_path, capsys):
     capsys.readouterr()
     assert main(["validate", str(source), str(bad)]) == 1
     out, err = capsys.readouterr()
-    assert f"{bad}:2: blank line\n" in out and "1 problems in 1 of 2 files" in err
+    assert f"{bad}:2: blank line; expected one JSON object a line\n" in out and "1 problems in 1 of 2 files" in err
     assert main(["validate", str(bad), "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
-    assert report["problems"] == [{"file": str(bad), "line": 2, "text": "blank line"}]
+    assert report["problems"] == [{"file": str(bad), "line": 2, "text": "blank line; expected one JSON object a line"}]
     assert report["files"][0]["kind"] == "knowledge source"
     assert main(["validate", str(source), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["problems"] == []
     assert main(["validate", str(tmp_path / "none.jsonl")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
-    elsewhere = write_lines(tmp_path / "other.jsonl", TASK | {"output": [{"provenance": [{"wikipedia_id": "5"}]}]})
+    elsewhere = write_lines(tmp_path / "other.jsonl", spoiled(TASK, output=[{"answer": "x", "provenance": [{"wikipedia_id": "5"}]}]))
     assert main(["validate", str(elsewhere), "--kind", "task", "--pages", str(source)]) == 2
     assert main(["validate", str(elsewhere), "--kind", "task", "--pages", str(source), "--admitted", "1"]) == 0
 

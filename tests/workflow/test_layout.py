@@ -61,3 +61,13 @@ def test_every_rule_has_positive_needs_and_studies_add_to_them():
     small, large = (Layout(study=study_of({"study": name}), draws_only=True) for name in ("smoke", "sample-gpu"))
     assert small.needs("train")["gpu"] == 0 and large.needs("train")["gpu"] == 1
     assert small.needs("no-entry-of-its-own") == {"threads": 1, "mem_mb": 2000, "runtime": 30, "gpu": 0}
+
+
+def test_every_file_of_the_data_is_watched_under_whichever_name_it_has(given):
+    data, checkpoint = given
+    (data / "knowledge_source.jsonl").rename(data / "kilt_knowledgesource.json")
+    (data / "unused.jsonl").touch()
+    study = study_of({"study": "sample-gpu", "data": data, "checkpoint": checkpoint})
+    names = [path.rsplit("/", 1)[1] for path in Layout(study=study, draws_only=False).files_of_data]
+    assert names[0] == "kilt_knowledgesource.json"
+    assert sorted(names[1:]) == sorted(f"{task}-{s}-kilt.jsonl" for task in study.tasks for s in ("train", "dev"))

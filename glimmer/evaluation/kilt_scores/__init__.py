@@ -29,6 +29,8 @@ Differences without a crash:
 * files are read as UTF-8 (the official reader takes the locale's encoding) and gzip is read too; a lone
   carriage return ends a line there and is whitespace here, where it makes two values on one line, an
   InputError;
+* a gold line from the Hugging Face Hub is scored as the original line (`glimmer.kilt.hub`): there its fillers are taken
+  at their word, so that an answer without evidence counts as evidence that no guess completes;
 * guesses for ids that gold does not have are ignored in both; ours counts them (`unused_guesses`).
 Memory: gold is streamed. Of each guess 16 bytes stay (digest of its id, place in the file), of each gold line
 16, and 48 bytes for its six per-example scores: 183 MB for the 2,284,168 lines of T-REx, half as much again

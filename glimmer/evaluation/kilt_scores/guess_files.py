@@ -18,6 +18,7 @@ from glimmer.evaluation.kilt_scores.example import PAGE, PROGRAMS, ExampleScores
 from glimmer.files import existing, numbered_lines, open_binary
 from glimmer.kilt.digests import DigestTable
 from glimmer.kilt.formats import id_text, parse_object, read_objects
+from glimmer.kilt.hub import in_kilts_words
 
 RETRIEVAL_METRICS = ("Rprec", "recall@5")
 
@@ -127,7 +128,7 @@ def iterate_scores(
         identifier = _id(row, where)
         ids.append(identifier, number)
         prediction, place = guesses.find(identifier, where)
-        yield score_example(row, prediction, ks, rank_keys, programs, where, place)
+        yield score_example(in_kilts_words(row), prediction, ks, rank_keys, programs, where, place)
     for first, again in ids.repeats():
         identifier = next(_id(row, where) for n, (where, row) in enumerate(read_objects(gold), start=1) if n == again)
         raise InputError(
