@@ -24,7 +24,7 @@ from glimmer.files import existing, read_json
 from glimmer.models.config import from_hugging_face, require_size
 from glimmer.runs.inputs import Digests, check_results, files_of_data, given_inputs, hold
 from workflow.needs import needs
-from workflow.options import COMMITTED
+from workflow.options import COMMITTED, option_of_size
 from worlds.recipe import Recipe
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -86,7 +86,7 @@ class Layout:
         if isinstance(self.study.initial_for(size), PretrainedInitial):
             raise InputError("a size of its own needs a checkpoint", where=f"{self.study.source}: {key}.kind",
                              expected="checkpoint", found="pretrain")  # fmt: skip
-        return self._initial(self.study.initial_for(size), f"{key}.directory", f"{key}.directory=DIR")
+        return self._initial(self.study.initial_for(size), f"{key}.directory", f"{option_of_size(size)}=DIR")
 
     def check_inputs(self) -> None:
         """Raises InputError where what the study needs from outside is not given, not there, of another size, or not

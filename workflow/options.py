@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ DRAWING_TARGETS = ("figures", "audit", "claims", "report", "crate")
 _DOCUMENTS = ("report.html", "audit.json", "claims.json", "ro-crate-metadata.json")
 _PLACES = ("results", "work")
 _PARTS = ("artifacts", "baselines", "seeds")  # a part of the study's grid: its runs are the same as in the whole
-_OPTIONS = {"data": "data", "checkpoint": "initial", "retriever": "retriever"} | {name: name for name in _PLACES}
+_GIVEN = {"data": "data", "checkpoint": "initial", "retriever": "retriever"}  # option -> section with a `directory`
 _KINDS = {"data": ("data", "kind", "kilt"), "checkpoint": ("initial", "kind", "checkpoint"),
           "retriever": ("retriever", "initial", "checkpoint")}  # fmt: skip
 
@@ -27,17 +27,18 @@ _KINDS = {"data": ("data", "kind", "kilt"), "checkpoint": ("initial", "kind", "c
 def study_of(config: Mapping[str, Any]) -> Study:
     """The study that the --config options name, with its directories. Raises InputError for one it does not take."""
     options = dict(config)
-    name = options.pop("study", DEFAULT_STUDY)
+    name = str(options.pop("study", DEFAULT_STUDY))
     parts = {part: _values(options.pop(part)) for part in _PARTS if part in options}
-    for option in options:
-        if option not in _OPTIONS and not option.endswith(".directory"):
-            known = ", ".join(["study", *_OPTIONS, *_PARTS])
-            raise InputError("no such option", where="--config", found=option,
-                             expected=f"{known}, or a key that ends in .directory")  # fmt: skip
     study = load_study(name)
     if study.name != name:
         raise InputError("a study is chosen by its name", where="--config", expected=study.name, found=name)
-    for option in set(options) & set(_KINDS):
+    keys = _keys_of(study)
+    places = dict(_flat(options))
+    for option in places:
+        if option not in keys and option not in keys.values():
+            raise InputError(f"study {name} takes no option {option}", where="--config",
+                             expected=", ".join(["study", *keys, *_PARTS]), found=option)  # fmt: skip
+    for option in set(places) & set(_KINDS):
         section, key, kind = _KINDS[option]
         found = getattr(getattr(study, section), key, None)
         if found != kind:
@@ -52,7 +53,37 @@ def study_of(config: Mapping[str, Any]) -> Study:
         # Among results of the whole, what a part measures could not be told from what is missing, nor sealed apart.
         raise InputError("a part of a study needs a place of its own", where="--config", found=", ".join(parts),
                          expected="results=DIR besides")  # fmt: skip
-    return load_study(name, {_OPTIONS.get(option, option): str(value) for option, value in options.items()} | parts)
+    return load_study(name, {keys.get(option, option): _place(option, places[option]) for option in places} | parts)
+
+
+def _keys_of(study: Study) -> dict[str, str]:
+    """Option -> the key of the study that it sets: a place, a directory, the checkpoint of a size of its own.
+
+    The keys themselves are options too, in a file of `--configfile`; on the command line a key may not hold a dot.
+    """
+    given = {option: f"{section}.directory" for option, section in _GIVEN.items()}
+    sizes = {option_of_size(size): f"sizes.{size}.initial.directory" for size in study.sizes}
+    return given | sizes | {name: name for name in _PLACES}
+
+
+def option_of_size(size: str) -> str:
+    """The option that gives the checkpoint of one of the paper's sizes: checkpoint_xxl."""
+    return f"checkpoint_{size.lower()}"
+
+
+def _flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Sections spelled out as in a study, {sizes: {XXL: {initial: {directory: DIR}}}}, as dotted keys."""
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _place(option: str, value: Any) -> str:
+    if not isinstance(value, str | Path | int) or isinstance(value, bool):  # what YAML makes of `true`, `1e3`, nothing
+        raise InputError(f"{option} is no directory", where="--config", expected="a path, as in ./NAME", found=value)
+    return str(value)
 
 
 def _values(given: Any) -> list[Any]:

@@ -128,7 +128,9 @@ def test_the_command_exits_0_1_and_2_and_prints_problems(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["problems"] == []
     assert main(["validate", str(tmp_path / "none.jsonl")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
-    elsewhere = write_lines(tmp_path / "other.jsonl", spoiled(TASK, output=[{"answer": "x", "provenance": [{"wikipedia_id": "5"}]}]))
+    elsewhere = write_lines(
+        tmp_path / "other.jsonl", spoiled(TASK, output=[{"answer": "x", "provenance": [{"wikipedia_id": "5"}]}])
+    )
     assert main(["validate", str(elsewhere), "--kind", "task", "--pages", str(source)]) == 2
     assert main(["validate", str(elsewhere), "--kind", "task", "--pages", str(source), "--admitted", "1"]) == 0
 

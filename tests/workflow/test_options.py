@@ -36,7 +36,17 @@ def test_only_targets_that_show_results_count_as_drawing(arguments, expected):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"study": "smoke", "dta": "x"}, "dta"),
+        (
+            {"study": "smoke", "dta": "x"},
+            "study smoke takes no option dta; expected study, data, checkpoint, retriever",
+        ),
+        ({"study": "kilt", "checkpoint_xl": "x"}, "takes no option checkpoint_xl; expected .*checkpoint_xxl, "),
+        ({"study": "smoke", "checkpoint_xxl": "x"}, "study smoke takes no option checkpoint_xxl"),
+        ({"study": "kilt", "sizes": {"XXL": {"directory": "x"}}}, "takes no option sizes.XXL.directory"),
+        ({"study": "kilt", "training": {"steps": 3}}, "takes no option training.steps"),
+        ({"study": "kilt", "data": None}, "data is no directory"),
+        ({"study": "kilt", "data": True}, "data is no directory"),
+        ({"study": 3}, "no such study"),
         ({"study": "no-such-study"}, "no-such-study"),
         ({"study": "smoke", "data": "/tmp"}, "data.kind"),
         ({"study": "smoke", "checkpoint": "/tmp"}, "initial.kind"),
@@ -105,3 +115,13 @@ def test_what_the_study_does_not_have_is_no_part_of_it(option, tmp_path):
 def test_a_part_does_not_go_among_the_results_of_the_whole():
     with pytest.raises(InputError, match="a place of its own"):
         study_of({"study": "embedded", "seeds": 0})
+
+
+@pytest.mark.parametrize("spelled", [
+    {"checkpoint_xxl": "there"},
+    {"sizes": {"XXL": {"initial": {"directory": "there"}}}},
+    {"sizes.XXL.initial.directory": "there"},
+])  # fmt: skip
+def test_the_checkpoint_of_a_size_of_its_own_is_given_by_its_name_or_its_key(spelled):
+    study = study_of({"study": "kilt", "checkpoint": "here", **spelled})
+    assert (study.initial_for("").directory, study.initial_for("XXL").directory) == ("here", "there")

@@ -1,0 +1,67 @@
+"""Every call of snakemake with options that a document shows is one that snakemake takes."""
+
+import re
+
+import pytest
+import yaml
+
+from glimmer.experiments import load_study
+from glimmer.files import write_json, write_json_lines
+from glimmer.models.config import t5_1_1_base, t5_1_1_large, t5_1_1_xxl, to_hugging_face
+from tests.workflow.test_snakefile import ROOT, snakemake
+
+DOCUMENTS = ("README.md", "workflow/README.md", "config/kilt.yaml", "config/sample.yaml", "Makefile")
+
+
+@pytest.fixture
+def published(tmp_path):
+    """Option -> a folder as published: KILT's own file names, T5.1.1-Large and -XXL, GTR (but for the weights)."""
+    folders = {name: tmp_path / name for name in ("data", "checkpoint", "checkpoint_xxl", "retriever")}
+    write_json_lines(
+        folders["data"] / "kilt_knowledgesource.json", [{"_id": "1", "wikipedia_title": "A", "text": ["A"]}]
+    )
+    for task in load_study("kilt").tasks:
+        name = "structured_zeroshot" if task == "zsre" else task
+        for split in ("train", "dev"):
+            write_json_lines(folders["data"] / f"{name}-{split}-kilt.jsonl", [{"id": "1", "input": "?"}])
+    configs = {"checkpoint": t5_1_1_large(), "checkpoint_xxl": t5_1_1_xxl(), "retriever": t5_1_1_base()}
+    for name, config in configs.items():
+        write_json(folders[name] / "config.json", to_hugging_face(config))
+        (folders[name] / "model.safetensors").write_bytes(b"weights")
+        write_json(folders[name] / "tokenizer.json", {})
+    return folders
+
+
+def shown(document):
+    """The options of each documented call: of a whole one or, in a comment, of its end."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    calls = re.findall(r"--config ((?:\w+=[\w/$()]+ ?)+)", text)
+    return [tuple(words.split()) for words in calls]
+
+
+CALLS = sorted({(document, options) for document in DOCUMENTS for options in shown(document)})
+
+
+def test_the_documents_show_how_the_published_study_is_called():
+    everything = {"study=kilt", "data=DIR", "checkpoint=DIR", "checkpoint_xxl=DIR", "retriever=DIR"}
+    documents = [document for document, options in CALLS if set(options) == everything]
+    assert documents == ["README.md", "config/kilt.yaml", "workflow/README.md"]
+
+
+@pytest.mark.parametrize(("document", "options"), [call for call in CALLS if "study=kilt" in call[1]])
+def test_the_documented_call_plans_the_study(document, options, published, tmp_path):
+    given = [option.replace("DIR", str(published.get(option.split("=")[0]))) for option in options]
+    places = (f"results={tmp_path}/results", f"work={tmp_path}/work")
+    done = snakemake("all", "--dry-run", "--nolock", "--quiet", "--config", *given, *places)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_the_documented_file_plans_the_study(published, tmp_path):
+    block = re.search(r"```yaml\n(.*?)```", (ROOT / "workflow/README.md").read_text(encoding="utf-8"), flags=re.S)[1]
+    for option in ("data", "checkpoint", "retriever"):
+        block = re.sub(rf"^{option}: DIR$", f"{option}: {published[option]}", block, flags=re.M)
+    block = block.replace("directory: DIR", f"directory: {published['checkpoint_xxl']}")
+    assert yaml.safe_load(block)["study"] == "kilt"
+    (tmp_path / "options.yaml").write_text(f"{block}results: {tmp_path}/results\nwork: {tmp_path}/work\n")
+    done = snakemake("all", "--dry-run", "--nolock", "--quiet", "--configfile", str(tmp_path / "options.yaml"))
+    assert done.returncode == 0, done.stderr[-2000:]
