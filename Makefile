@@ -97,7 +97,7 @@ kilt: $(ENVIRONMENT) ## KILT's own package from GitHub without its dependencies,
 	@pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation "$(KILT)"
 
 lock: $(ENVIRONMENT) ## solve requirements/ again from pyproject.toml: make lock UPGRADE=--upgrade for newer versions
-	@uv pip compile pyproject.toml $(addprefix --extra ,build crate kilt slurm test train) $(UPGRADE) --generate-hashes \
+	@uv pip compile pyproject.toml $(addprefix --extra ,build crate fetch kilt slurm test train) $(UPGRADE) --generate-hashes \
 		--python-version 3.11 --custom-compile-command "make lock" --quiet --output-file requirements/lock.txt
 	@echo uv | uv pip compile - $(UPGRADE) --generate-hashes \
 		--python-version 3.11 --custom-compile-command "make lock" --quiet --output-file requirements/uv.txt

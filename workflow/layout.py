@@ -23,6 +23,7 @@ from glimmer.experiments.strict import record
 from glimmer.files import existing, read_json
 from glimmer.models.config import from_hugging_face, require_size
 from glimmer.runs.inputs import Digests, check_results, files_of_data, given_inputs, hold
+from workflow.missing import require_inputs
 from workflow.needs import needs
 from workflow.options import COMMITTED, option_of_size
 from worlds.recipe import Recipe
@@ -89,13 +90,12 @@ class Layout:
         return self._initial(self.study.initial_for(size), f"{key}.directory", f"{option_of_size(size)}=DIR")
 
     def check_inputs(self) -> None:
-        """Raises InputError where what the study needs from outside is not given, not there, of another size, or not
-        the bytes that its name has stood for so far; and where a result that stands was made of other bytes."""
+        """Raises InputError where what the study needs from outside is not given or not there (all in one line),
+        of another size, or not the bytes that its name has stood for so far; and where a result that stands was made
+        of other bytes."""
+        require_inputs(self.study, self.runs.values())
         if isinstance(self.study.initial, PretrainedInitial):
             Recipe.from_section(record(self.study.initial), where=self.study.source)
-        if isinstance(self.study.data, KiltData):
-            _ = self.users_data
-        _ = self.initial_of_retriever
         for directory, run in self._given_checkpoints.items():
             config = Path(directory) / "config.json"
             require_size(from_hugging_face(read_json(config), where=config), run.dimensions, directory)

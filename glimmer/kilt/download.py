@@ -1,5 +1,4 @@
-"""KILT's published files: downloaded with resume, and held to the size and digest of the first download from
-then on.
+"""KILT's published files and TriviaQA's archive: held to the size and digest of the first download from then on.
 
 KILT publishes no checksums. So the first download of a file writes its size and sha256 to a lock file beside
 it, and every later one (and every file found in place) must agree with that. Commit the lock file to pin the
@@ -8,29 +7,29 @@ data of a study.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import sys
 import tarfile
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from glimmer.errors import CheckFailed, InputError
 from glimmer.files import existing, read_json, write_json, write_json_lines
 from glimmer.kilt.formats import id_text, read_example_rows
+from glimmer.kilt.transfer import bring, remove_part
 
 BASE_ADDRESS = "http://dl.fbaipublicfiles.com/KILT/"
+TRIVIAQA_ADDRESS = "http://nlp.cs.washington.edu/triviaqa/data/triviaqa-rc.tar.gz"
 LOCK_NAME = "kilt.lock.json"
+RELEASE = "KILT (Petroni et al. 2020), as published"
+"""What a study calls data that are these files."""
+
 _BLOCK_BYTES = 1 << 20
 _TRIVIAQA_MEMBERS = ("qa/wikipedia-train.json", "qa/wikipedia-dev.json")
+_UNITS = {"MiB": 2**20, "GiB": 2**30}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +43,12 @@ class Published:
     task: str | None
     lines: int
     size: str
+
+    @property
+    def about_bytes(self) -> int:
+        """Its size, as exact as the README has it."""
+        number, unit = self.size.split()
+        return int(float(number) * _UNITS[unit])
 
 
 PUBLISHED = tuple(
@@ -80,66 +85,45 @@ def published(names: Iterable[str]) -> list[Published]:
     return list(dict.fromkeys(chosen))
 
 
-def download(name: str, directory: str | Path, base: str = BASE_ADDRESS) -> dict[str, Any]:
-    """Brings one file into a directory, unless it is there already, and checks it against the directory's
-    lock file.
+def download(name: str, directory: str | Path, address: str = BASE_ADDRESS, **patience: Any) -> dict[str, Any]:
+    """Brings one file into a directory, unless it is there already, and checks it against the directory's lock file.
 
-    A download that was cut off leaves `<name>.part`, and goes on from there. Returns the lock entry, {"size"
-    in bytes, "sha256", "lines"}. Raises InputError if the address cannot be read, CheckFailed if the file is
-    not the one that the lock file tells of (what was downloaded is then deleted, what was found in place is
-    left).
+    A download that was cut off leaves `<name>.part`, and goes on from there. `address` ends in a slash, or is the
+    file's own. `patience`: `tries`, `seconds` and `pause` of `glimmer.kilt.transfer.bring`. Returns the lock entry,
+    {"size" in bytes, "sha256", "lines"}. Raises InputError if the address cannot be read, CheckFailed if the file is
+    not the one that the lock file tells of (what was downloaded is then deleted, what was found in place is left).
     """
     if Path(name).name != name or name.startswith("."):
         raise InputError("not a plain file name", found=name)
     target = Path(directory) / name
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(name + ".part")
+    locked = locked_entry(target)
     found_in_place = target.exists()
     if not found_in_place:
-        _fetch(base.rstrip("/") + "/" + name, part)
+        size = None if locked is None else locked["size"]
+        bring(address + name if address.endswith("/") else address, part, size=size, **patience)
     entry = _describe(target if found_in_place else part)
-    lock_file = target.parent / LOCK_NAME
-    locked = (read_json(lock_file) if lock_file.exists() else {}).get(name)
     if locked is not None and {key: entry.get(key) for key in locked} != locked:
-        part.unlink(missing_ok=True)
-        raise CheckFailed(f"{target}: not the file that {lock_file} tells of; expected {locked}; found {entry}")
+        remove_part(part)
+        raise CheckFailed(
+            f"{target}: not the file that {target.parent / LOCK_NAME} tells of; expected {locked}; found {entry}"
+        )
     if not found_in_place:
         os.replace(part, target)
     if locked is None:
-        write_json(lock_file, (read_json(lock_file) if lock_file.exists() else {}) | {name: entry})
+        _lock(target, entry)
     return entry
 
 
-def _fetch(address: str, part: Path) -> None:
-    """Streams an address to `part`, from where `part` ends if the server can do that."""
-    have = part.stat().st_size if part.exists() else 0
-    try:
-        request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
-        with contextlib.closing(urllib.request.urlopen(request)) as response:
-            resumed = getattr(response, "status", None) == 206
-            length = response.headers.get("Content-Length")
-            total = None if length is None else int(length) + (have if resumed else 0)
-            with open(part, "ab" if resumed else "wb") as file:
-                _copy(response, file, total, part.name)
-    except urllib.error.HTTPError as error:
-        if (
-            error.code == 416 and have
-        ):  # nothing is left to send: the part is whole, or not ours, which the digest tells
-            return
-        raise InputError("cannot be downloaded", where=address, found=f"HTTP status {error.code}") from None
-    except (OSError, ValueError) as error:  # URLError is an OSError; ValueError is an address of no known kind
-        raise InputError("cannot be downloaded", where=address, found=str(error)) from None
+def locked_entry(path: Path) -> dict[str, Any] | None:
+    """What the lock file beside a file says of it; None if nothing."""
+    lock = path.parent / LOCK_NAME
+    return (read_json(lock) if lock.exists() else {}).get(path.name)
 
 
-def _copy(source, file, total: int | None, name: str) -> None:
-    with tqdm(
-        total=total, initial=file.tell(), unit="B", unit_scale=True, desc=name, disable=not sys.stderr.isatty()
-    ) as bar:
-        while block := source.read(_BLOCK_BYTES):
-            file.write(block)
-            bar.update(len(block))
-    if total is not None and file.tell() != total:
-        raise OSError(f"the connection ended after {file.tell()} of {total} bytes; run again to go on from there")
+def _lock(path: Path, entry: dict[str, Any]) -> None:
+    lock = path.parent / LOCK_NAME
+    write_json(lock, (read_json(lock) if lock.exists() else {}) | {path.name: entry})
 
 
 def _describe(path: Path) -> dict[str, Any]:
@@ -198,3 +182,29 @@ def join_triviaqa(ids_file: str | Path, questions: dict[str, str], target: str |
             }
 
     return write_json_lines(target, rows())
+
+
+def joined_triviaqa(directory: str | Path, archive: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Joins the questions to KILT's ids in a directory; yields (name, lock entry) of every joined file.
+
+    One that is there already, as it was locked, is left. Raises InputError if there are no ids.
+    """
+    sources = {split: Path(directory) / f"triviaqa-{split}_id-kilt.jsonl" for split in ("train", "dev")}
+    present = {split: path for split, path in sources.items() if path.is_file()}
+    if not present:
+        raise InputError(
+            "TriviaQA ids are missing", where=directory, expected=" or ".join(p.name for p in sources.values())
+        )
+    targets = {path: Path(directory) / f"triviaqa-{split}-kilt.jsonl" for split, path in present.items()}
+    if all(_is_locked(target) for target in targets.values()):
+        yield from ((target.name, locked_entry(target) or {}) for target in targets.values())
+        return
+    questions = triviaqa_questions(archive)
+    for path, target in targets.items():
+        join_triviaqa(path, questions, target)
+        _lock(target, entry := _describe(target))
+        yield target.name, entry
+
+
+def _is_locked(path: Path) -> bool:
+    return path.exists() and locked_entry(path) == _describe(path)

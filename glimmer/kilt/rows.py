@@ -16,7 +16,7 @@ from glimmer.kilt.hub import PLACES, is_hub_form, without_fillers
 
 JOIN_TRIVIAQA = (
     "KILT publishes TriviaQA as ids without questions: join them by id from TriviaQA's own archive "
-    "(`glimmer download --triviaqa-archive`)"
+    "(`glimmer fetch triviaqa`)"
 )
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _BLEU_ROUNDING = 1e-6  # the Hub stores float32

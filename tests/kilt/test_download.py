@@ -1,74 +1,58 @@
 """Downloads from a local server: resume, the lock file, and the join of TriviaQA's questions."""
 
 import hashlib
-import http.server
 import json
-import re
 import tarfile
-import threading
 
 import pytest
 
 from glimmer.cli import main
 from glimmer.errors import CheckFailed, InputError
-from glimmer.kilt.download import LOCK_NAME, PUBLISHED, download, published, triviaqa_questions
+from glimmer.experiments import load_study
+from glimmer.kilt.download import (
+    LOCK_NAME,
+    PUBLISHED,
+    RELEASE,
+    download,
+    joined_triviaqa,
+    published,
+    triviaqa_questions,
+)
+from tests.kilt.lossy import serving
 
 CONTENT = b'{"id": 1}\n' * 5000
 
 
-class Server(http.server.BaseHTTPRequestHandler):
-    """Serves CONTENT with ranges; `cut` ends the next answer early, `ranges_asked` records what was asked for."""
-
-    cut, ranges_asked, with_ranges = 0, [], True
-
-    def do_GET(self):
-        asked = self.headers.get("Range")
-        type(self).ranges_asked.append(asked)
-        if "missing" in self.path:
-            return self.send_error(404)
-        start = int(re.fullmatch(r"bytes=(\d+)-", asked).group(1)) if asked and self.with_ranges else 0
-        if start >= len(CONTENT):
-            return self.send_error(416)
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(CONTENT) - start))
-        self.end_headers()
-        end = self.cut or len(CONTENT)
-        type(self).cut = 0
-        self.wfile.write(CONTENT[start:end])
-
-    def log_message(self, *_):
-        pass
+@pytest.fixture
+def server():
+    with serving({f"/KILT/{name}": CONTENT for name in ("nq.jsonl", "triviaqa.jsonl")}) as server:
+        yield server
 
 
 @pytest.fixture
-def address():
-    Server.cut, Server.ranges_asked, Server.with_ranges = 0, [], True
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/KILT/"
-        server.shutdown()
+def address(server):
+    return f"{server.address}/KILT/"
 
 
 ENTRY = {"size": len(CONTENT), "sha256": hashlib.sha256(CONTENT).hexdigest(), "lines": 5000}
 
 
-def test_the_first_download_is_recorded_and_a_second_is_not_fetched(tmp_path, address):
+def test_the_first_download_is_recorded_and_a_second_is_not_fetched(tmp_path, server, address):
     assert download("nq.jsonl", tmp_path, address) == ENTRY
     assert (tmp_path / "nq.jsonl").read_bytes() == CONTENT
     assert json.loads((tmp_path / LOCK_NAME).read_text()) == {"nq.jsonl": ENTRY}
     assert download("nq.jsonl", tmp_path, address) == ENTRY
-    assert Server.ranges_asked == [None]
+    assert server.ranges_asked == [None]
 
 
-@pytest.mark.parametrize("with_ranges", [True, False])
-def test_a_cut_download_is_an_error_and_the_next_one_goes_on(tmp_path, address, with_ranges):
-    Server.cut, Server.with_ranges = 20_000, with_ranges
-    with pytest.raises(InputError, match="cannot be downloaded"):
-        download("nq.jsonl", tmp_path, address)
+def test_a_download_that_was_cut_off_is_no_file_and_the_next_one_goes_on(tmp_path, server, address):
+    server.faults += ["cut"]
+    with pytest.raises(InputError, match="cannot be downloaded.*25000 of 50000 bytes; 25000 bytes are kept"):
+        download("nq.jsonl", tmp_path, address, tries=0)
     assert not (tmp_path / "nq.jsonl").exists() and not (tmp_path / LOCK_NAME).exists()
-    have = (tmp_path / "nq.jsonl.part").stat().st_size
     assert download("nq.jsonl", tmp_path, address) == ENTRY
-    assert Server.ranges_asked == [None, f"bytes={have}-"]
+    assert server.ranges_asked == [None, "bytes=25000-"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [LOCK_NAME, "nq.jsonl"]
 
 
 def test_a_part_that_was_whole_is_taken(tmp_path, address):
@@ -126,7 +110,7 @@ def test_the_command_downloads_and_joins_triviaqa(tmp_path, archive, capsys):
         row = {"id": identifier, "output": [{"answer": "x"}]}
         (mirror / f"triviaqa-{split}_id-kilt.jsonl").write_text(json.dumps(row) + "\n")
     arguments = ["--out", str(tmp_path / "data"), "--triviaqa-archive", str(archive), "--json"]
-    assert main(["download", "triviaqa", "--base", mirror.as_uri(), *arguments]) == 0
+    assert main(["fetch", "triviaqa", "--base", mirror.as_uri(), *arguments]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [(r["file"], r["lines"], r["lines_published"]) for r in rows[1:3]] == [
         ("triviaqa-dev_id-kilt.jsonl", 1, 5359),
@@ -136,11 +120,19 @@ def test_the_command_downloads_and_joins_triviaqa(tmp_path, archive, capsys):
     assert joined == {"id": "c", "input": "who is c?", "output": [{"answer": "x"}]}
 
 
-def test_an_id_without_question_stops_the_join(tmp_path, archive, capsys):
+def test_an_id_without_question_stops_the_join(tmp_path, archive):
     (tmp_path / "triviaqa-dev_id-kilt.jsonl").write_text('{"id": "zz"}\n')
-    assert main(["download", "--out", str(tmp_path), "--triviaqa-archive", str(archive)]) == 2
-    assert "triviaqa-dev_id-kilt.jsonl:1: no TriviaQA question has the id zz" in capsys.readouterr().err
+    with pytest.raises(InputError, match="triviaqa-dev_id-kilt.jsonl:1: no TriviaQA question has the id zz"):
+        list(joined_triviaqa(tmp_path, archive))
     assert not (tmp_path / "triviaqa-dev-kilt.jsonl").exists()
+
+
+def test_what_was_joined_before_is_left_and_what_was_changed_since_is_joined_again(tmp_path, archive):
+    (tmp_path / "triviaqa-dev_id-kilt.jsonl").write_text('{"id": "c"}\n')
+    first = list(joined_triviaqa(tmp_path, archive))
+    assert list(joined_triviaqa(tmp_path, tmp_path / "no-archive-is-read")) == first
+    (tmp_path / "triviaqa-dev-kilt.jsonl").write_text("changed")
+    assert list(joined_triviaqa(tmp_path, archive)) == first
 
 
 def test_another_archive_is_refused(tmp_path):
@@ -154,6 +146,13 @@ def test_another_archive_is_refused(tmp_path):
 
 
 def test_nothing_to_do_and_missing_ids_are_bad_usage(tmp_path, archive, capsys):
-    assert main(["download", "--out", str(tmp_path)]) == 2
-    assert main(["download", "--out", str(tmp_path), "--triviaqa-archive", str(archive)]) == 2
-    assert "triviaqa-train_id-kilt.jsonl" in capsys.readouterr().err
+    assert main(["fetch", "--out", str(tmp_path)]) == 2
+    assert "nothing to fetch" in capsys.readouterr().err
+    with pytest.raises(InputError, match="triviaqa-train_id-kilt.jsonl"):
+        list(joined_triviaqa(tmp_path, archive))
+
+
+def test_the_study_of_the_release_is_one_of_these_files():
+    study = load_study("kilt")
+    assert study.data.release == RELEASE
+    assert {file.task for file in published(["knowledge_source", *study.tasks])} == {None, *study.tasks}

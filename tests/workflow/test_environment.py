@@ -50,7 +50,7 @@ def test_lock_satisfies_every_requirement_of_the_project(lock, project):
     extras = project["optional-dependencies"]
     wanted = [
         *project["dependencies"],
-        *(line for e in ("build", "crate", "kilt", "slurm", "test", "train") for line in extras[e]),
+        *(line for e in ("build", "crate", "fetch", "kilt", "slurm", "test", "train") for line in extras[e]),
     ]
     wrong = {
         line: lock.get(canonicalize_name(Requirement(line).name))

@@ -65,6 +65,40 @@ def test_missing_data_end_the_program_with_one_line_and_code_2(capsys):
     assert len(lines) == 1 and "--config data=DIR" in lines[0], lines
 
 
+def said(capsys, config):
+    with pytest.raises(SystemExit) as end:
+        start(config, [])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert end.value.code == 2
+    return line
+
+
+def test_everything_that_is_missing_is_named_at_once_with_the_command_that_brings_it(capsys):
+    line = said(capsys, {"study": "kilt"})
+    assert "expected --config data=DIR checkpoint=DIR checkpoint_xxl=DIR retriever=DIR; found nothing for data" in line
+    assert line.endswith(
+        "to bring it: glimmer fetch knowledge_source nq triviaqa hotpotqa fever zsre trex google/t5-v1_1-large "
+        "google/t5-v1_1-xxl sentence-transformers/gtr-t5-base --out DIR"
+    )
+
+
+def test_what_is_missing_in_given_folders_is_named_file_by_file(capsys, tmp_path):
+    data = tmp_path / "data"
+    for name in ("nq-train-kilt.jsonl", "nq-dev-kilt.jsonl.gz", "kilt_knowledgesource.json", "fever-dev-kilt.jsonl"):
+        (data / name).parent.mkdir(exist_ok=True)
+        (data / name).touch()
+    line = said(capsys, {"study": "kilt", "data": data, "checkpoint": tmp_path, "checkpoint_xxl": tmp_path / "none"})
+    assert f"no {data}/fever-train-kilt.jsonl" in line and "nq-" not in line and "knowledge" not in line
+    assert f"no {tmp_path}/config.json, no {tmp_path}/none/config.json, nothing for retriever" in line
+    assert "glimmer fetch triviaqa hotpotqa fever zsre trex google/t5-v1_1-large google/t5-v1_1-xxl " in line
+    assert line.endswith(f"--out {data}")
+
+
+def test_what_has_no_published_name_is_named_without_a_command(capsys):
+    line = said(capsys, {"study": "sample"})
+    assert "nothing for data, nothing for checkpoint" in line and "glimmer fetch" not in line
+
+
 def test_drawing_asks_for_no_data():
     layout, _ = start({"study": "sample"}, ["figures"])
     assert layout.draws_only
