@@ -69,7 +69,7 @@ class Delivery:
         for arm in self._arms(requirements):
             own = self._untrained.get(_self_of(self._settings(arm)))
             if own and arm.term.reader.trained:
-                gain = self.bootstrap.between(arm.runs, own, arm.measure)
+                gain = self.bootstrap.between(arm.runs, self._at_every_seed(own, arm), arm.measure)
                 if gain is not None:
                     gains[reader_text(self._settings(arm))] = gain
         told = [
@@ -78,6 +78,12 @@ class Delivery:
             if gain.verdict() != "above"
         ]
         return f"not above its untrained self: {'; '.join(told)}" if told else None
+
+    def _at_every_seed(self, own: Mapping[int, str], arm: Arm) -> Mapping[int, str]:
+        """An untrained reader is one run, whom no seed changes; of replicates each has its own."""
+        if self.bootstrap.replicated:
+            return own
+        return {seed: own.get(seed, next(iter(own.values()))) for seed in arm.runs}
 
     @functools.cached_property
     def _untrained(self) -> dict[str, dict[int, str]]:

@@ -156,6 +156,11 @@ class ReaderSettings:
         _require(self.lambda_ == 0, "lambda", f"0, since {self.name} has no scorer to distil into", self.lambda_)
         _require(self.name != "fid" or self.alpha == 1, "alpha", "1, since fid runs every layer live", self.alpha)
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether a seed changes it: it is trained, or starts from random layers."""
+        return self.trained or self.reranker == "scratch"
+
     def change(self, **changes: Any) -> ReaderSettings:
         """These settings with some fields changed, checked again; a reader that keeps every passage moves m with k."""
         if "k" in changes and "m" not in changes and self.name != "glimmer":

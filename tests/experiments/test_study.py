@@ -14,6 +14,7 @@ from glimmer.experiments import (
     study_names,
 )
 from glimmer.experiments.documents import read_yaml, repository_path
+from glimmer.experiments.settings import glimmer
 
 FULL = ["figure2", "figure3", "figure4", "figure5", "figure6", "figure7", "table1", "table2", "table3"]
 DEPTH = {"model.encoder_layers": 24, "scale": {}}  # as deep as the paper, so that nothing is scaled
@@ -70,10 +71,19 @@ def test_the_baseline_of_every_table_and_figure_is_one_run():
 def test_every_seed_has_its_own_runs_and_a_point_knows_them_all():
     study = load_study("embedded", {"seeds": [0, 1, 7]})
     runs = runs_for(study)
-    assert len(runs) == 3 * len(runs_for(load_study("embedded", {"seeds": [0]})))
+    drawn = [run for run in runs_for(load_study("embedded", {"seeds": [0]})).values() if run.reader.is_drawn]
+    assert len([run for run in runs.values() if run.reader.is_drawn]) == 3 * len(drawn)
     for point in points(study):
         for term in point.terms:
-            assert [runs[id].seed for id in term.run_ids.values()] == list(term.run_ids) == [0, 1, 7]
+            own = [0, 1, 7] if term.reader.is_drawn else [0, 0, 0]
+            assert [runs[id].seed for id in term.run_ids.values()] == own and list(term.run_ids) == [0, 1, 7]
+
+
+def test_a_reader_that_no_seed_changes_is_one_run():
+    study = load_study("embedded", {"seeds": [0, 1, 7]})
+    untrained = [run for run in runs_for(study).values() if not run.reader.trained]
+    assert len(untrained) == 3 and {run.seed for run in untrained} == {0}
+    assert glimmer(alpha="1/3", beta="1/4", k=25, m=5, trained=False, reranker="scratch").is_drawn
 
 
 def test_a_baseline_without_passages_is_one_closed_book_run_for_all_readers():
