@@ -74,20 +74,33 @@ def _leaves(value: Mapping, path: tuple[str, ...] = ()) -> Iterable[tuple[tuple[
 
 
 def filter_counts(counts: Mapping[str, Mapping]) -> CellTable:
-    """Training examples before and after the relevance filter, by task."""
+    """Training examples before and after the relevance filter, by task, and what other settings would keep."""
     swept = sorted({t for kept in counts.values() for t in kept.get("after_by_threshold", {})}, key=float)
+    modes = list(dict.fromkeys(mode for kept in counts.values() for mode in kept.get("after_by_mode", {})))
     rows = []
     for (task, *_), kept in _leaves(counts):
         share = f"{100 * kept['after'] / kept['before']:.1f}" if kept.get("before") else "–"
+        settings = [kept.get(key, "–") for key in ("threshold", "mode")] + [_passages_asked(kept)]
         others = [kept.get("after_by_threshold", {}).get(t, "–") for t in swept]
-        texts = (TASK_NAMES.get(task, task), kept["before"], kept["after"], share, kept.get("threshold", "–"), *others)
+        others += [kept.get("after_by_mode", {}).get(mode, "–") for mode in modes]
+        texts = (TASK_NAMES.get(task, task), kept["before"], kept["after"], share, *settings, *others)
         rows.append(tuple(Cell(str(text)) for text in texts))
     return CellTable(
-        caption="Training examples that stay because what was retrieved supports their answer. The published"
-        " threshold is not known; this one is ours.",
-        heads=("Task", "Before", "After", "Kept (percent)", "Threshold (ours)", *(f"Kept at {t}" for t in swept)),
+        caption="Training examples that stay: those with an evidence set of which every part has the threshold's"
+        " confidence. In the mode labels some passage of the corpus has to support a part, in the mode retrieved one of"
+        " the first k. The published threshold is not known; this one is ours.",
+        heads=(
+            *("Task", "Before", "After", "Kept (percent)", "Threshold (ours)", "Mode", "k"),
+            *(f"Kept at {t}" for t in swept),
+            *(f"Kept by {mode}" for mode in modes),
+        ),
         rows=tuple(rows),
     )
+
+
+def _passages_asked(kept: Mapping[str, Any]) -> str:
+    """Among how many retrieved passages the evidence had to be."""
+    return "not asked" if kept.get("mode") == "labels" else str(kept.get("k") or "–")
 
 
 def answered_in_view(study: StudyResults, metrics: Mapping[str, Mapping]) -> CellTable | None:

@@ -47,7 +47,7 @@ def run(args) -> int:
         show(metrics, True)
         return 0
     rows = [
-        {"task": task, "split": split} | {key: value for key, value in found.items() if key != "evidence_rank"}
+        {"task": task, "split": split} | {key: value for key, value in found.items() if not isinstance(value, dict)}
         for task, splits in metrics.items()
         for split, found in splits.items()
     ]

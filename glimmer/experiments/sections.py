@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
+from glimmer.errors import InputError
 from glimmer.experiments.settings import TASKS
 from glimmer.experiments.strict import AtLeast, AtMost, Count, CountOrNone, Distinct, Like, Rate, Share
 
@@ -217,9 +218,22 @@ class Bm25:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RelevanceSettings:
-    """Train examples below this confidence are left out; null: none is."""
+    """Train examples whose evidence has less confidence than `threshold` are left out; null: none is.
+
+    Confidence is the best over an example's evidence sets of the worst over the parts of a set. `mode` says of which
+    passages: "labels": a part has the best support that any passage of the corpus gives it, so the train set does not
+    depend on the retriever; "retrieved": the best among the first `k` retrieved, which only this mode takes.
+    Raises InputError for a `k` without its mode, or the mode without it.
+    """
 
     threshold: Annotated[float, AtLeast(0), AtMost(1)] | None
+    mode: Literal["labels", "retrieved"] = "labels"
+    k: CountOrNone = None
+
+    def __post_init__(self):
+        if (self.mode == "retrieved") != (self.k is not None):
+            expected = "a number of passages" if self.mode == "retrieved" else "null"
+            raise InputError("k does not fit", expected=f"{expected} with mode {self.mode}", found=repr(self.k))
 
 
 # -- readers ---------------------------------------------------------------------------------------------------------

@@ -83,6 +83,12 @@ class Study:
     results: Path
     source: Path
 
+    def __post_init__(self):
+        k, depth = self.relevance_filter.k, self.retriever.depth
+        if k is not None and k > depth:
+            expected = f"at most retriever.depth, {depth}"
+            raise InputError("relevance_filter.k is not valid", expected=expected, found=k)
+
     @property
     def tasks(self) -> tuple[str, ...]:
         """The tasks present, in the order of every table."""

@@ -18,7 +18,7 @@ from glimmer.models.tokenizer import Tokenizer
 from glimmer.retrieval.bm25 import build_bm25, search_bm25
 from glimmer.retrieval.contrastive import train_gtr
 from glimmer.retrieval.embed import Embedder, embed_corpus, passage_text
-from glimmer.retrieval.evidence import confidences, evidence_metrics, pages_of
+from glimmer.retrieval.evidence import evidence_metrics, judged, pages_of
 from glimmer.retrieval.gtr import GTR, gtr_from_t5, load_gtr, save_gtr, tokenizer_path
 from glimmer.retrieval.pairs import gold_pairs, hard_negatives, training_pairs
 from glimmer.retrieval.retrieved import Retrieved, retrieved_path, write_retrieved
@@ -214,8 +214,7 @@ def _texts(corpus: PassageFile):
 
 
 def _retrieve(find, examples: Sequence[Example], pages: PageIndex, depth: int) -> Retrieved:
-    if not examples:
-        nothing = np.zeros((0, depth), np.float32)
-        return Retrieved(passages=nothing.astype(np.int64), scores=nothing, confidence=nothing)
-    ids, scores = find([example.input for example in examples])
-    return Retrieved(passages=ids, scores=scores, confidence=confidences(ids, examples, pages))
+    ids, scores = np.zeros((0, depth), np.int64), np.zeros((0, depth), np.float32)
+    if examples:
+        ids, scores = find([example.input for example in examples])
+    return judged(ids, scores, examples, pages)

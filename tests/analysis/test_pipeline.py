@@ -45,3 +45,12 @@ def test_the_examination_has_a_row_for_each_split_and_a_column_for_each_task():
     grid = pipeline.reading({"exact_match": rows})
     assert grid.heads[2:] == ("NQ", "T-REx")
     assert [[cell.text for cell in row] for row in grid.rows] == [["1", "5", "50", "25"], ["0", "5", "–", "0"]]
+
+
+@pytest.mark.parametrize("mode, k, shown", [("labels", None, "not asked"), ("retrieved", 5, "5")])
+def test_the_filter_says_its_mode_and_what_the_other_would_keep(mode, k, shown):
+    kept = {"before": 100, "after": 90, "threshold": 0.5, "mode": mode, "k": k, "after_by_threshold": {"0": 100}}
+    grid = pipeline.filter_counts({"nq": kept | {"after_by_mode": {"labels": 90, "retrieved": 70}}})
+    (row,) = [dict(zip(grid.heads, (cell.text for cell in row), strict=True)) for row in grid.rows]
+    assert (row["Mode"], row["k"], row["Kept (percent)"]) == (mode, shown, "90.0")
+    assert (row["Kept by labels"], row["Kept by retrieved"], row["Kept at 0"]) == ("90", "70", "100")

@@ -92,6 +92,8 @@ def test_stages_from_checkpoint_to_retrieved_passages(small_world, corpus, tmp_p
     for row, passages in enumerate(found.passages):
         gold = [corpus[int(n)]["wikipedia_id"] == str(row) and "built" in corpus.text(int(n)) for n in passages]
         np.testing.assert_array_equal(found.confidence[row], np.array(gold, np.float32))
+        np.testing.assert_array_equal(found.complete[row], np.maximum.accumulate(gold))
+        assert found.label[row] == 1 and "built" in corpus.text(int(found.gold[row, 0]))
 
 
 def test_zero_steps_pass_a_published_tower_on_as_it_is(small_world, tmp_path):
