@@ -187,7 +187,7 @@ class Gtr(ContrastiveSettings):
     """Null: as readers have."""
     passage_tokens: CountOrNone = None
     pairs_per_task: CountOrNone = None
-    """Null: all."""
+    """Train questions of a task, each with its pairs, one a page of its evidence; null: all."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ import numpy as np
 from glimmer.kilt.formats import Example
 from glimmer.kilt.passages import PassageFile
 from glimmer.kilt.provenance import PageIndex
-from glimmer.retrieval.retrieved import NONE, Retrieved
+from glimmer.retrieval.retrieved import NONE, Retrieved, padded
 
 DEFAULT_KS = (1, 5, 10, 25, 40)
 
@@ -43,21 +43,13 @@ def judged(passages: np.ndarray, scores: np.ndarray, examples: Sequence[Example]
                 best = list(dict.fromkeys(_best_passage(support[part]) for part in evidence))
         gold.append(best)
     return Retrieved(
-        passages=passages, scores=scores, confidence=confidence, complete=complete, label=label, gold=_padded(gold)
+        passages=passages, scores=scores, confidence=confidence, complete=complete, label=label, gold=padded(gold)
     )
 
 
 def _best_passage(support: Mapping[int, float]) -> int:
     """The passage of the highest support; of equal ones the first of the corpus."""
     return min(support, key=lambda number: (-support[number], number))
-
-
-def _padded(rows: Sequence[Sequence[int]]) -> np.ndarray:
-    """int64 [n, longest row, at least 1], filled up with NONE."""
-    out = np.full((len(rows), max([1, *map(len, rows)])), NONE, np.int64)
-    for number, row in enumerate(rows):
-        out[number, : len(row)] = row
-    return out
 
 
 def pages_of(passages: np.ndarray, corpus: PassageFile) -> np.ndarray:

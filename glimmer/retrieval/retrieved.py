@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -61,6 +62,14 @@ class Retrieved:
 
 
 _NAMES = tuple(field.name for field in fields(Retrieved))
+
+
+def padded(rows: Sequence[Sequence[int] | np.ndarray]) -> np.ndarray:
+    """Passage ids a row, filled up with NONE: int64 [n, the longest row's length, at least 1]."""
+    out = np.full((len(rows), max([1, *map(len, rows)])), NONE, np.int64)
+    for number, row in enumerate(rows):
+        out[number, : len(row)] = row
+    return out
 
 
 def retrieved_path(directory: str | Path, task: str, split: str) -> Path:
