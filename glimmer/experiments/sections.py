@@ -22,6 +22,9 @@ def _outside_ids() -> Any:
     return dataclasses.field(metadata={"in_ids": False})
 
 
+_RETRIEVER_WORLD = 1_000_000
+"""Added to a world's seed for the retriever's. Pretraining's worlds have no such seeds (worlds/generate/reading.py)."""
+
 # -- data ----------------------------------------------------------------------------------------------------------
 
 
@@ -35,6 +38,11 @@ class GeneratedData:
     pages: Count
     dev_examples: CountOrNone = None
     """Of each task, or as many as its facts give; null: the generator's default."""
+
+    @property
+    def of_retriever(self) -> GeneratedData:
+        """Another world of the same sizes: a retriever that is trained learns from its questions."""
+        return dataclasses.replace(self, seed=self.seed + _RETRIEVER_WORLD)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -175,7 +183,11 @@ class ContrastiveSettings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Gtr(ContrastiveSettings):
-    """Dense retrieval by a GTR tower, trained for `steps` steps on the study's train questions (0: as it is)."""
+    """Dense retrieval by a GTR tower, trained for `steps` steps (0: as it is).
+
+    It never serves questions that it was trained on. Where data are generated, it learns from another world; of given
+    data two towers learn from one half of the train questions each, and serve the other (glimmer/retrieval/towers.py).
+    """
 
     kind: Literal["gtr"]
     depth: Count
@@ -187,7 +199,7 @@ class Gtr(ContrastiveSettings):
     """Null: as readers have."""
     passage_tokens: CountOrNone = None
     pairs_per_task: CountOrNone = None
-    """Train questions of a task, each with its pairs, one a page of its evidence; null: all."""
+    """Train questions of a task that a tower sees, each with its pairs, one a page of its evidence; null: all."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
