@@ -189,6 +189,7 @@ def _stages(study: StudyResults, directory: Path) -> dict[str, Any]:
     metrics, counts, examination = documents
     return {
         "retrieval": pipeline.retrieval(metrics) if metrics else None,
+        "evidence": pipeline.evidence(metrics) if metrics else None,
         "ranks": pipeline.evidence_ranks(metrics) if metrics else [],
         "filter": pipeline.filter_counts(counts) if counts else None,
         "in_view": pipeline.answered_in_view(study, metrics) if metrics else None,

@@ -21,6 +21,8 @@ FILES: Mapping[str, str] = {
     "tokenizer": "tokenizer/tokenizer.json",
     "tokens": "tokens",
     "initial": "init",
+    "retriever_data": "retriever-world/data",
+    "retriever_passages": "retriever-world/passages",
     "gtr": "gtr",
     "embeddings": "embeddings",
     "retrieved": "retrieved",
@@ -50,6 +52,14 @@ STAGES: Mapping[str, Stage] = {
     "chunk": Stage(
         command="chunk", reads=("data", "corpus"), checks=("retriever.depth",), inputs=("data",), output="passages"
     ),
+    "generate_for_retriever": Stage(command="generate", reads=("data",), output="retriever_data"),
+    "chunk_for_retriever": Stage(
+        command="chunk",
+        reads=("data", "corpus"),
+        checks=("retriever.depth",),
+        inputs=("retriever_data",),
+        output="retriever_passages",
+    ),
     "copy_tokenizer": Stage(command="tokenizer", reads=("tokenizer", "initial"), output="tokenizer"),
     "train_vocabulary": Stage(
         command="vocabulary",
@@ -73,7 +83,8 @@ STAGES: Mapping[str, Stage] = {
         command="train-retriever",
         reads=("retriever", "lengths.question", "lengths.passage", "data"),
         checks=("initial",),
-        inputs=("initial", "passages", "data"),
+        # Of its own world, or of the study where that has none: workflow/layout.py.
+        inputs=("initial", "retriever_passages", "retriever_data", "passages", "data"),
         output="gtr",
     ),
     "embed": Stage(command="embed", reads=("retriever.dtype",), inputs=("gtr", "passages"), output="embeddings"),

@@ -108,11 +108,3 @@ class PageIndex:
                 if weight > supporting_rows.get(number, 0.0):
                     supporting_rows[number] = weight
         return dict(sorted(supporting_rows.items()))
-
-    def confidences(self, passages: Iterable[int], provenances: Iterable[Provenance]) -> np.ndarray:
-        """The confidence of each of the given passages (retrieved ones, best first).
-
-        -1, which means "none", has 0.
-        """
-        weights = self.supporting(provenances)
-        return np.asarray([weights.get(int(number), 0.0) for number in passages], dtype=np.float32)

@@ -141,10 +141,14 @@ def write_stages(results: Path, study: str) -> None:
         "success@5": 0.58,
         "evidence@1": 0.3,
         "evidence@5": 0.58,
+        "complete@1": 0.2,
+        "complete@5": 0.48,
+        "with_evidence": {"evidence@1": 0.3, "evidence@5": 0.58, "complete@1": 0.2, "complete@5": 0.48},
         "evidence_rank": {"counts": counts, "none": 100 - sum(counts)},
     }
     write_json(results / study / "retrieval.json", {task: {"train": one, "dev": one} for task in tasks})
-    kept = {"before": 500, "after": 420, "threshold": 0.25, "k": 40, "after_by_threshold": {"0": 500, "0.25": 420}}
+    kept = {"before": 500, "after": 420, "threshold": 0.25, "mode": "labels", "k": None, "depth": 40}
+    kept |= {"after_by_threshold": {"0": 500, "0.25": 420}, "after_by_mode": {"labels": 420, "retrieved": 390}}
     write_json(results / study / "filter.json", dict.fromkeys(tasks, kept))
     examined = [
         {"alpha": alpha, "passages": 5, "task": task, "examples": 32, "exact_match": 0.75}

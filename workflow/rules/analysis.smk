@@ -74,6 +74,7 @@ rule findings:
         paper=paper_points(drawing.results),
         results=drawing.of_study("every_run_file"),
         drawn=drawing.of("drawn_points"),
+        stages=drawing.of_study("published"),
         seal=drawing.of_study("seals"),
     output:
         audit=f"{RESULTS}/{{source}}/audit.json",
