@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from glimmer.errors import InputError
+from glimmer.kilt.aliases import whole_words
 from glimmer.kilt.formats import Example
 from glimmer.kilt.passages import PassageFile
 from glimmer.kilt.provenance import PageIndex, is_page_level
@@ -64,7 +64,7 @@ def hard_negatives(pairs: Sequence[Pair], corpus: PassageFile, bm25: Bm25Index, 
     out = np.empty((len(pairs), count), np.int64)
     for row, (pair, candidates) in enumerate(zip(pairs, retrieved.tolist(), strict=True)):
         wrong = [number for number in candidates if number not in pair.supporting]
-        pattern = _answers_pattern(pair.example.answers)
+        pattern = whole_words(pair.example.answers)
         holds = {number: bool(pattern and pattern.search(corpus.text(number))) for number in wrong}
         chosen = sorted(wrong, key=holds.__getitem__)[:count]  # stable: in BM25's order within each kind
         if len(chosen) < count:
@@ -110,9 +110,3 @@ def _pair(task: str, example: Example, index: PageIndex) -> Pair | None:
         if exact:
             return Pair(task=task, example=example, gold=min(exact), supporting=frozenset(supporting))
     return None
-
-
-def _answers_pattern(answers: Sequence[str]) -> re.Pattern | None:
-    if not answers:
-        return None
-    return re.compile(r"(?<!\w)(?:" + "|".join(map(re.escape, answers)) + r")(?!\w)", re.IGNORECASE)

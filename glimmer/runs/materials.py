@@ -21,7 +21,7 @@ from glimmer.models.config import require_size
 from glimmer.models.reader import Reader
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.runs.inputs import hold, inputs_of_run, outside_inputs
-from glimmer.training.examples import Batcher, Corpus, TaskExamples
+from glimmer.training.examples import AnswerChoice, Batcher, Corpus, TaskExamples
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,10 +86,11 @@ class Materials:
     @functools.cached_property
     def train(self) -> dict[str, TaskExamples]:
         """The run's train tasks with the rows that the relevance filter kept, at most `examples_per_task` of each."""
+        choice = AnswerChoice(self.tokenizer, self.batcher.corpus.file, self.study.lengths.target)
         tasks = {}
         for task in self.run.reader.train_tasks:
             rows = np.load(existing(self._kept_rows(task)), allow_pickle=False)
-            examples = TaskExamples(task, self.data, "train", self._file("retrieved"), rows)
+            examples = TaskExamples(task, self.data, "train", self._file("retrieved"), rows, choice)
             tasks[task] = examples.first(self.study.training.examples_per_task)
         return tasks
 
