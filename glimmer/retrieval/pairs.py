@@ -95,7 +95,9 @@ def training_pairs(
     texts = [passage_text(row["title"], row["text"]) for row in rows]
     tasks = sorted({pair.task for pair in pairs})
     return TrainingPairs(
-        questions=tokenizer.encode_array([pair.example.input for pair in pairs], question_tokens, end=True),
+        questions=tokenizer.encode_array(
+            [pair.example.input for pair in pairs], question_tokens, keep="last", end=True
+        ),
         passages=tokenizer.encode_array(texts, passage_tokens, end=True),
         gold=np.searchsorted(needed, gold),
         negatives=np.searchsorted(needed, negatives),

@@ -149,7 +149,8 @@ def retrieve_tasks(
         embedder = Embedder(load_gtr(gtr, dtype=dtype), Tokenizer(tokenizer_path(gtr)))
 
         def find(questions: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-            return search(embedder.texts(questions, question_tokens, progress="embed questions"), shards, depth)
+            rows = embedder.texts(questions, question_tokens, keep="last", progress="embed questions")
+            return search(rows, shards, depth)
     else:
         raise InputError("unknown kind of retriever", expected="gtr or bm25", found=kind)
     pages = PageIndex(corpus)

@@ -134,11 +134,11 @@ class Batcher:
 
         Rows that are not for training have no answer: an end token alone.
         """
-        questions = [self.question_template.format(question=task.examples[row].input) for task, row in chosen]
+        questions = [task.examples[row].input for task, row in chosen]
         ids = np.stack([self.passage_ids(task, row) for task, row in chosen])
         answers = [task.answer(row) for task, row in chosen]
         return Batch.of(
-            question=self.tokenizer.encode_array(questions, self.lengths.question, pad_left=True),
+            question=self.tokenizer.encode_questions(questions, self.question_template, self.lengths.question),
             passages=self.corpus.gather(ids, self._slot_tokens),
             answer=self.tokenizer.encode_array(answers, self.lengths.target, end=True),
         )

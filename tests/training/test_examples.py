@@ -81,6 +81,11 @@ def test_a_batch_holds_the_first_k_passages_questions_padded_left_answers_right(
     assert [words(row) for row in batch.answer] == ["three </s> <pad>", "<unk> </s> <pad>"]
 
 
+def test_a_cut_question_keeps_its_end(stages):
+    narrow = Batcher(stages.tokenizer, stages.corpus, Lengths(question=1, passage=5, target=3), 1, "ask {question}")
+    assert words(narrow.batch([(stages.task, 1)]).question[0]) == "q1"
+
+
 def choice(stages, length=3):
     return AnswerChoice(stages.tokenizer, stages.corpus.file, length)
 
