@@ -51,6 +51,7 @@ def road(tmp_path_factory):
     study = load_study(config)
     save_t5(T5(T5Config(**vars(study.dimensions())), rngs=nnx.Rngs(0)), init, tokenizer)
     assert glimmer("retrieve", data=data, passages=passages, out=work / "retrieved") == 0
+    assert glimmer("lengths", data=data, passages=passages, tokenizer=tokenizer, out=work / "lengths.json") == 0
     assert glimmer("filter", retrieved=work / "retrieved", out=work / "filtered") == 0
     runs = {(run.reader.name, run.reader.trained): run for run in runs_for(study).values()}
     places = {"work": work, "data": data, "init": init}
@@ -82,6 +83,18 @@ def test_a_run_is_trained_answered_and_scored(road, reader):
     )
     assert [entry["step"] for entry in result["learning_curve"]] == ([1, 2] if run.reader.trained else [])
     assert (result["memory_bytes_per_passage"] > 0) is (run.reader.name == "glimmer")
+
+
+@pytest.mark.slow
+def test_what_the_lengths_cut_is_counted_for_every_task_and_split(road):
+    counted = read_json(road.work / "lengths.json")
+    assert {task: set(splits) for task, splits in counted["tasks"].items()} == dict.fromkeys(
+        road.study.tasks, {"train", "dev"}
+    )
+    for splits in counted["tasks"].values():
+        assert all(
+            kind["n"] > 0 and 0 <= kind["cut"] <= kind["n"] for split in splits.values() for kind in split.values()
+        )
 
 
 @pytest.mark.slow

@@ -186,12 +186,13 @@ def _table(table: TableArtifact, study: StudyResults, reference: StudyResults | 
 
 
 def _stages(study: StudyResults, directory: Path) -> dict[str, Any]:
-    documents = (_optional(directory / f"{name}.json") for name in ("retrieval", "filter", "reading"))
-    metrics, counts, examination = documents
+    documents = (_optional(directory / f"{name}.json") for name in ("retrieval", "filter", "lengths", "reading"))
+    metrics, counts, cuts, examination = documents
     return {
         "retrieval": pipeline.retrieval(metrics) if metrics else None,
         "ranks": pipeline.evidence_ranks(metrics) if metrics else [],
         "filter": pipeline.filter_counts(counts) if counts else None,
+        "lengths": pipeline.lengths(cuts) if cuts else None,
         "in_view": pipeline.answered_in_view(study, metrics) if metrics else None,
         "reading": pipeline.reading(examination) if examination else None,
     }

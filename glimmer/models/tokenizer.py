@@ -40,6 +40,18 @@ class Tokenizer:
         """Token ids of `text`, without an end token."""
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has, without an end token."""
+        return [len(encoding) for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
+    def kept_characters(self, texts: Sequence[str], length: int) -> list[tuple[int, int | None]]:
+        """Of each text how many tokens it has, and how many characters its first `length` tokens reach; None if all."""
+        found = []
+        for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False):
+            reach = (encoding.offsets[length - 1][1] if length else 0) if len(encoding) > length else None
+            found.append((len(encoding), reach))
+        return found
+
     def encode_array(
         self,
         texts: Sequence[str],

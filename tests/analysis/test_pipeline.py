@@ -45,3 +45,14 @@ def test_the_examination_has_a_row_for_each_split_and_a_column_for_each_task():
     grid = pipeline.reading({"exact_match": rows})
     assert grid.heads[2:] == ("NQ", "T-REx")
     assert [[cell.text for cell in row] for row in grid.rows] == [["1", "5", "50", "25"], ["0", "5", "–", "0"]]
+
+
+def test_what_the_lengths_cut_has_a_row_for_the_corpus_and_three_for_each_task_and_split():
+    counted = synthetic.lengths_file(("nq", "trex"))
+    evidence = {"n": 2000, "cut": 7, "share_cut": 0.004, "lost": 3, "share_lost": 0.0015}
+    counted["tasks"]["trex"]["dev"] = counted["tasks"]["trex"]["dev"] | {"evidence": evidence}
+    grid = pipeline.lengths(counted)
+    assert len(grid.rows) == 1 + 2 * 2 * 3
+    row = next(row for row in grid.rows if [cell.text for cell in row[:3]] == ["T-REx", "dev", "evidence"])
+    assert [cell.text for cell in row[3:]] == ["24", "2,000", "7", "0.4", "3", "–", "–", "–"]
+    assert [cell.text for cell in grid.rows[0][:4]] == ["", "", "passages", "24"]
