@@ -43,6 +43,10 @@ class DrawnArtifact:
         """As files and links call it."""
         return self.entry.name
 
+    def beside(self, reference: StudyResults | None) -> StudyResults | None:
+        """What stands beside a study's points: `reference`, or nothing where the paper has no such artifact."""
+        return reference if self.entry.in_paper else None
+
 
 class FigureArtifact(DrawnArtifact):
     """A figure, drawn panel by panel."""

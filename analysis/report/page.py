@@ -162,6 +162,7 @@ def _is_above(better: PointResult, worse: PointResult, bootstrap: JointBootstrap
 
 
 def _figure(figure: FigureArtifact, study: StudyResults, reference: StudyResults | None) -> dict[str, Any]:
+    reference = figure.beside(reference)
     return {
         "name": figure.name,
         "title": figure.entry.full_title,
@@ -173,6 +174,7 @@ def _figure(figure: FigureArtifact, study: StudyResults, reference: StudyResults
 
 
 def _table(table: TableArtifact, study: StudyResults, reference: StudyResults | None) -> dict[str, Any]:
+    reference = table.beside(reference)
     heads, rows = table.cells(study, reference)
     cells = [tuple(Cell(text, state="missing" if text == "missing" else "") for text in row) for row in rows]
     return {

@@ -91,14 +91,17 @@ class Materials:
         for task in self.run.reader.train_tasks:
             rows = np.load(existing(self._kept_rows(task)), allow_pickle=False)
             examples = TaskExamples(task, self.data, "train", self._file("retrieved"), rows, choice)
-            tasks[task] = examples.first(self.study.training.examples_per_task)
+            examples = self._as_read(examples).first(self.study.training.examples_per_task)
+            shuffled = self.run.reader.labels == "shuffled"
+            tasks[task] = examples.with_shuffled_answers(self.run.seed) if shuffled else examples
         return tasks
 
     @functools.cached_property
     def dev(self) -> list[TaskExamples]:
         """The run's tasks on dev, at most `evaluation.dev_examples` examples of each."""
         count, retrieved = self.study.evaluation.dev_examples, self._file("retrieved")
-        return [TaskExamples(task, self.data, "dev", retrieved).first(count) for task in self.run.reader.train_tasks]
+        tasks = [TaskExamples(task, self.data, "dev", retrieved) for task in self.run.reader.train_tasks]
+        return [self._as_read(task).first(count) for task in tasks]
 
     @functools.cached_property
     def digests(self) -> dict[str, Any]:
@@ -120,6 +123,10 @@ class Materials:
     def inputs(self) -> dict[str, Any]:
         """The locked digests of the outside inputs that the run goes back to; empty where the study makes all."""
         return inputs_of_run(self.study, self.run)
+
+    def _as_read(self, examples: TaskExamples) -> TaskExamples:
+        """Examples with their passages as the run's reader is given them."""
+        return examples.with_evidence_first() if self.run.reader.evidence == "first" else examples
 
     def _file(self, name: str) -> Path:
         return work_file(self.work, name)

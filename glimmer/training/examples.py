@@ -84,13 +84,16 @@ class TaskExamples:
         self.examples: list[Example] = list(read_examples(self.path))
         with np.load(existing(Path(retrieved) / f"{task}-{split}.npz"), allow_pickle=False) as found:
             self.passages: Int[np.ndarray, "n depth"] = found["passages"]
+            self._gold: Int[np.ndarray, "n parts"] | None = found["gold"] if "gold" in found.files else None
         if len(self.passages) != len(self.examples):
             raise InputError(
                 "retrieved for another file", where=self.path, expected=len(self.examples), found=len(self.passages)
             )
+        self._retrieved = Path(retrieved)
         self.rows = np.arange(len(self.examples)) if rows is None else np.asarray(rows)
         self._choice = choice
         self._answers: dict[int, str] = {}  # of this file's rows; no other file's examples ever see it
+        self._answered_by: dict[int, int] = {}  # row -> the row whose answer it is trained on, where that is another
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -103,13 +106,46 @@ class TaskExamples:
         part.rows = self.rows[np.linspace(0, len(self.rows) - 1, count).astype(int)]
         return part
 
+    def with_evidence_first(self) -> TaskExamples:
+        """The same task with each row's gold passages before the others: moved there, or put in where not retrieved.
+
+        As many passages a row as before. Raises InputError for a file of retrieved passages that does not name them.
+        """
+        if self._gold is None:
+            raise InputError(
+                "what was retrieved does not say which passages are gold: retrieve again",
+                where=self._retrieved,
+                expected="an array `gold` beside `passages`",
+                found="none",
+            )
+        part = copy.copy(self)
+        part.passages = self.passages.copy()
+        for row, gold in zip(part.passages, self._gold, strict=True):
+            row[:] = _first(gold, row)[: len(row)]
+        part._answers = {}
+        return part
+
+    def with_shuffled_answers(self, seed: int) -> TaskExamples:
+        """The same task with the answer of each of its rows given to another: one cycle through all rows, by `seed`."""
+        part = copy.copy(self)
+        cycle = np.random.default_rng([seed, len(self.rows)]).permutation(self.rows)
+        part._answered_by = dict(zip(cycle.tolist(), np.roll(cycle, 1).tolist(), strict=True))
+        return part
+
     def answer(self, row: int) -> str:
         """The answer to train on; "" where these are not for training, as nothing may learn from a dev answer."""
         if self._choice is None:
             return ""
+        row = self._answered_by.get(row, row)
         if row not in self._answers:
             self._answers[row] = self._choice(self.examples[row].answers, self.passages[row])
         return self._answers[row]
+
+
+def _first(gold: Int[np.ndarray, " parts"], retrieved: Int[np.ndarray, " depth"]) -> Int[np.ndarray, " places"]:
+    """Gold passages in their order, then the retrieved ones that are none of them; -1 is none."""
+    gold = np.array(list(dict.fromkeys(gold[gold >= 0].tolist())), retrieved.dtype)
+    return np.concatenate([gold, retrieved[~np.isin(retrieved, gold)], np.full(len(gold), -1, retrieved.dtype)])
 
 
 class Batcher:

@@ -1,5 +1,6 @@
 """From stage files to token arrays: which passages, which answer, which side is padded."""
 
+import copy
 import json
 from types import SimpleNamespace
 
@@ -124,6 +125,59 @@ def test_dev_rows_have_no_answer_to_train_on(stages, tmp_path):
     before, train = shared.batch([(dev.first(1), 0)]), shared.batch([(stages.task, 0)])
     assert (words(before.answer[0]), words(train.answer[0])) == ("</s> <pad> <pad>", "three </s> <pad>")
     assert words(shared.batch([(dev, 0)]).answer[0]) == "</s> <pad> <pad>"
+
+
+def with_gold(stages, path, gold, rows=None):
+    """The task with these gold passages beside what was retrieved."""
+    with np.load(stages.root / "retrieved/nq-train.npz") as found:
+        np.savez(path / "nq-train.npz", passages=found["passages"], **({} if gold is None else {"gold": gold}))
+    return TaskExamples("nq", stages.root / "data", "train", path, rows, choice(stages))
+
+
+def test_gold_passages_are_moved_or_put_before_what_was_retrieved(stages, tmp_path):
+    task = with_gold(stages, tmp_path, np.array([[0, -1], [1, 0], [2, 3]]))
+    first = task.with_evidence_first()
+    assert first.passages.tolist() == [[0, 2, 1], [1, 0, 3], [2, 3, 0]], "moved; put in; one moved and one put in"
+    assert task.passages.tolist() == [[2, 1, 0], [3, -1, -1], [0, 2, 1]], "the task itself stays"
+    assert batcher(stages, 2).passage_ids(first, 1).tolist() == [1, 0]
+    assert batcher(stages, 1).passage_ids(first, 2).tolist() == [2], "as many as before"
+
+
+def test_without_gold_passages_nothing_changes_and_a_passage_twice_stands_once(stages, tmp_path):
+    task = with_gold(stages, tmp_path, np.array([[-1, -1], [3, 3], [-1, 1]]))
+    assert task.with_evidence_first().passages.tolist() == [[2, 1, 0], [3, -1, -1], [1, 0, 2]]
+
+
+def test_the_answer_is_chosen_in_what_the_reader_is_given(stages, tmp_path):
+    task = with_gold(stages, tmp_path, np.array([[-1], [-1], [3]]))
+    task.examples[2].answers[:] = ["two", "five"]
+    assert task.answer(2) == "two" and task.with_evidence_first().answer(2) == "five"
+
+
+def test_what_was_retrieved_without_naming_gold_passages_says_retrieve_again(stages, tmp_path):
+    task = with_gold(stages, tmp_path, None)
+    with pytest.raises(InputError, match="retrieve again"):
+        task.with_evidence_first()
+
+
+@pytest.mark.parametrize("count", [2, 3, 10, 101])
+def test_shuffled_answers_are_the_tasks_own_and_never_the_rows(stages, count):
+    task = copy.copy(stages.task)
+    task.rows = np.arange(count) * 3 + 1
+    shuffled, again, other = (task.with_shuffled_answers(seed) for seed in (7, 7, 8))
+    source = [shuffled._answered_by[row] for row in task.rows.tolist()]
+    assert sorted(source) == task.rows.tolist() and all(source != task.rows)
+    assert again._answered_by == shuffled._answered_by
+    assert count < 10 or other._answered_by != shuffled._answered_by
+    assert task._answered_by == {}
+
+
+def test_a_shuffled_row_is_trained_on_the_answer_that_another_row_would_be(stages):
+    shuffled = stages.task.with_shuffled_answers(0)
+    given = {row: stages.task.answer(row) for row in range(3)}
+    assert sorted(shuffled.answer(row) for row in range(3)) == sorted(given.values())
+    assert all(shuffled.answer(row) != answer for row, answer in given.items())
+    assert shuffled.examples is stages.task.examples and shuffled.passages is stages.task.passages
 
 
 def test_fewer_passages_than_k_are_padded_and_a_closed_book_has_one_that_is_empty(stages):
