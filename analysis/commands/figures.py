@@ -30,5 +30,5 @@ def run(args: argparse.Namespace) -> None:
                 continue  # what is not part of a study is drawn only where it is asked for by name
             for refused in study.runs.refused:
                 print(f"{artifact.name}: left out {name}/runs/{refused.file}: {refused.reason}", file=sys.stderr)
-            reference = None if name == PAPER else artifact.beside(load_reference(args.results))
+            reference = None if name == PAPER else load_reference(args.results)
             print(*artifact.write(study, reference, args.results / name), sep="\n")

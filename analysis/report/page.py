@@ -53,7 +53,9 @@ def build(study_name: str, results: Path, reference_runs: Path | None = None) ->
             "figures": drawn,
             "tables": [_table(artifact, study, reference) for artifact in own if isinstance(artifact, TableArtifact)],
             "learning": learning,
-            "absent_artifacts": [artifact.name for artifact in artifacts if artifact not in own],
+            "absent_artifacts": [
+                artifact.name for artifact in artifacts if artifact.entry.in_paper and artifact not in own
+            ],
             "missing": [result for result in shown if result.value is None],
             "readers": reader_tables.readers(study),
             "costs": pipeline.costs(study),

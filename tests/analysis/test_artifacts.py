@@ -21,8 +21,9 @@ from tests.analysis import synthetic
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-FIGURES = [artifact.name for artifact in figures.everything() if isinstance(artifact, FigureArtifact)]
-TABLES = [artifact.name for artifact in figures.everything() if artifact.name not in FIGURES]
+PAPERS = [artifact for artifact in figures.everything() if artifact.entry.in_paper]
+FIGURES = [artifact.name for artifact in PAPERS if isinstance(artifact, FigureArtifact)]
+TABLES = [artifact.name for artifact in PAPERS if artifact.name not in FIGURES]
 
 
 def _write(name, results, *studies):
@@ -48,7 +49,7 @@ def test_a_figure_is_well_formed_says_what_it_shows_and_asks_for_nothing(name, d
     assert not re.search(r"\d{4}-\d\d-\d\dT", text), "a date would change the bytes"
 
 
-@pytest.mark.parametrize("name", [artifact.name for artifact in figures.everything() if artifact.entry.in_paper])
+@pytest.mark.parametrize("name", FIGURES + TABLES)
 def test_what_is_drawn_of_the_paper_is_what_its_file_says(name, drawn):
     with open(drawn / "paper" / "points.csv", newline="") as file:
         reported = {row["point"]: (row["percent"], row["samples_per_tflop"]) for row in csv.DictReader(file)}
