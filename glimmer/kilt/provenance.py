@@ -100,6 +100,13 @@ class PageIndex:
             return range(0)
         return range(int(self._first[position]), int(self._first[position + 1]))
 
+    def supporting_rows(self, provenance: Provenance) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The passages that share a character with a provenance, whatever its BLEU score: (id, row), in order."""
+        for number in self.passages_of(provenance.page_id):
+            row = self._passages[number]
+            if support(row, dataclasses.replace(provenance, bleu_score=None)):
+                yield number, row
+
     def supporting(self, provenances: Iterable[Provenance]) -> dict[int, float]:
         """Every passage that supports one of the provenances, with its confidence in (0, 1], by passage id."""
         supporting_rows: dict[int, float] = {}
@@ -109,13 +116,6 @@ class PageIndex:
                 if weight > supporting_rows.get(number, 0.0):
                     supporting_rows[number] = weight
         return dict(sorted(supporting_rows.items()))
-
-    def supporting_rows(self, provenance: Provenance) -> Iterator[tuple[int, dict[str, Any]]]:
-        """The passages that share a character with a provenance, whatever its BLEU score: (id, row), in order."""
-        for number in self.passages_of(provenance.page_id):
-            row = self._passages[number]
-            if support(row, dataclasses.replace(provenance, bleu_score=None)):
-                yield number, row
 
     def confidences(self, passages: Iterable[int], provenances: Iterable[Provenance]) -> np.ndarray:
         """The confidence of each of the given passages (retrieved ones, best first).
