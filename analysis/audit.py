@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis import claims
-from analysis.audits import agreement, counts, coverage, curves, exposure, precision, record, shape
+from analysis.audits import agreement, counts, coverage, curves, exposure, precision, record, shape, truncation
 from analysis.audits.finding import FAILURE, SEVERITIES, Finding, Number, reported_numbers
 from analysis.ledger.bootstrap import JointBootstrap, NotPaired
 from glimmer import experiments
@@ -84,6 +84,7 @@ def audit_study(name: str, results: Path) -> dict[str, Any]:
         "sums": agreement.sums(numbers, registry.artifacts),
         "monotone": curves.monotone(numbers, resolved),
         "shape": shape.compare(numbers, reported, resolved),
+        "cut": truncation.cuts(directory),
     }
     trace = record.trace(directory, points, runs)
     if metrics:

@@ -1,8 +1,10 @@
 """Every stage from a corpus to a result file, by the commands the workflow runs, in one process."""
 
 import json
+import shutil
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import yaml
 from flax import nnx
@@ -13,6 +15,7 @@ from glimmer.files import read_json
 from glimmer.models.checkpoint import save_t5
 from glimmer.models.config import T5Config
 from glimmer.models.t5 import T5
+from glimmer.runs.materials import Materials
 
 MODEL = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_heads": 2, "encoder_layers": 2, "decoder_layers": 1}
 STUDY = {
@@ -51,6 +54,7 @@ def road(tmp_path_factory):
     study = load_study(config)
     save_t5(T5(T5Config(**vars(study.dimensions())), rngs=nnx.Rngs(0)), init, tokenizer)
     assert glimmer("retrieve", data=data, passages=passages, out=work / "retrieved") == 0
+    assert glimmer("lengths", data=data, passages=passages, tokenizer=tokenizer, out=work / "lengths.json") == 0
     assert glimmer("filter", retrieved=work / "retrieved", out=work / "filtered") == 0
     runs = {(run.reader.name, run.reader.trained): run for run in runs_for(study).values()}
     places = {"work": work, "data": data, "init": init}
@@ -82,6 +86,43 @@ def test_a_run_is_trained_answered_and_scored(road, reader):
     )
     assert [entry["step"] for entry in result["learning_curve"]] == ([1, 2] if run.reader.trained else [])
     assert (result["memory_bytes_per_passage"] > 0) is (run.reader.name == "glimmer")
+
+
+@pytest.mark.slow
+def test_what_the_lengths_cut_is_counted_for_every_task_and_split(road):
+    counted = read_json(road.work / "lengths.json")
+    assert {task: set(splits) for task, splits in counted["tasks"].items()} == dict.fromkeys(
+        road.study.tasks, {"train", "dev"}
+    )
+    for splits in counted["tasks"].values():
+        assert all(
+            kind["n"] > 0 and 0 <= kind["cut"] <= kind["n"] for split in splits.values() for kind in split.values()
+        )
+
+
+@pytest.mark.slow
+def test_controls_change_the_train_answers_or_the_passages_and_nothing_else(road, tmp_path):
+    work = shutil.copytree(road.work, tmp_path / "work", ignore=shutil.ignore_patterns("runs"))
+    for path in sorted((work / "retrieved").glob("*.npz")):
+        with np.load(path) as arrays:
+            whole = dict(arrays)
+        whole["gold"] = np.full((len(whole["passages"]), 2), [7, -1])
+        np.savez(path, **whole)
+    study = load_study(road.config, {"artifacts": ["controls"]})
+    made = {}
+    for run in runs_for(study).values():
+        kind = (run.reader.labels, run.reader.evidence) if run.reader.trained and run.reader.k == 4 else None
+        made[kind] = Materials(study=study, run=run, work=work, data=road.places["data"], initial=road.places["init"])
+    usual, shuffled, first = made["given", "as_retrieved"], made["shuffled", "as_retrieved"], made["given", "first"]
+    for task, examples in usual.train.items():
+        rows, others = examples.rows.tolist(), shuffled.train[task]
+        assert others.rows.tolist() == rows and np.array_equal(others.passages, examples.passages)
+        assert sorted(map(others.answer, rows)) == sorted(map(examples.answer, rows))
+        assert list(map(others.answer, rows)) != list(map(examples.answer, rows))
+        assert (first.train[task].passages[:, 0] == 7).all() and first.train[task].rows.tolist() == rows
+    for one, same, moved in zip(usual.dev, shuffled.dev, first.dev, strict=True):
+        assert np.array_equal(one.passages, same.passages) and (moved.passages[:, 0] == 7).all()
+        assert one.rows.tolist() == same.rows.tolist() == moved.rows.tolist()
 
 
 @pytest.mark.slow

@@ -198,7 +198,9 @@ class Layout:
 
     def published(self) -> list[str]:
         """What the report shows of the stages before training; when only drawing, what exists of it."""
-        names = ["retrieval", "filter"] + (["reading"] if isinstance(self.study.initial, PretrainedInitial) else [])
+        names = ["retrieval", "filter", "lengths"] + (
+            ["reading"] if isinstance(self.study.initial, PretrainedInitial) else []
+        )
         files = [f"{self.results}/{name}.json" for name in names]
         return [file for file in files if Path(file).exists()] if self.draws_only else files
 

@@ -149,6 +149,49 @@ def _passages_asked(kept: Mapping[str, Any]) -> str:
     return "not asked" if kept.get("mode") == "labels" else str(kept.get("k") or "–")
 
 
+def lengths(counted: Mapping[str, Any]) -> CellTable:
+    """What the lengths in tokens cut of passages, and by task and split of questions, evidence and answers."""
+    limits = counted["lengths"]
+    rows = [_cut_row("", "", "passages", limits["passage"], counted["passages"])]
+    for task, splits in counted["tasks"].items():
+        for split, of_split in splits.items():
+            for what, key in (("questions", "question"), ("evidence", "passage"), ("answers", "target")):
+                rows.append(_cut_row(TASK_NAMES.get(task, task), split, what, limits[key], of_split[what]))
+    heads = (
+        "Task",
+        "Split",
+        "What",
+        "Tokens",
+        "Of",
+        "Cut",
+        "Cut (percent)",
+        "Gravely cut",
+        "95 % fit",
+        "99 % fit",
+        "All fit",
+    )
+    return CellTable(
+        caption="What does not fit. Evidence: spans of which some characters lie in the tail that a passage loses."
+        " Gravely: questions that lose words of their own and not only the template's; evidence of which nothing is"
+        f" left. Of the passages' tokens {100 * counted['passages']['share_tokens_lost']:.1f} percent are lost. The"
+        " last columns: the tokens that would hold so many.",
+        heads=heads,
+        rows=tuple(rows),
+        numeric_from=3,
+    )
+
+
+def _cut_row(task: str, split: str, what: str, limit: int, of: Mapping[str, Any]) -> tuple[Cell, ...]:
+    needed = of.get("needed", {})
+    counts = (limit, of["n"], of["cut"], 100 * of["share_cut"], of.get("own_words_cut", of.get("lost")))
+    patterns = ("{}", "{:,}", "{:,}", "{:.1f}", "{:,}")
+    return (
+        *map(Cell, (task, split, what)),
+        *(count(value, pattern) for value, pattern in zip(counts, patterns, strict=True)),
+        *(count(needed.get(key), "{}") for key in ("p95", "p99", "longest")),
+    )
+
+
 def answered_in_view(study: StudyResults, metrics: Mapping[str, Mapping]) -> CellTable | None:
     """Scores of readers that read all they retrieve, over the share of questions with evidence among that; by task.
 

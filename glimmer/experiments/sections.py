@@ -253,7 +253,8 @@ class RelevanceSettings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Lengths:
-    """Tokens of each question, passage and target; what is longer is cut."""
+    """Tokens of each question, passage and target. A longer question loses its template, then its beginning; the others
+    their end."""
 
     question: Count
     passage: Count

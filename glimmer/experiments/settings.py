@@ -76,7 +76,7 @@ def fraction(value: Proportion, where: object) -> Fraction:
     return exact
 
 
-_WITH_RERANKER, _WITH_MEMORY = ("glimmer",), ("lumen", "glimmer")
+_WITH_RERANKER, _WITH_MEMORY, _EVERY_READER = ("glimmer",), ("lumen", "glimmer"), ("fid", "lumen", "glimmer")
 
 
 def _choice(*choices: str, readers: tuple[str, ...] = _WITH_RERANKER) -> Any:
@@ -114,6 +114,10 @@ class ReaderSettings:
     question_in_decoder: bool = False
     train_tasks: tuple[str, ...] = TASKS
     trained: bool = True
+    labels: str = _choice("given", "shuffled", readers=_EVERY_READER)
+    """A control: "shuffled" trains every question on the answer of another of its task, by the run's seed."""
+    evidence: str = _choice("as_retrieved", "first", readers=_EVERY_READER)
+    """A control: "first" puts the gold passages before what was retrieved, found there or not, in train and dev."""
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -176,11 +180,13 @@ class ReaderSettings:
 
         alpha and beta turn into the proportions that whole layers give. A lumen without memory layers is a fid (the
         same function and, unless frozen memory holds its embeddings, the same training), and without passages (k = 0)
-        there is nothing to store or to rerank, so every reader is the closed-book fid. Settings that are equal after
-        this describe the same run.
+        there is nothing to store, to rerank or to put first, so every reader is the closed-book fid. Settings that are
+        equal after this describe the same run.
         """
         no_memory = self.name == "lumen" and self.memory == "trained" and self.split(layers).memory_layers == 0
-        if self.k == 0 or no_memory:
+        if self.k == 0:
+            return dataclasses.replace(self._as_fid(), evidence="as_retrieved")
+        if no_memory:
             return self._as_fid()
         split = self.split(layers)
         if self.name == "glimmer":

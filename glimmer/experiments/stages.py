@@ -27,6 +27,7 @@ FILES: Mapping[str, str] = {
     "embeddings": "embeddings",
     "retrieved": "retrieved",
     "filtered": "filtered",
+    "lengths": "lengths.json",
 }
 """What stages leave in a study's work directory, by name."""
 
@@ -96,6 +97,12 @@ STAGES: Mapping[str, Stage] = {
     ),
     "filter_by_relevance": Stage(
         command="filter", reads=("relevance_filter", "data"), inputs=("retrieved",), output="filtered"
+    ),
+    "lengths": Stage(
+        command="lengths",
+        reads=("lengths", "templates", "data"),
+        inputs=("data", "passages", "tokenizer"),
+        output="lengths",
     ),
 }
 """By name. Two of them are one rule, `tokenizer`: a study takes its vocabulary or trains one."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from glimmer.errors import InputError
+from glimmer.kilt.aliases import whole_words
 from glimmer.kilt.formats import Example
 from glimmer.kilt.passages import PassageFile
 from glimmer.kilt.provenance import PageIndex, is_page_level
@@ -68,7 +68,7 @@ def hard_negatives(pairs: Sequence[Pair], corpus: PassageFile, bm25: Bm25Index, 
     out = np.empty((len(pairs), count), np.int64)
     for row, (pair, candidates) in enumerate(zip(pairs, retrieved.tolist(), strict=True)):
         wrong = [number for number in candidates if number not in pair.supporting]
-        pattern = _answers_pattern(pair.example.answers)
+        pattern = whole_words(pair.example.answers)
         holds = {number: bool(pattern and pattern.search(corpus.text(number))) for number in wrong}
         chosen = sorted(wrong, key=holds.__getitem__)[:count]  # stable: in BM25's order within each kind
         if len(chosen) < count:
@@ -101,7 +101,9 @@ def training_pairs(
     row_of = {number: row for row, number in enumerate(needed.tolist())}
     supporting = [sorted(row_of[number] for number in pair.supporting if number in row_of) for pair in pairs]
     return TrainingPairs(
-        questions=tokenizer.encode_array([pair.example.input for pair in pairs], question_tokens, end=True),
+        questions=tokenizer.encode_array(
+            [pair.example.input for pair in pairs], question_tokens, keep="last", end=True
+        ),
         passages=tokenizer.encode_array(texts, passage_tokens, end=True),
         gold=np.searchsorted(needed, gold),
         negatives=np.searchsorted(needed, negatives),
@@ -124,9 +126,3 @@ def _pairs(task: str, example: Example, index: PageIndex) -> list[Pair]:
         if all(found):
             break
     return [Pair(task=task, example=example, gold=gold, supporting=supporting) for gold in best]
-
-
-def _answers_pattern(answers: Sequence[str]) -> re.Pattern | None:
-    if not answers:
-        return None
-    return re.compile(r"(?<!\w)(?:" + "|".join(map(re.escape, answers)) + r")(?!\w)", re.IGNORECASE)

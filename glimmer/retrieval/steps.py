@@ -192,7 +192,7 @@ def retrieve_tasks(
                 rows = served_by([example.id for example in examples], number, len(towers))
                 if len(rows):
                     questions = [examples[row].input for row in rows]
-                    embedded = embedder.texts(questions, question_tokens, progress="embed questions")
+                    embedded = embedder.texts(questions, question_tokens, keep="last", progress="embed questions")
                     ids[rows], scores[rows] = search(embedded, shards, depth)
             return ids, scores
     else:

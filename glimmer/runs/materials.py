@@ -21,7 +21,7 @@ from glimmer.models.config import require_size
 from glimmer.models.reader import Reader
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.runs.inputs import hold, inputs_of_run, outside_inputs
-from glimmer.training.examples import Batcher, Corpus, TaskExamples
+from glimmer.training.examples import AnswerChoice, Batcher, Corpus, TaskExamples
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,18 +86,22 @@ class Materials:
     @functools.cached_property
     def train(self) -> dict[str, TaskExamples]:
         """The run's train tasks with the rows that the relevance filter kept, at most `examples_per_task` of each."""
+        choice = AnswerChoice(self.tokenizer, self.batcher.corpus.file, self.study.lengths.target)
         tasks = {}
         for task in self.run.reader.train_tasks:
             rows = np.load(existing(self._kept_rows(task)), allow_pickle=False)
-            examples = TaskExamples(task, self.data, "train", self._file("retrieved"), rows)
-            tasks[task] = examples.first(self.study.training.examples_per_task)
+            examples = TaskExamples(task, self.data, "train", self._file("retrieved"), rows, choice)
+            examples = self._as_read(examples).first(self.study.training.examples_per_task)
+            shuffled = self.run.reader.labels == "shuffled"
+            tasks[task] = examples.with_shuffled_answers(self.run.seed) if shuffled else examples
         return tasks
 
     @functools.cached_property
     def dev(self) -> list[TaskExamples]:
         """The run's tasks on dev, at most `evaluation.dev_examples` examples of each."""
         count, retrieved = self.study.evaluation.dev_examples, self._file("retrieved")
-        return [TaskExamples(task, self.data, "dev", retrieved).first(count) for task in self.run.reader.train_tasks]
+        tasks = [TaskExamples(task, self.data, "dev", retrieved) for task in self.run.reader.train_tasks]
+        return [self._as_read(task).first(count) for task in tasks]
 
     @functools.cached_property
     def digests(self) -> dict[str, Any]:
@@ -119,6 +123,10 @@ class Materials:
     def inputs(self) -> dict[str, Any]:
         """The locked digests of the outside inputs that the run goes back to; empty where the study makes all."""
         return inputs_of_run(self.study, self.run)
+
+    def _as_read(self, examples: TaskExamples) -> TaskExamples:
+        """Examples with their passages as the run's reader is given them."""
+        return examples.with_evidence_first() if self.run.reader.evidence == "first" else examples
 
     def _file(self, name: str) -> Path:
         return work_file(self.work, name)

@@ -21,8 +21,9 @@ from tests.analysis import synthetic
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-FIGURES = [artifact.name for artifact in figures.everything() if isinstance(artifact, FigureArtifact)]
-TABLES = [artifact.name for artifact in figures.everything() if artifact.name not in FIGURES]
+PAPERS = [artifact for artifact in figures.everything() if artifact.entry.in_paper]
+FIGURES = [artifact.name for artifact in PAPERS if isinstance(artifact, FigureArtifact)]
+TABLES = [artifact.name for artifact in PAPERS if artifact.name not in FIGURES]
 
 
 def _write(name, results, *studies):
@@ -100,7 +101,17 @@ def test_missing_points_beyond_the_present_ones_stand_inside_the_picture(results
 def test_an_artifact_outside_the_study_is_drawn_where_it_is_asked_for_and_says_so(drawn, results):
     assert "not part of this study" in (drawn / "smoke" / "figures" / "figure7.svg").read_text()
     assert main(["figures", "--study", "smoke", "--results", str(results)]) == 0
-    assert {path.stem for path in (results / "smoke").glob("*/*.csv")} == {"figure2", "table1", "table2"}
+    assert {path.stem for path in (results / "smoke").glob("*/*.csv")} == {"figure2", "table1", "table2", "controls"}
+
+
+def test_an_artifact_that_the_paper_lacks_has_no_paper_beside_it_and_is_none_of_the_papers(results):
+    assert main(["figures", "--study", "smoke", "paper", "--results", str(results)]) == 0
+    table = (results / "smoke" / "tables" / "controls.md").read_text()
+    assert "Shuffled labels" in table and "paper" not in table
+    with open(results / "smoke" / "tables" / "controls.csv", newline="") as file:
+        assert {row["study"] for row in csv.DictReader(file)} == {"smoke"}
+    assert (results / "paper" / "tables" / "table1.md").exists()
+    assert not (results / "paper" / "tables" / "controls.md").exists()
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import pytest
 
-from analysis.audits import agreement, counts, curves, precision
+from analysis.audits import agreement, counts, curves, precision, truncation
 from analysis.audits.finding import Number, reported_numbers, run_key
 from glimmer import experiments
 from glimmer.cli import main
@@ -448,3 +448,23 @@ def test_fits_solve_for_the_tokens_that_made_the_speeds():
     printed, own = counts.fits(made)
     assert (printed.tokens, printed.target_tokens) == pytest.approx((100, 7))
     assert own.largest_relative_error > 1e-4 and Fraction(1, 3) == made[1].point.reader.alpha
+
+
+def test_every_share_that_the_lengths_cut_above_5_percent_is_a_finding_and_no_other(tmp_path):
+    assert list(truncation.cuts(tmp_path)) == [], "a study of before has no lengths.json"
+    document = synthetic.lengths_file(("nq", "trex"))
+    write_json(tmp_path / "lengths.json", document)
+    assert list(truncation.cuts(tmp_path)) == []
+    counted = json.loads(json.dumps(document))
+    counted["passages"] |= {"share_cut": 0.114, "share_tokens_lost": 0.05}  # the second is not above
+    counted["tasks"]["nq"]["dev"]["questions"] |= {"share_cut": 0.3, "share_own_words_cut": 0.2}
+    counted["tasks"]["trex"]["train"]["evidence"]["share_lost"] = 0.06
+    write_json(tmp_path / "lengths.json", counted)
+    by_about = {finding.about: finding for finding in truncation.cuts(tmp_path)}
+    assert {about: finding.found for about, finding in by_about.items()} == {
+        "passages share_cut": 0.114,
+        "nq dev questions share_cut": 0.3,
+        "nq dev questions share_own_words_cut": 0.2,
+        "trex train evidence share_lost": 0.06,
+    }
+    assert "11.4 percent" in by_about["passages share_cut"].explanation and len({f.id for f in by_about.values()}) == 4

@@ -76,3 +76,14 @@ def test_a_split_that_was_not_measured_leaves_a_dash_and_no_difference():
     grid = pipeline.evidence({"nq": {"dev": split_of(100, [30, 30])}})
     assert [cell.text for cell in grid.rows[0]][2:] == ["– / 100", "–", "30.0", "–", "–", "–", "–"]
     assert pipeline.evidence({}) is None
+
+
+def test_what_the_lengths_cut_has_a_row_for_the_corpus_and_three_for_each_task_and_split():
+    counted = synthetic.lengths_file(("nq", "trex"))
+    evidence = {"n": 2000, "cut": 7, "share_cut": 0.004, "lost": 3, "share_lost": 0.0015}
+    counted["tasks"]["trex"]["dev"] = counted["tasks"]["trex"]["dev"] | {"evidence": evidence}
+    grid = pipeline.lengths(counted)
+    assert len(grid.rows) == 1 + 2 * 2 * 3
+    row = next(row for row in grid.rows if [cell.text for cell in row[:3]] == ["T-REx", "dev", "evidence"])
+    assert [cell.text for cell in row[3:]] == ["24", "2,000", "7", "0.4", "3", "–", "–", "–"]
+    assert [cell.text for cell in grid.rows[0][:4]] == ["", "", "passages", "24"]

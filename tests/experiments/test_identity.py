@@ -34,6 +34,8 @@ OTHER = {
     "question_in_decoder": True,
     "train_tasks": ["nq"],
     "trained": False,
+    "labels": "shuffled",
+    "evidence": "first",
 }
 
 

@@ -131,6 +131,8 @@ def test_json_may_leave_out_what_the_name_implies_but_may_not_have_unknown_keys(
 def test_equal_models_resolve_to_equal_settings():
     assert lumen(alpha=1, k=10).resolved(8) == fid(k=10)
     assert lumen(alpha="1/3", k=0).resolved(8) == baseline(k=0, m=0).resolved(8) == fid(k=0)
+    assert lumen(alpha=1, k=10, evidence="first").resolved(8) == fid(k=10, evidence="first")
+    assert fid(k=0, evidence="first", labels="shuffled").resolved(8) == fid(k=0, labels="shuffled")
     assert lumen(alpha="1/24", k=10).resolved(12) == lumen(alpha=0, k=10).resolved(12)
     assert baseline().resolved(24) == baseline()
 
@@ -155,6 +157,7 @@ def test_a_run_id_is_a_digest_that_key_order_and_whole_floats_do_not_change():
     {"alpha": "1/2"}, {"beta": "1/2"}, {"k": 26}, {"m": 6}, {"reranker": "separate"}, {"reranker": "scratch"},
     {"scorer": "mean_pool"}, {"memory": "frozen"}, {"question_encoder": "separate"}, {"lambda_": 0.1}, {"tau": 0.1},
     {"kl": "lm_rank"}, {"token_reduction": "mean"}, {"train_tasks": ("nq",)}, {"trained": False},
+    {"labels": "shuffled"}, {"evidence": "first"},
 ])  # fmt: skip
 def test_every_field_of_a_reader_changes_the_id(changes):
     assert run_id(baseline(**changes).to_json()) != run_id(baseline().to_json())

@@ -112,6 +112,13 @@ def test_training_pairs_hold_each_passage_once(corpus, examples, small_world):
         np.testing.assert_array_equal(made.passages[made.gold[row]], expected)
 
 
+def test_the_retriever_too_keeps_the_end_of_a_question_that_does_not_fit(corpus, examples, small_world):
+    pairs = gold_pairs({"nq": examples[:4]}, PageIndex(corpus))
+    tokenizer = Tokenizer(small_world / "tokenizer.json")
+    made = training_pairs(pairs, None, corpus, tokenizer, question_tokens=3, passage_tokens=9)
+    assert made.questions.tolist() == [[*tokenizer.encode(pair.example.input)[-2:], 1] for pair in pairs]
+
+
 def test_stages_from_checkpoint_to_retrieved_passages(small_world, corpus, tmp_path):
     root, settings = (
         small_world,
