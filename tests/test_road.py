@@ -89,7 +89,7 @@ def test_evaluating_on_the_way_changes_nothing_of_the_training(road):
     """The two share a batcher, across threads: training saw answers of dev examples once."""
     losses = []
     for every in (24, 4):
-        training = {"steps": 24, "batch_size": 6, "evaluate_every": every, "dev_examples": 12}
+        training = {"steps": 24, "batch_size": 6, "evaluate_every": every, "dev_examples": 4}
         changes = {f"training.{key}": value for key, value in training.items()} | {"evaluation.dev_examples": 12}
         run = next(run for run in runs_for(load_study(road.config, changes)).values() if run.reader.trained)
         out = road.work / "runs" / run.id / "trained"

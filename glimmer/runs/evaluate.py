@@ -44,7 +44,7 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
     evaluation = study.evaluation
     answerer = Answerer(materials.batcher, materials.tokenizer, study.lengths.target, evaluation.batch_size, mesh)
     scored, checks = {}, {}
-    for task in materials.dev:
+    for task in materials.evaluated:
         guesses, gold = (aside / kind / f"{task.task}.jsonl" for kind in ("guesses", "gold"))
         _write_guesses(guesses, task, answerer.answers(reader, task, store), materials.batcher.corpus.file)
         _write_gold(gold, task)
@@ -66,6 +66,7 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
         "learning_curve": training["curve"],
         "kept_step": training["kept_step"],
         "stopped": training["stopped"],
+        "dev_slices": {slices.selection.task: slices.described() for slices in materials.dev},
         "tasks": scored,
         "average": {
             "score": interval.mean,

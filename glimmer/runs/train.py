@@ -34,15 +34,13 @@ def train_run(materials: Materials, out: Path) -> dict[str, Any]:
     mixture = UniformMixture({task: len(rows) for task, rows in examples.items()}, seed=run.seed)
     mesh = device_mesh()
     answerer = Answerer(batcher, materials.tokenizer, materials.study.lengths.target, evaluation.batch_size, mesh)
-    # The same dev examples for every run: the first of those it is evaluated on.
-    dev = [task.first(training.dev_examples) for task in materials.dev]
 
     def make_batch(step: int):
         chosen = mixture.rows(step, training.batch_size)
         return batcher.batch([(examples[task], int(examples[task].rows[place])) for task, place in chosen])
 
     def dev_average(reader: SplitReader) -> float:
-        return float(np.mean(list(dev_scores(answerer, reader, dev).values())))
+        return float(np.mean(list(dev_scores(answerer, reader, materials.selection).values())))
 
     checkpoints = out.parent / "checkpoints"
     outcome = train(
