@@ -64,6 +64,25 @@ def train_and_evaluate(road, run):
     return trained, read_json(result)
 
 
+def check_selection(result):
+    """Of a trained run the best and the last evaluation, and what the one that is not kept scores."""
+    if not result["learning_curve"]:
+        assert result["selection"] is None and "other" not in result and result["kept_step"] == 0
+        return
+    selection = result["selection"]
+    best = max(result["learning_curve"], key=lambda entry: entry["dev_average"])
+    for which, entry in (("best", best), ("last", result["learning_curve"][-1])):
+        assert selection[which] == {key: entry[key] for key in ("step", "dev_average")}
+    keep = result["settings"]["training"]["keep"]
+    assert selection["keep"] == keep == "last" and result["kept_step"] == selection["last"]["step"]
+    assert ("other" in result) is (selection["best"]["step"] != selection["last"]["step"])
+    if "other" in result:
+        other = result["other"]
+        assert (other["which"], other["step"]) == ("best", selection["best"]["step"])
+        assert set(other["tasks"]) == set(result["tasks"])
+        assert other["average"] == pytest.approx(sum(other["tasks"].values()) / len(other["tasks"]))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("reader", [("glimmer", True), ("fid", False)], ids=["trained", "untrained"])
 def test_a_run_is_trained_answered_and_scored(road, reader):
@@ -72,6 +91,8 @@ def test_a_run_is_trained_answered_and_scored(road, reader):
     assert result["id"] == run.id and result["settings"] == json.loads(json.dumps(run.settings))
     assert set(result["tasks"]) == set(road.study.tasks)
     for task, scored in result["tasks"].items():
+        parts = result["dev_slices"][task]
+        assert {part: described["n"] for part, described in parts.items()} == {"selection": 2, "evaluated": 3}
         assert scored["n"] == len(scored["per_example"]["metric"]) == 3
         assert scored["score"] == pytest.approx(sum(scored["per_example"]["metric"]) / 3)
         guesses = [json.loads(line) for line in (trained.parent / "guesses" / f"{task}.jsonl").open()]
@@ -81,6 +102,7 @@ def test_a_run_is_trained_answered_and_scored(road, reader):
         sum(scored["score"] for scored in result["tasks"].values()) / len(result["tasks"])
     )
     assert [entry["step"] for entry in result["learning_curve"]] == ([1, 2] if run.reader.trained else [])
+    check_selection(result)
     assert (result["memory_bytes_per_passage"] > 0) is (run.reader.name == "glimmer")
 
 

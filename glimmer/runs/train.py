@@ -22,13 +22,13 @@ from glimmer.training.state import SplitReader, split_reader
 
 
 def train_run(materials: Materials, out: Path) -> dict[str, Any]:
-    """Trains a run and writes `out`: training.json, and the parameters kept (none for an untrained baseline).
+    """Trains a run and writes `out`: training.json, and the best and last parameters (none for an untrained baseline).
 
     Checkpoints lie in `checkpoints` beside `out` while training lasts, so that an interrupted run resumes.
     """
     run, training = materials.run, materials.study.training
     if not run.reader.trained:
-        untrained = {"curve": [], "kept_step": 0, "kept_dev_average": None, "stopped": "untrained baseline"}
+        untrained = {"curve": [], "selection": None, "stopped": "untrained baseline"}
         return _write(out, untrained | {"seconds": 0.0, "digests": materials.digests}, None)
     batcher, examples, evaluation = materials.batcher, materials.train, materials.study.evaluation
     mixture = UniformMixture({task: len(rows) for task, rows in examples.items()}, seed=run.seed)
@@ -68,6 +68,8 @@ def _write(out: Path, result: dict[str, Any], checkpoints: Path | None) -> dict[
     with atomic_directory(out) as temporary:
         write_json(temporary / "training.json", result)
         if checkpoints is not None:
-            # A link costs nothing however large the checkpoint; the original goes with its directory.
-            shutil.copytree(checkpoints / "kept", temporary / "kept", copy_function=os.link)
+            for which in ("best", "last"):
+                if (checkpoints / which).exists():
+                    # A link costs nothing however large the checkpoint; the original goes with its directory.
+                    shutil.copytree(checkpoints / which, temporary / which, copy_function=os.link)
     return result
