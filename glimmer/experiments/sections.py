@@ -257,6 +257,8 @@ class Training:
 
     optimizer: Literal["adafactor", "adamw"]
     learning_rate: Rate
+    scorer_learning_rate: Rate | None = None
+    """Of the scorer, by the same schedule; null: the body's."""
     schedule: Literal["constant", "cosine", "linear"]
     warmup_steps: Natural
     clip_norm: Rate | None
