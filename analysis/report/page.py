@@ -53,7 +53,9 @@ def build(study_name: str, results: Path, reference_runs: Path | None = None) ->
             "figures": drawn,
             "tables": [_table(artifact, study, reference) for artifact in own if isinstance(artifact, TableArtifact)],
             "learning": learning,
-            "absent_artifacts": [artifact.name for artifact in artifacts if artifact not in own],
+            "absent_artifacts": [
+                artifact.name for artifact in artifacts if artifact.entry.in_paper and artifact not in own
+            ],
             "missing": [result for result in shown if result.value is None],
             "readers": reader_tables.readers(study),
             "costs": pipeline.costs(study),
@@ -162,6 +164,7 @@ def _is_above(better: PointResult, worse: PointResult, bootstrap: JointBootstrap
 
 
 def _figure(figure: FigureArtifact, study: StudyResults, reference: StudyResults | None) -> dict[str, Any]:
+    reference = figure.beside(reference)
     return {
         "name": figure.name,
         "title": figure.entry.full_title,
@@ -173,6 +176,7 @@ def _figure(figure: FigureArtifact, study: StudyResults, reference: StudyResults
 
 
 def _table(table: TableArtifact, study: StudyResults, reference: StudyResults | None) -> dict[str, Any]:
+    reference = table.beside(reference)
     heads, rows = table.cells(study, reference)
     cells = [tuple(Cell(text, state="missing" if text == "missing" else "") for text in row) for row in rows]
     return {

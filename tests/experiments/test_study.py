@@ -1,5 +1,7 @@
 """Studies: reading and rejecting them, and the grid of runs each of them has."""
 
+import itertools
+
 import pytest
 import yaml
 
@@ -41,7 +43,7 @@ def test_every_committed_study_has_a_valid_grid_under_its_own_name(name):
 def test_the_full_grid_has_51_runs_a_seed_with_one_model_and_53_with_two():
     small = load_study("embedded", {"artifacts": FULL, "baselines": [], **DEPTH, "seeds": [0]})
     assert len(points(small)) == 73 and len(runs_for(small)) == 51
-    published = load_study("kilt", {"baselines": []})
+    published = load_study("kilt", {"artifacts": FULL, "baselines": []})
     assert len(runs_for(published)) == 53 * len(published.seeds)
 
 
@@ -98,6 +100,30 @@ def test_the_published_study_has_two_sizes_and_no_rounding():
     study = load_study("kilt")
     assert study.dimensions("XXL").d_model == 4096 and study.dimensions("Large").d_model == 1024
     assert not any(point.rounding for point in points(study))
+
+
+def test_the_four_forms_of_the_distillation_at_two_temperatures_are_eight_readers_of_which_the_paper_has_two():
+    study = load_study("kilt", {"baselines": [], "seeds": [0]})
+    panel = artifacts_of(study)["distillation"].panels[0]
+    forms = {
+        (point.reader.kl, point.reader.token_reduction, point.reader.tau)
+        for series in panel.series
+        for point in series.points
+    }
+    assert forms == set(itertools.product(("rank_lm", "lm_rank"), ("sum", "mean"), (1.0, 0.1)))
+    at = {point.id: point for point in points(study)}
+    assert at["distillation/rank_lm sum tau=1"].run_ids == at["figure3/retrieved/GLIMMER/k=25"].run_ids
+    assert at["distillation/rank_lm sum tau=0.1"].run_ids == at["table3/PDist tau=0.1"].run_ids
+    assert (
+        len(runs_for(study))
+        == len(runs_for(load_study("kilt", {"artifacts": FULL, "baselines": [], "seeds": [0]}))) + 6
+    )
+
+
+@pytest.mark.parametrize("key, value", [("kl", "lm_rank"), ("token_reduction", "mean")])
+def test_the_forms_of_the_distillation_are_stated_and_no_study_moves_them(key, value):
+    at = [artifacts_of(load_study("kilt", changes))["distillation"] for changes in ({}, {f"distillation.{key}": value})]
+    assert [point.run_ids for point in at[0].points] == [point.run_ids for point in at[1].points]
 
 
 def test_a_point_that_rounds_says_so_and_sits_where_its_layers_are():
