@@ -1,6 +1,7 @@
 """Every stage from a corpus to a result file, by the commands the workflow runs, in one process."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +9,7 @@ import yaml
 from flax import nnx
 
 from glimmer.cli import main
-from glimmer.experiments import load_study, runs_for
+from glimmer.experiments import claims_digest, load_study, runs_for
 from glimmer.files import read_json
 from glimmer.models.checkpoint import save_t5
 from glimmer.models.config import T5Config
@@ -64,6 +65,20 @@ def train_and_evaluate(road, run):
     return trained, read_json(result)
 
 
+def check_units(result, road):
+    """Two steps of two rows; nothing can have moved further than the rates allow (updates are not scaled)."""
+    units = result["training_units"]
+    if not result["learning_curve"]:
+        assert units is None
+        return
+    assert all("distill_uniform" in entry for entry in result["learning_curve"])
+    assert units["rows_seen"] == 4 and set(units["epochs"]) == set(result["tasks"])
+    assert units["sum_of_rates"] == pytest.approx(1.5 * road.study.training.learning_rate), "linear to zero"
+    for part, moved in units["moved"].items():
+        assert moved <= 1.001 * units["path"][part], part
+    assert units["moved"]["decoder"] > 0
+
+
 def check_selection(result):
     """Of a trained run the best and the last evaluation, and what the one that is not kept scores."""
     if not result["learning_curve"]:
@@ -92,6 +107,8 @@ def test_a_run_is_trained_answered_and_scored(road, reader):
     assert set(result["tasks"]) == set(road.study.tasks)
     for task, scored in result["tasks"].items():
         parts = result["dev_slices"][task]
+        assert all(re.fullmatch("[0-9a-f]{8}", digest) for digest in scored["per_example"]["answers"])
+        assert len(scored["per_example"]["answers"]) == 3
         assert {part: described["n"] for part, described in parts.items()} == {"selection": 2, "evaluated": 3}
         assert scored["n"] == len(scored["per_example"]["metric"]) == 3
         assert scored["score"] == pytest.approx(sum(scored["per_example"]["metric"]) / 3)
@@ -103,6 +120,8 @@ def test_a_run_is_trained_answered_and_scored(road, reader):
     )
     assert [entry["step"] for entry in result["learning_curve"]] == ([1, 2] if run.reader.trained else [])
     check_selection(result)
+    check_units(result, road)
+    assert result["claims"] == claims_digest()
     assert (result["memory_bytes_per_passage"] > 0) is (run.reader.name == "glimmer")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import jsonschema
 import yaml
 
 from glimmer.errors import InputError
-from glimmer.files import existing, read_json
+from glimmer.files import canonical_json, existing, read_json
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _REPOSITORY = _PACKAGE.parent
@@ -35,6 +36,17 @@ def read_yaml(path: str | Path) -> Any:
         return _strings_as_keys(yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError("not YAML", where=path, expected="one YAML document", found=str(error)) from None
+
+
+def claims_digest() -> str | None:
+    """12 hex digits of the sha256 of what config/claims.yaml says, whatever its comments and layout; None without one.
+
+    A result file keeps it: whether claims were stated before or after a result was seen can then be checked.
+    """
+    path = repository_path("config/experiments.yaml").with_name("claims.yaml")
+    if not path.exists():
+        return None
+    return hashlib.sha256(canonical_json(read_yaml(path)).encode()).hexdigest()[:12]
 
 
 def validate(document: Any, schema_name: str, where: object) -> None:

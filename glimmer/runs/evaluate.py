@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean
@@ -16,6 +17,7 @@ from glimmer.evaluation.answering import Answer, Answerer
 from glimmer.evaluation.intervals import Interval, average_interval, mean_interval
 from glimmer.evaluation.kilt_package import cross_check
 from glimmer.evaluation.kilt_scores import score_files
+from glimmer.evaluation.kilt_scores.answers import normalise
 from glimmer.files import atomic_write, numbered_lines, read_json
 from glimmer.kilt.formats import HEADLINE, Guess, write_guesses
 from glimmer.kilt.passages import PassageFile
@@ -47,7 +49,9 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
     answered = _answer(materials, answerer, kept, aside)
     other = {} if selection is None else _other(materials, answerer, reader, trained, selection)
     resamples = evaluation.bootstrap_samples
-    scored = {task: _task_result(task, scores, resamples) for task, scores in answered.scores.items()}
+    scored = {
+        task: _task_result(task, scores, answered.digests[task], resamples) for task, scores in answered.scores.items()
+    }
     per_example = {task: result["per_example"]["metric"] for task, result in scored.items()}
     interval = average_interval(per_example, resamples=resamples)
     checks = {
@@ -61,6 +65,7 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
         "operation_counts": operation_counts(run.dimensions, run.workload),
         "memory_bytes_per_passage": answered.bytes_per_passage,
         "learning_curve": training["curve"],
+        "training_units": training["training_units"],
         "selection": training["selection"],
         "kept_step": 0 if selection is None else selection.kept["step"],
         "stopped": training["stopped"],
@@ -88,9 +93,10 @@ def _training_of(materials: Materials, trained: Path) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Answered:
-    """A reader's scores by task, seconds by part, and what its store takes for a passage."""
+    """By task a reader's scores and a digest of each answer, seconds by part, what its store takes for a passage."""
 
     scores: dict[str, Any]
+    digests: dict[str, list[str]]
     seconds: dict[str, float]
     bytes_per_passage: int
 
@@ -100,14 +106,17 @@ def _answer(materials: Materials, answerer: Answerer, reader: SplitReader, aside
     started = time.monotonic()
     store = write_memory(reader.merge(), materials, aside / "memory")
     remembered = time.monotonic()
-    scores = {}
+    scores, digests = {}, {}
     for task in materials.evaluated:
         guesses, gold = (aside / kind / f"{task.task}.jsonl" for kind in ("guesses", "gold"))
-        _write_guesses(guesses, task, answerer.answers(reader, task, store), materials.batcher.corpus.file)
+        answers = list(answerer.answers(reader, task, store))
+        _write_guesses(guesses, task, answers, materials.batcher.corpus.file)
         _write_gold(gold, task)
         scores[task.task] = score_files(gold, guesses)
+        digests[task.task] = [_answer_digest(answer.text) for answer in answers]
     return _Answered(
         scores=scores,
+        digests=digests,
         seconds={"memory": remembered - started, "evaluate": time.monotonic() - remembered},
         bytes_per_passage=0 if store is None else store.bytes_per_passage,
     )
@@ -158,7 +167,12 @@ def _write_gold(path: Path, task: TaskExamples) -> None:
                 file.write(line + b"\n")
 
 
-def _task_result(task: str, scores, resamples: int) -> dict[str, Any]:
+def _answer_digest(answer: str) -> str:
+    """Eight hex digits by which two runs' answers can be compared: the crc32 of the answer as scores normalise it."""
+    return f"{zlib.crc32(normalise(answer).encode()):08x}"
+
+
+def _task_result(task: str, scores, answers: list[str], resamples: int) -> dict[str, Any]:
     metric = HEADLINE[task]
     interval: Interval = mean_interval(scores.per_example[metric], resamples=resamples)
     return {
@@ -173,6 +187,7 @@ def _task_result(task: str, scores, resamples: int) -> dict[str, Any]:
         "per_example": {
             "metric": scores.per_example[metric].tolist(),
             "rprec": scores.per_example["Rprec"].tolist(),
+            "answers": answers,
         },
     }
 

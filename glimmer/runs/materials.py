@@ -51,7 +51,11 @@ class Materials:
 
     @functools.cached_property
     def reader(self) -> Reader:
-        """The run's reader, from the initial checkpoint."""
+        """The run's reader, from the initial checkpoint. Training gives up its arrays."""
+        return self.initial_reader()
+
+    def initial_reader(self) -> Reader:
+        """The run's reader, read from the initial checkpoint anew."""
         any_vocabulary = isinstance(self.study.tokenizer, UnigramTokenizer)
         require_size(read_config(self.initial), self.run.dimensions, self.initial, any_vocabulary=any_vocabulary)
         training = self.study.training

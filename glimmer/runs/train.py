@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jax.sharding import Mesh
 
 from glimmer.evaluation.answering import Answerer
 from glimmer.evaluation.dev import dev_scores
 from glimmer.files import atomic_directory, write_json
-from glimmer.models.mesh import device_mesh
+from glimmer.models.mesh import device_mesh, place_parameters
 from glimmer.runs.materials import Materials
-from glimmer.training.loop import TrainingPlan, train
+from glimmer.training.checkpoints import restore_parameters
+from glimmer.training.loop import Selection, TrainingPlan, train
 from glimmer.training.mixture import UniformMixture
 from glimmer.training.optimizer import build_optimizer
 from glimmer.training.state import SplitReader, split_reader
+from glimmer.training.units import training_units
 
 
 def train_run(materials: Materials, out: Path) -> dict[str, Any]:
@@ -28,7 +31,7 @@ def train_run(materials: Materials, out: Path) -> dict[str, Any]:
     """
     run, training = materials.run, materials.study.training
     if not run.reader.trained:
-        untrained = {"curve": [], "selection": None, "stopped": "untrained baseline"}
+        untrained = {"curve": [], "selection": None, "training_units": None, "stopped": "untrained baseline"}
         return _write(out, untrained | {"seconds": 0.0, "digests": materials.digests}, None)
     batcher, examples, evaluation = materials.batcher, materials.train, materials.study.evaluation
     mixture = UniformMixture({task: len(rows) for task, rows in examples.items()}, seed=run.seed)
@@ -59,9 +62,21 @@ def train_run(materials: Materials, out: Path) -> dict[str, Any]:
         mesh,
         identity={"run": run.id, "digests": materials.digests},
     )
-    written = _write(out, dataclasses.asdict(outcome) | {"digests": materials.digests}, checkpoints)
+    units = _units(materials, mixture, outcome.selection, checkpoints, mesh)
+    left = dataclasses.asdict(outcome) | {"training_units": units, "digests": materials.digests}
+    written = _write(out, left, checkpoints)
     shutil.rmtree(checkpoints)
     return written
+
+
+def _units(
+    materials: Materials, mixture: UniformMixture, selection: Selection, checkpoints: Path, mesh: Mesh
+) -> dict[str, Any]:
+    """The units of all steps that were done, whichever of them is kept."""
+    before = place_parameters(split_reader(materials.initial_reader(), materials.frozen), mesh)
+    last = "best" if selection.other is None else "last"
+    trained = restore_parameters(checkpoints, last, before.trained)
+    return training_units(materials.study.training, mixture, int(selection.last["step"]), before, trained)
 
 
 def _write(out: Path, result: dict[str, Any], checkpoints: Path | None) -> dict[str, Any]:

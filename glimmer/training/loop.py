@@ -131,6 +131,15 @@ def train(
     )
 
 
+_IN_CURVE = {
+    "loss": "total",
+    "lm_loss": "language_model",
+    "distill_loss": "distillation",
+    "distill_uniform": "distill_uniform",
+}
+"""Key of a curve's entry -> field of `Losses` of which it is the mean."""
+
+
 class Curve:
     """The learning curve of a run: one entry an evaluation, with the mean losses of the steps since the last one."""
 
@@ -150,19 +159,13 @@ class Curve:
         return self.step % self.plan.evaluate_every == 0 or self.step == self.plan.steps
 
     def evaluated(self, dev_average: float) -> bool:
-        """Adds an entry; True if it is the best so far."""
-        total, language_model, distillation = np.mean(
-            np.asarray([jax.tree.leaves(dataclasses.astuple(one)) for one in self._losses], np.float64), axis=0
-        )
-        self.entries.append(
-            {
-                "step": self.step,
-                "loss": total,
-                "lm_loss": language_model,
-                "distill_loss": distillation,
-                "dev_average": dev_average,
-            }
-        )
+        """Adds an entry; True if it is the best so far. What no step has (`distill_uniform`) has no key."""
+        entry: dict[str, float | int] = {"step": self.step}
+        for key, field in _IN_CURVE.items():
+            values = [getattr(losses, field) for losses in self._losses]
+            if values[0] is not None:
+                entry[key] = float(np.mean(np.asarray(values, np.float64)))
+        self.entries.append(entry | {"dev_average": dev_average})
         self._losses = []
         return self.best is self.entries[-1]
 
