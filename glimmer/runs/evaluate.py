@@ -83,8 +83,11 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
 
 
 def _training_of(materials: Materials, trained: Path) -> dict[str, Any]:
-    """What training left. Raises InputError if a file that the run is computed from changed since."""
+    """What training left. Raises InputError if earlier code left it, or if a file that it was computed from changed."""
     training, digests = read_json(trained / "training.json"), materials.digests
+    missing = sorted({"selection", "training_units"} - set(training))
+    if missing:
+        raise InputError("trained by an earlier version", where=trained, expected=", ".join(missing), found="neither")
     changed = sorted(key for key in digests if digests[key] != training["digests"][key])
     if changed:
         raise InputError("files changed since training", where=trained, expected="none", found=changed)
