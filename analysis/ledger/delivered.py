@@ -160,19 +160,9 @@ class Delivery:
         for seed in arm.runs:
             run = self._runs.get(arm.runs[seed])
             last = run["learning_curve"][-1] if run and run["learning_curve"] else {}
-            uniform = last.get("distill_uniform", self._of_equal_scores(run) if run else None)
-            if last.get("distill_loss") and uniform is not None:
-                known.append((last["distill_loss"], uniform))
+            if last.get("distill_uniform") is not None:
+                known.append((last["distill_loss"], last["distill_uniform"]))
         return tuple(float(np.mean(part)) for part in zip(*known, strict=True)) if known else None
-
-    def _of_equal_scores(self, run: Mapping[str, Any]) -> float | None:
-        """The loss of the same run without any layer before its scorer, whose scores all tie: for runs that did not
-        keep what equal scores have."""
-        settings = {**run["settings"], "reader": {**run["settings"]["reader"], "beta": "0"}}
-        for other in self._runs.values():
-            if other["settings"] == settings and other["learning_curve"]:
-                return other["learning_curve"][-1]["distill_loss"]
-        return None
 
     # -- all ----------------------------------------------------------------------------------------------------------
 

@@ -284,6 +284,8 @@ class Training:
 
     optimizer: Literal["adafactor", "adamw"]
     learning_rate: Rate
+    scorer_learning_rate: Rate | None = None
+    """Of the scorer, by the same schedule; null: the body's."""
     schedule: Literal["constant", "cosine", "linear"]
     warmup_steps: Natural
     clip_norm: Rate | None
@@ -295,8 +297,8 @@ class Training:
     """Evaluations without a better one before stopping; null: never."""
     keep: Literal["best", "last"] = "best"
     """The parameters that are evaluated: of the best dev average, or of the last step."""
-    dev_examples: CountOrNone
-    """A task, for the learning curve and for choosing the best; null: all of evaluation's."""
+    dev_examples: Count
+    """A task, for the learning curve and for choosing the best; none of them is evaluated."""
     dtype: Literal["float32", "bfloat16"]
     freeze_embeddings: bool
     scale_by_parameter: bool
@@ -309,7 +311,7 @@ class Training:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Dev examples a task (null: all), and what changes no number: batch size and bootstrap samples."""
+    """Dev examples a task (null: all that select nothing); batch size and bootstrap samples change no number."""
 
     dev_examples: CountOrNone
     batch_size: Count = _outside_ids()

@@ -109,6 +109,9 @@ def _task_problems(task: str, result: Any) -> Iterator[str]:
         if not _is_fraction(value):
             yield f"{task}.{where}: expected a fraction in [0, 1], found {value!r}"
             return
+    answers = (result.get("per_example") or {}).get("answers")  # none in files of before
+    if answers is not None and len(answers) != result.get("n"):
+        yield f"{task}: n is {result.get('n')!r} but digests of {len(answers)} answers are kept"
     examples = (result.get("per_example") or {}).get("metric")
     if examples is None:
         return

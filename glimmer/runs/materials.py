@@ -21,6 +21,7 @@ from glimmer.models.config import require_size
 from glimmer.models.reader import Reader
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.runs.inputs import hold, inputs_of_run, outside_inputs
+from glimmer.runs.slices import DevSlices, dev_slices
 from glimmer.training.examples import AnswerChoice, Batcher, Corpus, TaskExamples
 
 
@@ -50,7 +51,11 @@ class Materials:
 
     @functools.cached_property
     def reader(self) -> Reader:
-        """The run's reader, from the initial checkpoint."""
+        """The run's reader, from the initial checkpoint. Training gives up its arrays."""
+        return self.initial_reader()
+
+    def initial_reader(self) -> Reader:
+        """The run's reader, read from the initial checkpoint anew."""
         any_vocabulary = isinstance(self.study.tokenizer, UnigramTokenizer)
         require_size(read_config(self.initial), self.run.dimensions, self.initial, any_vocabulary=any_vocabulary)
         training = self.study.training
@@ -97,11 +102,22 @@ class Materials:
         return tasks
 
     @functools.cached_property
-    def dev(self) -> list[TaskExamples]:
-        """The run's tasks on dev, at most `evaluation.dev_examples` examples of each."""
-        count, retrieved = self.study.evaluation.dev_examples, self._file("retrieved")
-        tasks = [TaskExamples(task, self.data, "dev", retrieved) for task in self.run.reader.train_tasks]
-        return [self._as_read(task).first(count) for task in tasks]
+    def dev(self) -> list[DevSlices]:
+        """The run's tasks on dev, each in its two parts: those that select a checkpoint, and those evaluated."""
+        selection, evaluated = self.study.training.dev_examples, self.study.evaluation.dev_examples
+        tasks = self.run.reader.train_tasks
+        examples = [TaskExamples(task, self.data, "dev", self._file("retrieved")) for task in tasks]
+        return [dev_slices(self._as_read(task), selection, evaluated) for task in examples]
+
+    @property
+    def selection(self) -> list[TaskExamples]:
+        """The dev questions of the learning curve, by which checkpoints are selected; none of them is evaluated."""
+        return [slices.selection for slices in self.dev]
+
+    @property
+    def evaluated(self) -> list[TaskExamples]:
+        """The dev questions that the result file scores."""
+        return [slices.evaluated for slices in self.dev]
 
     @functools.cached_property
     def digests(self) -> dict[str, Any]:

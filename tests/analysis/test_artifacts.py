@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from analysis import figures
 from analysis.figures import FigureArtifact, marks, style
+from analysis.report.page import build
 from glimmer.cli import main
 from glimmer.experiments import PaperValue
 from glimmer.results import load_results
@@ -160,6 +161,21 @@ def test_figures_are_drawn_without_jax_pandas_or_rocrate(results):
     done = subprocess.run([sys.executable, "-c", code, *options], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (results / "kilt" / "figures" / "figure7.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_an_artifact_of_ours_has_no_column_of_the_paper(results):
+    """The paper misses nothing there: a table of its own study's rows, in the report too."""
+    synthetic.write_study(results, "kilt", keep=lambda run: run.seed == 0 and run.size == "Large", n=10)
+    _write("distillation", results, "kilt")
+    text = (results / "kilt" / "tables" / "distillation.md").read_text()
+    assert text.startswith("**Direction and reduction of the distillation loss: kilt.**")
+    assert "paper, reported" not in text and "missing" not in text
+    assert text.count("KL(rank, LM)") == text.count("KL(LM, rank)") == 4
+    page = build("kilt", results)
+    shown = page[page.index('id="distillation"') :]
+    assert "paper, reported" not in shown[: shown.index("</table>")]
+    for other in ("paper", "smoke"):
+        assert "distillation" not in load_results(other, results).artifacts
 
 
 def test_a_new_line_figure_needs_its_entry_alone(results):

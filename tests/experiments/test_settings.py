@@ -119,7 +119,8 @@ def test_what_contradicts_the_reader_s_name_is_refused(make):
 def test_json_round_trips_and_has_no_float_for_a_proportion():
     for reader in (baseline(), fid(k=5), lumen(alpha="1/8", k=10, train_tasks=("nq",)), fid(k=0)):
         assert ReaderSettings.from_json(reader.to_json()) == reader
-    assert baseline().to_json()["alpha"] == "1/3" and baseline().to_json()["lambda"] == 1.0
+    assert baseline().to_json()["alpha"] == "1/3" and "lambda" not in baseline().to_json()
+    assert fid(k=5).to_json()["lambda"] == 0.0, "the default of a field, not of a name, is left out"
 
 
 def test_json_may_leave_out_what_the_name_implies_but_may_not_have_unknown_keys():
