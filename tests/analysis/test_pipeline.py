@@ -76,3 +76,9 @@ def test_a_split_that_was_not_measured_leaves_a_dash_and_no_difference():
     grid = pipeline.evidence({"nq": {"dev": split_of(100, [30, 30])}})
     assert [cell.text for cell in grid.rows[0]][2:] == ["– / 100", "–", "30.0", "–", "–", "–", "–"]
     assert pipeline.evidence({}) is None
+
+
+def test_splits_are_compared_on_questions_whose_evidence_can_be_trusted():
+    trusted = {"trusted": {"n": 150, "evidence_rank": {"counts": [75, 15], "none": 60}}}
+    grid = pipeline.evidence({"nq": {"train": split_of(200, [80, 20]) | trusted, "dev": split_of(100, [40, 10])}})
+    assert [cell.text for cell in grid.rows[1]][2:6] == ["150 / 100", "60.0", "50.0", "+10.0"]
