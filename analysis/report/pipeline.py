@@ -67,9 +67,9 @@ def evidence(metrics: Mapping[str, Any]) -> CellTable | None:
         return None
     some, all_parts = "Some evidence (percent)", "All parts of it (percent)"
     return CellTable(
-        caption="Percent of the questions with trusted evidence (a label of confidence 0.5 or more) that have some of it,"
-        " and of those with any evidence that have all parts of one set, among the first k passages. Readers are trained"
-        " on what train questions retrieve, and tested on what dev questions do."
+        caption="Percent of the questions with trusted evidence (a label of confidence 0.5 or more) that have some of"
+        " it, and of those with any evidence that have all parts of one set, among the first k passages. Readers are"
+        " trained on what train questions retrieve, and tested on what dev questions do."
         " The small print is the difference's standard error, of two independent samples.",
         heads=(
             *("Task", "k", "Questions with trusted evidence, train / dev"),
