@@ -10,7 +10,7 @@ from typing import Any
 from analysis.figures.artifact import speed_text
 from analysis.names import TASK_NAMES, reader_text
 from analysis.report.cells import NOTHING, Cell, CellTable, count, ordered_runs, percent, run_links
-from analysis.splits import EvidenceGap, evidence_gaps, evidence_share
+from analysis.splits import EvidenceGap, evidence_gaps, evidence_share, questions_with_evidence
 from glimmer.experiments import TASKS
 from glimmer.results import StudyResults
 from glimmer.results.points import speed
@@ -48,7 +48,7 @@ def evidence(metrics: Mapping[str, Any]) -> CellTable | None:
     )
     rows = []
     for task, pair in splits.items():
-        numbers = " / ".join(str(values.get("n_with_evidence", "–")) for values in pair)
+        numbers = " / ".join(str(questions_with_evidence(values) or "–") for values in pair)
         for k in ks if any(pair) else ():
             gap = next((gap for gap in evidence_gaps({task: metrics[task]}, k)), None)
             shares = [evidence_share(values, k) for values in pair]
@@ -67,11 +67,12 @@ def evidence(metrics: Mapping[str, Any]) -> CellTable | None:
         return None
     some, all_parts = "Some evidence (percent)", "All parts of it (percent)"
     return CellTable(
-        caption="Percent of the questions with evidence that have some, and all parts of one evidence set, among the"
-        " first k passages. Readers are trained on what train questions retrieve, and tested on what dev questions do."
+        caption="Percent of the questions with trusted evidence (a label of confidence 0.5 or more) that have some of"
+        " it, and of those with any evidence that have all parts of one set, among the first k passages. Readers are"
+        " trained on what train questions retrieve, and tested on what dev questions do."
         " The small print is the difference's standard error, of two independent samples.",
         heads=(
-            *("Task", "k", "Questions with evidence, train / dev"),
+            *("Task", "k", "Questions with trusted evidence, train / dev"),
             *(f"{some}: {column}" for column in ("train", "dev", "train − dev")),
             *(f"{all_parts}: {column}" for column in ("train", "dev", "train − dev")),
         ),

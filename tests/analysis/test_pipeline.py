@@ -87,3 +87,9 @@ def test_what_the_lengths_cut_has_a_row_for_the_corpus_and_three_for_each_task_a
     row = next(row for row in grid.rows if [cell.text for cell in row[:3]] == ["T-REx", "dev", "evidence"])
     assert [cell.text for cell in row[3:]] == ["24", "2,000", "7", "0.4", "3", "–", "–", "–"]
     assert [cell.text for cell in grid.rows[0][:4]] == ["", "", "passages", "24"]
+
+
+def test_splits_are_compared_on_questions_whose_evidence_can_be_trusted():
+    trusted = {"trusted": {"n": 150, "evidence_rank": {"counts": [75, 15], "none": 60}}}
+    grid = pipeline.evidence({"nq": {"train": split_of(200, [80, 20]) | trusted, "dev": split_of(100, [40, 10])}})
+    assert [cell.text for cell in grid.rows[1]][2:6] == ["150 / 100", "60.0", "50.0", "+10.0"]

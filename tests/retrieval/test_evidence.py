@@ -82,6 +82,13 @@ def test_shares_over_examples_with_evidence_stand_beside_those_over_all():
     assert found["with_evidence"] == {"evidence@1": 0, "evidence@2": 1, "complete@1": 0, "complete@2": 1}
 
 
+def test_ranks_of_examples_with_a_trusted_label_are_counted_apart():
+    confidence, label = [[0.4, 1], [0, 0.3], [0.5, 0], [0, 0]], [1, 0.3, 0.5, 0.75]
+    found = evidence_metrics(retrieved(confidence, label), [example(["a"])] * 4, np.full((4, 2), "b"), ks=(1,))
+    assert found["trusted"] == {"n": 3, "evidence_rank": {"counts": [2, 0], "none": 1}}
+    assert found["evidence_rank"] == {"counts": [2, 1], "none": 1}
+
+
 def test_no_examples_give_no_nan(corpus):
     empty = judged(np.zeros((0, 3), np.int64), np.zeros((0, 3), np.float32), [], PageIndex(corpus))
     found = evidence_metrics(empty, [], np.zeros((0, 3), str))
