@@ -15,7 +15,7 @@ from analysis.figures.artifact import missing_note
 from analysis.figures.table import interval_text
 from analysis.ledger.bootstrap import JointBootstrap, NotPaired
 from analysis.names import reader_text
-from analysis.report import ledger_tables, pictures, pipeline, reader_tables
+from analysis.report import ledger_tables, pictures, pipeline, reader_tables, training_units
 from analysis.report.cells import Cell, CellTable, ordered_runs, percent
 from glimmer import experiments
 from glimmer.files import existing, json_text, read_json
@@ -50,6 +50,7 @@ def build(study_name: str, results: Path, reference_runs: Path | None = None) ->
             "figures": drawn,
             "tables": [_table(artifact, study, reference) for artifact in own if isinstance(artifact, TableArtifact)],
             "learning": learning,
+            "units": training_units.training_units(study),
             "absent_artifacts": [
                 artifact.name for artifact in artifacts if artifact.entry.in_paper and artifact not in own
             ],
