@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from analysis import claims
-from analysis.audits import agreement, counts, coverage, curves, precision, record, shape
+from analysis.audits import agreement, counts, coverage, curves, exposure, precision, record, shape, truncation
 from analysis.audits.finding import FAILURE, SEVERITIES, Finding, Number, reported_numbers
 from analysis.ledger.bootstrap import JointBootstrap, NotPaired
 from glimmer import experiments
-from glimmer.files import sha256_file
+from glimmer.files import read_json, sha256_file
 from glimmer.results import PAPER, load_results
 from glimmer.results.points import unusable, usable_paper_values
 
@@ -70,10 +70,13 @@ def audit_study(name: str, results: Path) -> dict[str, Any]:
     registry, file = experiments.load_registry(), results / PAPER / "points.csv"
     reported = reported_numbers(usable_paper_values(file), registry.points()) if file.exists() else []
     resolved = _resolver(bootstrap)
+    retrieval = directory / "retrieval.json"
+    metrics = read_json(retrieval) if retrieval.exists() else {}
     rules = {
         "run-file": record.run_files(directory, planned, runs),
         "origins": record.origins(planned, runs),
         "equal-answers": record.equal_answers(planned, runs),
+        "train-and-dev": exposure.train_and_dev(metrics, planned.values()),
         "missing": coverage.missing(points, numbers),
         "drawing": coverage.drawings(directory, numbers),
         "operation-count": counts.of_runs(planned, runs.by_id),
@@ -81,8 +84,12 @@ def audit_study(name: str, results: Path) -> dict[str, Any]:
         "sums": agreement.sums(numbers, registry.artifacts),
         "monotone": curves.monotone(numbers, resolved),
         "shape": shape.compare(numbers, reported, resolved),
+        "cut": truncation.cuts(directory),
     }
-    return _document(name, rules) | {"numbers": len(numbers), "trace": record.trace(directory, points, runs)}
+    trace = record.trace(directory, points, runs)
+    if metrics:
+        trace["files"] = {retrieval.name: sha256_file(retrieval)}
+    return _document(name, rules) | {"numbers": len(numbers), "trace": trace}
 
 
 def _resolver(bootstrap: JointBootstrap) -> curves.Resolved:

@@ -49,6 +49,7 @@ _DESCRIPTIONS = {
     "report.html": "One page with everything: verdicts, figures, tables, audit, costs, every run",
     "retrieval.json": "Retrieval metrics of every task",
     "filter.json": "What the relevance filter kept of every task",
+    "lengths.json": "What the lengths cut of questions, passages, evidence and answers",
     "reading.json": "How the pretrained initial checkpoint reads, on worlds that it was not trained on",
     "points.csv": "Every number that the paper reports in a figure or table",
     "runs/SHA256SUMS": "Digests of the run files as they were measured",

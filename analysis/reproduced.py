@@ -18,7 +18,7 @@ from analysis.names import reader_text
 from glimmer.errors import InputError
 from glimmer.evaluation.intervals import Interval, difference_interval
 from glimmer.files import existing
-from glimmer.results import Runs, example_scores, load_runs
+from glimmer.results import Runs, answers_apart, example_scores, load_runs
 
 IDENTICAL, AGREES, OTHER_DRAW, DIFFERS = "identical", "agrees", "other draw", "differs"
 _EXACT = ("data", "tokenizer", "tokens")  # digests in order of making: those that no rounding changes,
@@ -36,21 +36,6 @@ def agreement(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
         for (low, high), other in ((first["interval"], second), (second["interval"], first))
     ]
     return AGREES if all(inside) else DIFFERS
-
-
-def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> int | None:
-    """How many questions two runs answer with different scores (or answers, where both kept them).
-
-    None where they did not answer the same tasks, or kept no score for every question.
-    """
-    if not _paired(first, second):
-        return None
-    return sum(a != b for task in first["tasks"] for a, b in zip(*_kept(first, second, task), strict=True))
-
-
-def _kept(first: Mapping[str, Any], second: Mapping[str, Any], task: str) -> list[list[Any]]:
-    answers = [(run["tasks"][task].get("per_example") or {}).get("answers") for run in (first, second)]
-    return answers if all(answers) else [example_scores(run, task) for run in (first, second)]
 
 
 def parting(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
@@ -93,7 +78,8 @@ def compare(ours: Runs, theirs: Runs) -> list[dict[str, Any]]:
             continue
         other = theirs.by_id[run_id]
         first, second = run["average"], other["average"]
-        apart = differing(run, other)
+        found = answers_apart(run, other, run["tasks"]) if run["tasks"].keys() == other["tasks"].keys() else None
+        apart = found and found[0]
         verdict = _verdict(run, other, apart)
         rows.append(
             {

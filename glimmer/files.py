@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import zlib
@@ -100,7 +101,9 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def json_text(value: Any, indent: str = "") -> str:
-    """JSON that people can compare line by line: sorted keys, one a line; a list of numbers, or a short one, is a line.
+    """JSON that people can compare line by line: sorted keys, one a line.
+
+    A list of numbers or of eight-digit digests, or a short one, is a line.
 
     Raises ValueError for NaN and infinity, which JSON does not have.
     """
@@ -111,7 +114,7 @@ def json_text(value: Any, indent: str = "") -> str:
         items = (f"{inner}{_scalar(key)}: {json_text(value[key], inner)}" for key in sorted(value))
         return "{\n" + ",\n".join(items) + f"\n{indent}}}"
     if isinstance(value, list | tuple) and value:
-        if all(isinstance(item, int | float) for item in value):
+        if all(isinstance(item, int | float) for item in value) or all(map(_is_digest, value)):
             return "[" + ", ".join(map(_scalar, value)) + "]"
         if not any(isinstance(item, Mapping | list | tuple) for item in value):
             line = "[" + ", ".join(map(_scalar, value)) + "]"
@@ -119,6 +122,10 @@ def json_text(value: Any, indent: str = "") -> str:
                 return line
         return "[\n" + ",\n".join(inner + json_text(item, inner) for item in value) + f"\n{indent}]"
     return _scalar(value)
+
+
+def _is_digest(item: Any) -> bool:
+    return isinstance(item, str) and re.fullmatch("[0-9a-f]{8}", item) is not None
 
 
 def _scalar(value: Any) -> str:

@@ -36,6 +36,11 @@ def test_keys_are_sorted_and_a_list_of_numbers_is_one_line():
     assert len(text.splitlines()) == 12 and text.count("1999") == 1
 
 
+def test_a_list_of_digests_is_one_line_and_one_of_words_is_not():
+    assert len(json_text(["0123abcd"] * 2000).splitlines()) == 1
+    assert len(json_text(["evidence"] * 2000).splitlines()) == 2002
+
+
 @pytest.mark.parametrize("value", [{"score": math.nan}, [math.inf], {1: "x"}])
 def test_what_json_does_not_have_is_refused_and_leaves_no_file(tmp_path, value):
     with pytest.raises((ValueError, TypeError)):

@@ -1,18 +1,22 @@
 """Every stage from a corpus to a result file, by the commands the workflow runs, in one process."""
 
 import json
+import re
+import shutil
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import yaml
 from flax import nnx
 
 from glimmer.cli import main
-from glimmer.experiments import load_study, runs_for
+from glimmer.experiments import claims_digest, load_study, runs_for
 from glimmer.files import read_json
 from glimmer.models.checkpoint import save_t5
 from glimmer.models.config import T5Config
 from glimmer.models.t5 import T5
+from glimmer.runs.materials import Materials
 
 MODEL = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_heads": 2, "encoder_layers": 2, "decoder_layers": 1}
 STUDY = {
@@ -51,6 +55,7 @@ def road(tmp_path_factory):
     study = load_study(config)
     save_t5(T5(T5Config(**vars(study.dimensions())), rngs=nnx.Rngs(0)), init, tokenizer)
     assert glimmer("retrieve", data=data, passages=passages, out=work / "retrieved") == 0
+    assert glimmer("lengths", data=data, passages=passages, tokenizer=tokenizer, out=work / "lengths.json") == 0
     assert glimmer("filter", retrieved=work / "retrieved", out=work / "filtered") == 0
     runs = {(run.reader.name, run.reader.trained): run for run in runs_for(study).values()}
     places = {"work": work, "data": data, "init": init}
@@ -64,6 +69,39 @@ def train_and_evaluate(road, run):
     return trained, read_json(result)
 
 
+def check_units(result, road):
+    """Two steps of two rows; nothing can have moved further than the rates allow (updates are not scaled)."""
+    units = result["training_units"]
+    if not result["learning_curve"]:
+        assert units is None
+        return
+    assert all("distill_uniform" in entry for entry in result["learning_curve"])
+    assert units["rows_seen"] == 4 and set(units["epochs"]) == set(result["tasks"])
+    assert units["sum_of_rates"] == pytest.approx(1.5 * road.study.training.learning_rate), "linear to zero"
+    for part, moved in units["moved"].items():
+        assert moved <= 1.001 * units["path"][part], part
+    assert units["moved"]["decoder"] > 0
+
+
+def check_selection(result):
+    """Of a trained run the best and the last evaluation, and what the one that is not kept scores."""
+    if not result["learning_curve"]:
+        assert result["selection"] is None and "other" not in result and result["kept_step"] == 0
+        return
+    selection = result["selection"]
+    best = max(result["learning_curve"], key=lambda entry: entry["dev_average"])
+    for which, entry in (("best", best), ("last", result["learning_curve"][-1])):
+        assert selection[which] == {key: entry[key] for key in ("step", "dev_average")}
+    keep = result["settings"]["training"]["keep"]
+    assert selection["keep"] == keep == "last" and result["kept_step"] == selection["last"]["step"]
+    assert ("other" in result) is (selection["best"]["step"] != selection["last"]["step"])
+    if "other" in result:
+        other = result["other"]
+        assert (other["which"], other["step"]) == ("best", selection["best"]["step"])
+        assert set(other["tasks"]) == set(result["tasks"])
+        assert other["average"] == pytest.approx(sum(other["tasks"].values()) / len(other["tasks"]))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("reader", [("glimmer", True), ("fid", False)], ids=["trained", "untrained"])
 def test_a_run_is_trained_answered_and_scored(road, reader):
@@ -72,6 +110,10 @@ def test_a_run_is_trained_answered_and_scored(road, reader):
     assert result["id"] == run.id and result["settings"] == json.loads(json.dumps(run.settings))
     assert set(result["tasks"]) == set(road.study.tasks)
     for task, scored in result["tasks"].items():
+        parts = result["dev_slices"][task]
+        assert all(re.fullmatch("[0-9a-f]{8}", digest) for digest in scored["per_example"]["answers"])
+        assert len(scored["per_example"]["answers"]) == 3
+        assert {part: described["n"] for part, described in parts.items()} == {"selection": 2, "evaluated": 3}
         assert scored["n"] == len(scored["per_example"]["metric"]) == 3
         assert scored["score"] == pytest.approx(sum(scored["per_example"]["metric"]) / 3)
         guesses = [json.loads(line) for line in (trained.parent / "guesses" / f"{task}.jsonl").open()]
@@ -81,7 +123,47 @@ def test_a_run_is_trained_answered_and_scored(road, reader):
         sum(scored["score"] for scored in result["tasks"].values()) / len(result["tasks"])
     )
     assert [entry["step"] for entry in result["learning_curve"]] == ([1, 2] if run.reader.trained else [])
+    check_selection(result)
+    check_units(result, road)
+    assert result["claims"] == claims_digest()
     assert (result["memory_bytes_per_passage"] > 0) is (run.reader.name == "glimmer")
+
+
+@pytest.mark.slow
+def test_what_the_lengths_cut_is_counted_for_every_task_and_split(road):
+    counted = read_json(road.work / "lengths.json")
+    assert {task: set(splits) for task, splits in counted["tasks"].items()} == dict.fromkeys(
+        road.study.tasks, {"train", "dev"}
+    )
+    for splits in counted["tasks"].values():
+        assert all(
+            kind["n"] > 0 and 0 <= kind["cut"] <= kind["n"] for split in splits.values() for kind in split.values()
+        )
+
+
+@pytest.mark.slow
+def test_controls_change_the_train_answers_or_the_passages_and_nothing_else(road, tmp_path):
+    work = shutil.copytree(road.work, tmp_path / "work", ignore=shutil.ignore_patterns("runs"))
+    for path in sorted((work / "retrieved").glob("*.npz")):
+        with np.load(path) as arrays:
+            whole = dict(arrays)
+        whole["gold"] = np.full((len(whole["passages"]), 2), [7, -1])
+        np.savez(path, **whole)
+    study = load_study(road.config, {"artifacts": ["controls"]})
+    made = {}
+    for run in runs_for(study).values():
+        kind = (run.reader.labels, run.reader.evidence) if run.reader.trained and run.reader.k == 4 else None
+        made[kind] = Materials(study=study, run=run, work=work, data=road.places["data"], initial=road.places["init"])
+    usual, shuffled, first = made["given", "as_retrieved"], made["shuffled", "as_retrieved"], made["given", "first"]
+    for task, examples in usual.train.items():
+        rows, others = examples.rows.tolist(), shuffled.train[task]
+        assert others.rows.tolist() == rows and np.array_equal(others.passages, examples.passages)
+        assert sorted(map(others.answer, rows)) == sorted(map(examples.answer, rows))
+        assert list(map(others.answer, rows)) != list(map(examples.answer, rows))
+        assert (first.train[task].passages[:, 0] == 7).all() and first.train[task].rows.tolist() == rows
+    for one, same, moved in zip(usual.evaluated, shuffled.evaluated, first.evaluated, strict=True):
+        assert np.array_equal(one.passages, same.passages) and (moved.passages[:, 0] == 7).all()
+        assert one.rows.tolist() == same.rows.tolist() == moved.rows.tolist()
 
 
 @pytest.mark.slow
@@ -89,7 +171,7 @@ def test_evaluating_on_the_way_changes_nothing_of_the_training(road):
     """The two share a batcher, across threads: training saw answers of dev examples once."""
     losses = []
     for every in (24, 4):
-        training = {"steps": 24, "batch_size": 6, "evaluate_every": every, "dev_examples": 12}
+        training = {"steps": 24, "batch_size": 6, "evaluate_every": every, "dev_examples": 4}
         changes = {f"training.{key}": value for key, value in training.items()} | {"evaluation.dev_examples": 12}
         run = next(run for run in runs_for(load_study(road.config, changes)).values() if run.reader.trained)
         out = road.work / "runs" / run.id / "trained"

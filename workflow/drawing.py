@@ -19,8 +19,21 @@ from workflow.options import COMMITTED
 # Modules and templates behind each kind of result, as patterns: none of them makes another kind stale.
 _RESULTS = ("glimmer/results/*.py",)
 FIGURE_CODE = (*_RESULTS, "analysis/names.py", "analysis/figures/*.py")
-CHECK_CODE = (*_RESULTS, "analysis/audit.py", "analysis/claims.py", "analysis/audits/*.py", "analysis/ledger/*.py")
-REPORT_CODE = (*FIGURE_CODE, "analysis/reproduced.py", "analysis/report/*.py", "analysis/report/templates/*")
+CHECK_CODE = (
+    *_RESULTS,
+    "analysis/audit.py",
+    "analysis/claims.py",
+    "analysis/splits.py",
+    "analysis/audits/*.py",
+    "analysis/ledger/*.py",
+)
+REPORT_CODE = (
+    *FIGURE_CODE,
+    "analysis/reproduced.py",
+    "analysis/splits.py",
+    "analysis/report/*.py",
+    "analysis/report/templates/*",
+)
 CRATE_CODE = (*_RESULTS, "analysis/names.py", "analysis/crate.py", "Snakefile", "CITATION.cff")
 
 

@@ -22,6 +22,7 @@ from glimmer.experiments.stages import STAGES, decides, work_file
 from glimmer.experiments.strict import record
 from glimmer.files import existing, read_json
 from glimmer.models.config import from_hugging_face, require_size
+from glimmer.retrieval.towers import HALVES, half_directory
 from glimmer.runs.inputs import Digests, check_results, files_of_data, given_inputs, hold
 from workflow.missing import require_inputs
 from workflow.needs import needs
@@ -121,6 +122,28 @@ class Layout:
         return self.initial
 
     @property
+    def data_of_retriever(self) -> str:
+        """The questions that the retriever learns from: of a world of its own, or the study's."""
+        return self.path("retriever_data") if self.study.retriever_has_world else self.data
+
+    @property
+    def files_of_retriever_data(self) -> list[str]:
+        """What training the retriever depends on of its data."""
+        return [self.data_of_retriever] if self.study.retriever_has_world else self.files_of_data
+
+    @property
+    def passages_of_retriever(self) -> str:
+        """The passages that answer `data_of_retriever`."""
+        return self.path("retriever_passages" if self.study.retriever_has_world else "passages")
+
+    @property
+    def embedded(self) -> list[str]:
+        """The file that is written last of each tower's embeddings."""
+        place = self.path("embeddings")
+        places = [half_directory(place, half) for half in HALVES] if self.study.cross_fits_retriever else [Path(place)]
+        return [str(directory / "meta.json") for directory in places]
+
+    @property
     def files_of_data(self) -> list[str]:
         """What a stage that reads the data depends on: the folder made here, or the user's files one by one."""
         return [self.data] if self.makes_data else self.users_files
@@ -146,10 +169,9 @@ class Layout:
         sections = (*STAGES[stage].reads, *STAGES[stage].checks)
         return {section: self.inputs[section] for section in sections if section in self.inputs}
 
-    @property
-    def generated_sizes(self) -> list[str]:
-        """What the command that generates the data is told of its size."""
-        data = self.study.data
+    @staticmethod
+    def generated_sizes(data: GeneratedData) -> list[str]:
+        """What the command that generates data is told: seed and sizes."""
         given = {"--seed": data.seed, "--pages": data.pages, "--dev-examples": data.dev_examples}
         return [text for option, value in given.items() if value is not None for text in (option, str(value))]
 
@@ -176,7 +198,9 @@ class Layout:
 
     def published(self) -> list[str]:
         """What the report shows of the stages before training; when only drawing, what exists of it."""
-        names = ["retrieval", "filter"] + (["reading"] if isinstance(self.study.initial, PretrainedInitial) else [])
+        names = ["retrieval", "filter", "lengths"] + (
+            ["reading"] if isinstance(self.study.initial, PretrainedInitial) else []
+        )
         files = [f"{self.results}/{name}.json" for name in names]
         return [file for file in files if Path(file).exists()] if self.draws_only else files
 

@@ -60,9 +60,9 @@ def exercise_batch(
     passages = tokenizer.encode_array(
         [forms.passage.format(title=title, text=text) for title, text in rows], lengths.passage, end=True
     )
-    questions = [forms.question.format(question=example.question) for example in examples]
+    questions = [example.question for example in examples]
     return Batch.of(
-        question=tokenizer.encode_array(questions, lengths.question, pad_left=True),
+        question=tokenizer.encode_questions(questions, forms.question, lengths.question),
         passages=passages[np.array(places)],
         answer=tokenizer.encode_array([example.answer for example in examples], lengths.target, end=True),
     )

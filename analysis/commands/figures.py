@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> None:
     for artifact in map(figures.drawn, args.artifacts) if args.artifacts else figures.everything():
         for name in sources_of(args):
             study = load_results(name, args.results, artifact.name)
-            if not (study.artifacts or args.artifacts):
+            if not (artifact.name in study.artifacts or args.artifacts):
                 continue  # what is not part of a study is drawn only where it is asked for by name
             for refused in study.runs.refused:
                 print(f"{artifact.name}: left out {name}/runs/{refused.file}: {refused.reason}", file=sys.stderr)

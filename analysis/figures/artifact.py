@@ -43,6 +43,10 @@ class DrawnArtifact:
         """As files and links call it."""
         return self.entry.name
 
+    def beside(self, reference: StudyResults | None) -> StudyResults | None:
+        """What the paper reports of it; None for an artifact of ours, of which the paper misses nothing."""
+        return reference if self.entry.in_paper else None
+
 
 class FigureArtifact(DrawnArtifact):
     """A figure, drawn panel by panel."""
@@ -63,6 +67,7 @@ class FigureArtifact(DrawnArtifact):
         """Writes figureN.svg, .pdf and .csv under `directory`/figures; returns their paths."""
         from analysis.figures import style
 
+        reference = self.beside(reference)
         title, words = (
             f"{self.entry.full_title}: {study.study}",
             f"{self.entry.caption} {describe(study.of(self.name))}",

@@ -18,6 +18,7 @@ class TableArtifact(DrawnArtifact):
 
     def write(self, study: StudyResults, reference: StudyResults | None, directory: Path) -> list[Path]:
         """Writes tableN.md, .tex and .csv under `directory`/tables; returns their paths."""
+        reference = self.beside(reference)
         heads, rows = self.cells(study, reference)
         paths = [directory / "tables" / f"{self.name}{suffix}" for suffix in (".md", ".tex", ".csv")]
         title = f"**{self.entry.full_title}: {study.study}.** {self.entry.caption}\n\n"

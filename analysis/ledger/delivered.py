@@ -24,7 +24,7 @@ from analysis.names import reader_text
 from glimmer.experiments import Point, ReaderSettings
 from glimmer.experiments.registry import Measure, Term
 from glimmer.files import canonical_json
-from glimmer.results import example_scores
+from glimmer.results import answers_apart
 
 DISTILLATION = ("lambda_", "tau", "kl", "token_reduction", "teacher_gradient")
 """The fields of a reader that only distillation knows."""
@@ -67,9 +67,9 @@ class Delivery:
     def _untaught(self, requirements: Sequence[Requirement]) -> str | None:
         gains = {}
         for arm in self._arms(requirements):
-            own = self._untrained.get(_self_of(self._settings(arm)))
+            own = self._untrained.get(self_of(self._settings(arm)))
             if own and arm.term.reader.trained:
-                gain = self.bootstrap.between(arm.runs, own, arm.measure)
+                gain = self.bootstrap.between(arm.runs, self._at_every_seed(own, arm), arm.measure)
                 if gain is not None:
                     gains[reader_text(self._settings(arm))] = gain
         told = [
@@ -79,14 +79,15 @@ class Delivery:
         ]
         return f"not above its untrained self: {'; '.join(told)}" if told else None
 
+    def _at_every_seed(self, own: Mapping[int, str], arm: Arm) -> Mapping[int, str]:
+        """An untrained reader is one run, whom no seed changes; of replicates each has its own."""
+        if self.bootstrap.replicated:
+            return own
+        return {seed: own.get(seed, next(iter(own.values()))) for seed in arm.runs}
+
     @functools.cached_property
-    def _untrained(self) -> dict[str, dict[int, str]]:
-        """What a reader is before training -> its runs by seed."""
-        found: dict[str, dict[int, str]] = {}
-        for id, run in self._runs.items():
-            if not run["settings"]["reader"].get("trained", True):
-                found.setdefault(_self_of(run["settings"]), {})[run["settings"]["seed"]] = id
-        return found
+    def _untrained(self) -> Mapping[str, Mapping[int, str]]:
+        return untrained_selves(self._runs)
 
     # -- (b) ----------------------------------------------------------------------------------------------------------
 
@@ -121,18 +122,10 @@ class Delivery:
         return [(s, t) for s, t in itertools.combinations(drawn, 2) if drawn[s] == drawn[t]]
 
     def _differing(self, one: str, other: str, measure: Measure) -> float | None:
-        """The share of questions that two runs answer differently; by scores where a run kept no answers."""
-        runs, differ, total = (self._runs[one], self._runs[other]), 0, 0
-        tasks = runs[0]["tasks"] if measure.kind == "average" else [measure.task]
-        for task in tasks:
-            kept = [_answers(run, task) for run in runs]
-            if None in kept:
-                kept = [example_scores(run, task) for run in runs]
-            if not all(kept) or len(kept[0]) != len(kept[1]):
-                return None
-            differ += sum(a != b for a, b in zip(*kept, strict=True))
-            total += len(kept[0])
-        return differ / total if total else None
+        """The share of questions that two runs answer differently."""
+        runs = self._runs[one], self._runs[other]
+        found = answers_apart(*runs, runs[0]["tasks"] if measure.kind == "average" else [measure.task])
+        return found and found[0] / found[1]
 
     # -- (c) ----------------------------------------------------------------------------------------------------------
 
@@ -154,19 +147,9 @@ class Delivery:
         for seed in arm.runs:
             run = self._runs.get(arm.runs[seed])
             last = run["learning_curve"][-1] if run and run["learning_curve"] else {}
-            uniform = last.get("distill_uniform", self._of_equal_scores(run) if run else None)
-            if last.get("distill_loss") and uniform is not None:
-                known.append((last["distill_loss"], uniform))
+            if last.get("distill_uniform") is not None:
+                known.append((last["distill_loss"], last["distill_uniform"]))
         return tuple(float(np.mean(part)) for part in zip(*known, strict=True)) if known else None
-
-    def _of_equal_scores(self, run: Mapping[str, Any]) -> float | None:
-        """The loss of the same run without any layer before its scorer, whose scores all tie: for runs that did not
-        keep what equal scores have."""
-        settings = {**run["settings"], "reader": {**run["settings"]["reader"], "beta": "0"}}
-        for other in self._runs.values():
-            if other["settings"] == settings and other["learning_curve"]:
-                return other["learning_curve"][-1]["distill_loss"]
-        return None
 
     # -- all ----------------------------------------------------------------------------------------------------------
 
@@ -195,10 +178,6 @@ def _distinct(arms: Iterable[Arm]) -> list[Arm]:
     return list({(tuple(arm.runs.items()), arm.measure.name): arm for arm in arms}.values())
 
 
-def _answers(run: Mapping[str, Any], task: str) -> list[str] | None:
-    return (run["tasks"][task].get("per_example") or {}).get("answers")
-
-
 def _differs_in_distillation(one: Arm, other: Arm) -> bool:
     readers = one.term.reader, other.term.reader
     return any(getattr(readers[0], name) != getattr(readers[1], name) for name in DISTILLATION) and all(
@@ -206,11 +185,20 @@ def _differs_in_distillation(one: Arm, other: Arm) -> bool:
     )
 
 
-def _self_of(settings: Mapping[str, Any]) -> str:
+def untrained_selves(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[int, str]]:
+    """What a reader is before training (`self_of`) -> the untrained runs of it, by seed."""
+    found: dict[str, dict[int, str]] = {}
+    for id, run in runs.items():
+        if not run["settings"]["reader"].get("trained", True):
+            found.setdefault(self_of(run["settings"]), {})[run["settings"]["seed"]] = id
+    return found
+
+
+def self_of(settings: Mapping[str, Any]) -> str:
     """What a reader is before training. Copies of layers are equal and a scorer is zero then, whatever trains them."""
     if not settings:
         return ""
     reader = ReaderSettings.from_json(settings["reader"])
-    parts = {name: str(getattr(reader, name)) for name in ("name", "alpha", "beta", "k", "m", "question_in_decoder")}
-    data = {name: getattr(reader, name) for name in ("evidence",) if hasattr(reader, name)}
-    return canonical_json(parts | data | {"scratch": reader.reranker == "scratch", "model": settings.get("model")})
+    names = ("name", "alpha", "beta", "k", "m", "question_in_decoder", "evidence")
+    parts = {name: str(getattr(reader, name)) for name in names}
+    return canonical_json(parts | {"scratch": reader.reranker == "scratch", "model": settings.get("model")})

@@ -15,7 +15,7 @@ from analysis.figures.artifact import missing_note
 from analysis.figures.table import interval_text
 from analysis.ledger.bootstrap import JointBootstrap, NotPaired
 from analysis.names import reader_text
-from analysis.report import ledger_tables, pictures, pipeline, reader_tables
+from analysis.report import ledger_tables, pictures, pipeline, reader_tables, training_units
 from analysis.report.cells import Cell, CellTable, ordered_runs, percent
 from glimmer import experiments
 from glimmer.files import existing, json_text, read_json
@@ -50,7 +50,10 @@ def build(study_name: str, results: Path, reference_runs: Path | None = None) ->
             "figures": drawn,
             "tables": [_table(artifact, study, reference) for artifact in own if isinstance(artifact, TableArtifact)],
             "learning": learning,
-            "absent_artifacts": [artifact.name for artifact in artifacts if artifact not in own],
+            "units": training_units.training_units(study),
+            "absent_artifacts": [
+                artifact.name for artifact in artifacts if artifact.entry.in_paper and artifact not in own
+            ],
             "missing": [result for result in shown if result.value is None],
             "readers": reader_tables.readers(study),
             "costs": pipeline.costs(study),
@@ -161,6 +164,7 @@ def _is_above(better: PointResult, worse: PointResult, bootstrap: JointBootstrap
 
 
 def _figure(figure: FigureArtifact, study: StudyResults, reference: StudyResults | None) -> dict[str, Any]:
+    reference = figure.beside(reference)
     return {
         "name": figure.name,
         "title": figure.entry.full_title,
@@ -172,6 +176,7 @@ def _figure(figure: FigureArtifact, study: StudyResults, reference: StudyResults
 
 
 def _table(table: TableArtifact, study: StudyResults, reference: StudyResults | None) -> dict[str, Any]:
+    reference = table.beside(reference)
     heads, rows = table.cells(study, reference)
     cells = [tuple(Cell(text, state="missing" if text == "missing" else "") for text in row) for row in rows]
     return {
@@ -185,12 +190,14 @@ def _table(table: TableArtifact, study: StudyResults, reference: StudyResults | 
 
 
 def _stages(study: StudyResults, directory: Path) -> dict[str, Any]:
-    documents = (_optional(directory / f"{name}.json") for name in ("retrieval", "filter", "reading"))
-    metrics, counts, examination = documents
+    documents = (_optional(directory / f"{name}.json") for name in ("retrieval", "filter", "lengths", "reading"))
+    metrics, counts, cuts, examination = documents
     return {
         "retrieval": pipeline.retrieval(metrics) if metrics else None,
+        "evidence": pipeline.evidence(metrics) if metrics else None,
         "ranks": pipeline.evidence_ranks(metrics) if metrics else [],
         "filter": pipeline.filter_counts(counts) if counts else None,
+        "lengths": pipeline.lengths(cuts) if cuts else None,
         "in_view": pipeline.answered_in_view(study, metrics) if metrics else None,
         "reading": pipeline.reading(examination) if examination else None,
     }

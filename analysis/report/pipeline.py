@@ -10,31 +10,78 @@ from typing import Any
 from analysis.figures.artifact import speed_text
 from analysis.names import TASK_NAMES, reader_text
 from analysis.report.cells import NOTHING, Cell, CellTable, count, ordered_runs, percent, run_links
+from analysis.splits import EvidenceGap, evidence_gaps, evidence_share, questions_with_evidence
 from glimmer.experiments import TASKS
 from glimmer.results import StudyResults
 from glimmer.results.points import speed
 
 
 def retrieval(metrics: Mapping[str, Any]) -> CellTable | None:
-    """Page-level retrieval per task and split, in percent; keys are taken as they come, depth by depth."""
+    """Page-level retrieval per task and split, in percent; keys are taken as they come, depth by depth.
+
+    `evidence` has what readers see of it.
+    """
     flat = {path: values for path, values in _leaves(metrics) if "Rprec" in values}
     if not flat:
         return None
     ks = sorted({int(key.split("@")[1]) for values in flat.values() for key in values if key.startswith("recall@")})
     heads = ["Task", "Split", "Examples", "R-precision (percent)", *(f"Recall@{k} (percent)" for k in ks)]
-    keys = ["Rprec", *(f"recall@{k}" for k in ks), *(f"evidence@{k}" for k in ks)]
+    keys = ["Rprec", *(f"recall@{k}" for k in ks)]
     rows = []
     for path, values in flat.items():
         task, split = next((p for p in path if p in TASKS), path[0]), next((p for p in path if p not in TASKS), "")
         names = (TASK_NAMES.get(task, task), split, str(values.get("n", "–")))
         rows.append((*map(Cell, names), *(percent({"score": values.get(key)}) for key in keys)))
     return CellTable(
-        caption="R-precision and recall of pages among the first k passages; evidence is a passage that"
-        " supports a gold answer.",
-        heads=(*heads, *(f"Evidence in first {k} (percent)" for k in ks)),
+        caption="R-precision and recall of pages among the first k passages.",
+        heads=tuple(heads),
         rows=tuple(rows),
         numeric_from=2,
     )
+
+
+def evidence(metrics: Mapping[str, Any]) -> CellTable | None:
+    """What readers see of the evidence in training and in dev, side by side, at every depth that was measured."""
+    splits = {task: [metrics.get(task, {}).get(split, {}) for split in ("train", "dev")] for task in TASKS}
+    ks = sorted(
+        {int(key.split("@")[1]) for pair in splits.values() for one in pair for key in one if "evidence@" in key}
+    )
+    rows = []
+    for task, pair in splits.items():
+        numbers = " / ".join(str(questions_with_evidence(values) or "–") for values in pair)
+        for k in ks if any(pair) else ():
+            gap = next((gap for gap in evidence_gaps({task: metrics[task]}, k)), None)
+            shares = [evidence_share(values, k) for values in pair]
+            whole = [values.get("with_evidence", {}).get(f"complete@{k}") for values in pair]
+            whole = [None if share is None else 100 * share for share in whole]
+            rows.append(
+                (
+                    *(Cell(TASK_NAMES[task]), Cell(str(k), sort=k), Cell(numbers)),
+                    *(count(share, "{:.1f}") for share in shares),
+                    NOTHING if gap is None else _difference(gap),
+                    *(count(share, "{:.1f}") for share in whole),
+                    NOTHING if None in whole else count(whole[0] - whole[1], "{:+.1f}"),
+                )
+            )
+    if not rows:
+        return None
+    some, all_parts = "Some evidence (percent)", "All parts of it (percent)"
+    return CellTable(
+        caption="Percent of the questions with trusted evidence (a label of confidence 0.5 or more) that have some of"
+        " it, and of those with any evidence that have all parts of one set, among the first k passages. Readers are"
+        " trained on what train questions retrieve, and tested on what dev questions do."
+        " The small print is the difference's standard error, of two independent samples.",
+        heads=(
+            *("Task", "k", "Questions with trusted evidence, train / dev"),
+            *(f"{some}: {column}" for column in ("train", "dev", "train − dev")),
+            *(f"{all_parts}: {column}" for column in ("train", "dev", "train − dev")),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def _difference(gap: EvidenceGap) -> Cell:
+    return Cell(f"{gap.difference:+.1f}", sort=gap.difference, small=f"± {gap.standard_error:.1f}")
 
 
 def evidence_ranks(metrics: Mapping[str, Any]) -> list[dict]:
@@ -74,19 +121,75 @@ def _leaves(value: Mapping, path: tuple[str, ...] = ()) -> Iterable[tuple[tuple[
 
 
 def filter_counts(counts: Mapping[str, Mapping]) -> CellTable:
-    """Training examples before and after the relevance filter, by task."""
+    """Training examples before and after the relevance filter, by task, and what other settings would keep."""
     swept = sorted({t for kept in counts.values() for t in kept.get("after_by_threshold", {})}, key=float)
+    modes = list(dict.fromkeys(mode for kept in counts.values() for mode in kept.get("after_by_mode", {})))
     rows = []
     for (task, *_), kept in _leaves(counts):
         share = f"{100 * kept['after'] / kept['before']:.1f}" if kept.get("before") else "–"
+        settings = [kept.get(key, "–") for key in ("threshold", "mode")] + [_passages_asked(kept)]
         others = [kept.get("after_by_threshold", {}).get(t, "–") for t in swept]
-        texts = (TASK_NAMES.get(task, task), kept["before"], kept["after"], share, kept.get("threshold", "–"), *others)
+        others += [kept.get("after_by_mode", {}).get(mode, "–") for mode in modes]
+        texts = (TASK_NAMES.get(task, task), kept["before"], kept["after"], share, *settings, *others)
         rows.append(tuple(Cell(str(text)) for text in texts))
     return CellTable(
-        caption="Training examples that stay because what was retrieved supports their answer. The published"
-        " threshold is not known; this one is ours.",
-        heads=("Task", "Before", "After", "Kept (percent)", "Threshold (ours)", *(f"Kept at {t}" for t in swept)),
+        caption="Training examples that stay: those with an evidence set of which every part has the threshold's"
+        " confidence. In the mode labels some passage of the corpus has to support a part, in the mode retrieved one of"
+        " the first k. The published threshold is not known; this one is ours.",
+        heads=(
+            *("Task", "Before", "After", "Kept (percent)", "Threshold (ours)", "Mode", "k"),
+            *(f"Kept at {t}" for t in swept),
+            *(f"Kept by {mode}" for mode in modes),
+        ),
         rows=tuple(rows),
+    )
+
+
+def _passages_asked(kept: Mapping[str, Any]) -> str:
+    """Among how many retrieved passages the evidence had to be."""
+    return "not asked" if kept.get("mode") == "labels" else str(kept.get("k") or "–")
+
+
+def lengths(counted: Mapping[str, Any]) -> CellTable:
+    """What the lengths in tokens cut of passages, and by task and split of questions, evidence and answers."""
+    limits = counted["lengths"]
+    rows = [_cut_row("", "", "passages", limits["passage"], counted["passages"])]
+    for task, splits in counted["tasks"].items():
+        for split, of_split in splits.items():
+            for what, key in (("questions", "question"), ("evidence", "passage"), ("answers", "target")):
+                rows.append(_cut_row(TASK_NAMES.get(task, task), split, what, limits[key], of_split[what]))
+    heads = (
+        "Task",
+        "Split",
+        "What",
+        "Tokens",
+        "Of",
+        "Cut",
+        "Cut (percent)",
+        "Gravely cut",
+        "95 % fit",
+        "99 % fit",
+        "All fit",
+    )
+    return CellTable(
+        caption="What does not fit. Evidence: spans of which some characters lie in the tail that a passage loses."
+        " Gravely: questions that lose words of their own and not only the template's; evidence of which nothing is"
+        f" left. Of the passages' tokens {100 * counted['passages']['share_tokens_lost']:.1f} percent are lost. The"
+        " last columns: the tokens that would hold so many.",
+        heads=heads,
+        rows=tuple(rows),
+        numeric_from=3,
+    )
+
+
+def _cut_row(task: str, split: str, what: str, limit: int, of: Mapping[str, Any]) -> tuple[Cell, ...]:
+    needed = of.get("needed", {})
+    counts = (limit, of["n"], of["cut"], 100 * of["share_cut"], of.get("own_words_cut", of.get("lost")))
+    patterns = ("{}", "{:,}", "{:,}", "{:.1f}", "{:,}")
+    return (
+        *map(Cell, (task, split, what)),
+        *(count(value, pattern) for value, pattern in zip(counts, patterns, strict=True)),
+        *(count(needed.get(key), "{}") for key in ("p95", "p99", "longest")),
     )
 
 

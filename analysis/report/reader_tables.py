@@ -21,13 +21,14 @@ def readers(study: StudyResults) -> CellTable | None:
     groups = (
         ("figure2", "performance", ""),
         (BASELINES, "untrained", "untrained, with passages"),
-        (BASELINES, "no_passages", "trained, without passages"),
+        (BASELINES, "no_passages", "trained, without passages (all readers are one)"),
     )
     rows, runs = [], {}
     for series in dict.fromkeys(result.point.series for result in study.of("figure2", "performance")):
         for artifact, panel, what in groups:
             for result in study.of(artifact, panel):
-                if result.point.series == series:
+                shown = any(result.point.run_ids == other.point.run_ids for other, _ in rows)
+                if result.point.series == series and not shown:
                     rows.append((result, what))
                     runs |= {id: study.runs.by_id[id] for id in result.point.run_ids if id in study.runs}
     tasks = [task for task in TASKS if any(task in run["tasks"] for run in runs.values())]

@@ -12,7 +12,7 @@ HELP = "embed the passages of a corpus with a GTR tower, in resumable shards"
 def add_arguments(parser) -> None:
     """Declares the command line."""
     add_study_arguments(parser)
-    parser.add_argument("--gtr", required=True, metavar="DIR", help="sentence-transformers directory of the tower")
+    parser.add_argument("--gtr", required=True, metavar="DIR", help="the tower, or those of two halves")
     parser.add_argument("--passages", required=True, metavar="DIR", help="passages of the corpus")
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="directory for the shards; whole ones in it are kept"

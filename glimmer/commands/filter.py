@@ -1,11 +1,11 @@
-"""`glimmer filter`: the train questions whose evidence was retrieved."""
+"""`glimmer filter`: the train questions whose evidence is good enough to train on."""
 
 from __future__ import annotations
 
 from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.output import add_json_argument, show
 
-HELP = "keep the train examples whose answer is supported by what was retrieved; writes row numbers and counts"
+HELP = "keep the train examples whose evidence can be trusted (or was retrieved); writes row numbers and counts"
 
 
 def add_arguments(parser) -> None:
@@ -18,12 +18,10 @@ def add_arguments(parser) -> None:
 
 def run(args) -> int:
     """Filters and prints the counts by task."""
-    from glimmer.retrieval.relevance import RelevanceFilter, filter_tasks
+    from glimmer.retrieval.relevance import filter_tasks
 
     study = study_of(args, "filter_by_relevance")
-    # No threshold means no filter, which is what a threshold of 0 is.
-    relevance = RelevanceFilter(threshold=study.relevance_filter.threshold or 0.0, k=None)
-    counts = filter_tasks(args.retrieved, args.out, tasks=study.tasks, relevance=relevance)
+    counts = filter_tasks(args.retrieved, args.out, tasks=study.tasks, settings=study.relevance_filter)
     if args.json:
         show(counts, True)
     else:
@@ -32,7 +30,6 @@ def run(args) -> int:
 
 
 def _flat(counts: dict) -> dict:
-    swept = counts["after_by_threshold"]
-    return {key: value for key, value in counts.items() if key != "after_by_threshold"} | {
-        f"after at {threshold}": value for threshold, value in swept.items()
-    }
+    flat = {key: value for key, value in counts.items() if not isinstance(value, dict)}
+    flat |= {f"after at {threshold}": value for threshold, value in counts["after_by_threshold"].items()}
+    return flat | {f"after by {mode}": value for mode, value in counts["after_by_mode"].items()}

@@ -49,7 +49,8 @@ def cost(study: Study, run: Run) -> dict:
     """An estimate for one run from its shapes: at most `steps` training steps, one pass over dev, and the store.
 
     Memory is bounded by the passages that dev questions can retrieve; KILT's own dev sizes stand in where the study
-    takes all of them. Dev passes for choosing a checkpoint are not counted.
+    takes all of them but those of selection. Dev passes for choosing a
+    checkpoint are not counted, nor are the answers of the best or last parameters that are not kept.
     """
     reader, work, training = run.reader, run.workload, study.training
     an_example = training_macs(
@@ -79,5 +80,5 @@ def cost(study: Study, run: Run) -> dict:
 
 
 def _dev_examples(study: Study, task: str) -> int:
-    wanted = study.evaluation.dev_examples
-    return _DEV_SIZES[task] if wanted is None else min(wanted, _DEV_SIZES[task])
+    rest = max(_DEV_SIZES[task] - study.training.dev_examples, 0)
+    return min(study.evaluation.dev_examples or rest, rest)

@@ -14,7 +14,7 @@ def add_arguments(parser) -> None:
     add_study_arguments(parser)
     parser.add_argument("--data", required=True, metavar="DIR", help="task files in KILT's formats")
     parser.add_argument("--passages", required=True, metavar="DIR", help="passages of the corpus")
-    parser.add_argument("--gtr", metavar="DIR", help="tower (not for BM25)")
+    parser.add_argument("--gtr", metavar="DIR", help="the tower, or those of two halves (not for BM25)")
     parser.add_argument("--embeddings", metavar="DIR", help="the corpus embedded with that tower (not for BM25)")
     parser.add_argument("--out", required=True, metavar="DIR", help="directory to write")
     add_runtime_arguments(parser)
@@ -47,7 +47,7 @@ def run(args) -> int:
         show(metrics, True)
         return 0
     rows = [
-        {"task": task, "split": split} | {key: value for key, value in found.items() if key != "evidence_rank"}
+        {"task": task, "split": split} | {key: value for key, value in found.items() if not isinstance(value, dict)}
         for task, splits in metrics.items()
         for split, found in splits.items()
     ]

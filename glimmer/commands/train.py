@@ -34,13 +34,16 @@ def materials_of(args):
 
 
 def run(args) -> int:
-    """Trains and prints which step was kept."""
+    """Trains and prints which step is to be evaluated."""
     prepare(args)
     from glimmer.runs.train import train_run
 
     result = train_run(materials_of(args), Path(args.out))
-    print(
-        f"run {args.run}: kept step {result['kept_step']} with dev average {result['kept_dev_average']};"
-        f" {result['stopped']}"
+    selection = result["selection"]
+    kept = (
+        "nothing kept"
+        if selection is None
+        else "kept step {step} with dev average {dev_average}".format_map(selection[selection["keep"]])
     )
+    print(f"run {args.run}: {kept}; {result['stopped']}")
     return 0

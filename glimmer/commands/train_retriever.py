@@ -1,4 +1,4 @@
-"""`glimmer train-retriever`: contrastive training of the GTR tower on a study's train questions."""
+"""`glimmer train-retriever`: contrastive training of a study's GTR tower, or of two on a half of the questions each."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from glimmer.commands.output import add_json_argument, show
 from glimmer.commands.runtime import add_runtime_arguments, prepare
 from glimmer.errors import InputError
 
-HELP = "train a GTR retriever on the train questions of a study; writes a sentence-transformers directory"
+HELP = "train a study's GTR retriever on train questions; writes a sentence-transformers directory, or two (halves)"
 
 
 def add_arguments(parser) -> None:
     """Declares the command line."""
     add_study_arguments(parser)
     parser.add_argument("--init", required=True, metavar="DIR", help="Hugging Face T5, or sentence-transformers GTR")
-    parser.add_argument("--passages", required=True, metavar="DIR", help="passages of the corpus")
-    parser.add_argument("--data", required=True, metavar="DIR", help="task files in KILT's formats")
+    parser.add_argument("--passages", required=True, metavar="DIR", help="passages of the questions' corpus")
+    parser.add_argument("--data", required=True, metavar="DIR", help="questions to learn from, in KILT's formats")
     parser.add_argument("--out", required=True, metavar="DIR", help="directory to write")
     add_runtime_arguments(parser)
     add_json_argument(parser)
@@ -48,6 +48,7 @@ def run(args) -> int:
         passage_tokens=study.retriever_length("passage"),
         hard_negatives_per_question=retriever.hard_negatives,
         pairs_per_task=retriever.pairs_per_task,
+        cross_fit=study.cross_fits_retriever,
     )
     show(summary, args.json)
     return 0

@@ -39,12 +39,14 @@ def read_yaml(path: str | Path) -> Any:
 
 
 def claims_digest() -> str | None:
-    """The first 12 hex digits of the sha256 of what config/claims.yaml says, comments apart; None without the file."""
-    try:
-        document = read_yaml(repository_path("config/claims.yaml"))
-    except InputError:
+    """12 hex digits of the sha256 of what config/claims.yaml says, whatever its comments and layout; None without one.
+
+    A result file keeps it: whether claims were stated before or after a result was seen can then be checked.
+    """
+    path = repository_path("config/experiments.yaml").with_name("claims.yaml")
+    if not path.exists():
         return None
-    return hashlib.sha256(canonical_json(document).encode()).hexdigest()[:12]
+    return hashlib.sha256(canonical_json(read_yaml(path)).encode()).hexdigest()[:12]
 
 
 def validate(document: Any, schema_name: str, where: object) -> None:

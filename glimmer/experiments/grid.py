@@ -128,7 +128,10 @@ class _AtScale:
         return "; ".join(notes) or None
 
     def run_ids(self, reader: ReaderSettings, size: str) -> Mapping[int, str]:
-        return {seed: run_id(self.study.run_settings(reader, seed, size)) for seed in self.study.seeds}
+        """Seed -> run. A reader that no seed changes is one run, which stands at every seed."""
+        seeds = self.study.seeds
+        own = {seed: seed if reader.is_drawn else seeds[0] for seed in seeds}
+        return {seed: run_id(self.study.run_settings(reader, own[seed], size)) for seed in seeds}
 
 
 def _check_tasks(study: Study, artifacts: Iterable[Artifact]) -> None:

@@ -115,9 +115,9 @@ class Artifact:
 
     @property
     def full_title(self) -> str:
-        """`Figure 3: passages retrieved ...`, from its name and title."""
+        """`Figure 3: passages retrieved ...`, from its name and title; the title alone where the name has no number."""
         kind, number = re.fullmatch(r"([a-z_]*)(.*)", self.name).groups()
-        return f"{kind.capitalize()} {number}: {self.title}" if number else self.title
+        return f"{kind.capitalize()} {number}: {self.title}" if number else self.title[:1].upper() + self.title[1:]
 
     @property
     def points(self) -> tuple[Point, ...]:

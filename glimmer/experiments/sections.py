@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
+from glimmer.errors import InputError
 from glimmer.experiments.settings import TASKS
 from glimmer.experiments.strict import AtLeast, AtMost, Count, CountOrNone, Distinct, Like, Rate, Share
 
@@ -21,6 +22,9 @@ def _outside_ids() -> Any:
     return dataclasses.field(metadata={"in_ids": False})
 
 
+_RETRIEVER_WORLD = 1_000_000
+"""Added to a world's seed for the retriever's. Pretraining's worlds have no such seeds (worlds/generate/reading.py)."""
+
 # -- data ----------------------------------------------------------------------------------------------------------
 
 
@@ -34,6 +38,11 @@ class GeneratedData:
     pages: Count
     dev_examples: CountOrNone = None
     """Of each task, or as many as its facts give; null: the generator's default."""
+
+    @property
+    def of_retriever(self) -> GeneratedData:
+        """Another world of the same sizes: a retriever that is trained learns from its questions."""
+        return dataclasses.replace(self, seed=self.seed + _RETRIEVER_WORLD)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -174,7 +183,11 @@ class ContrastiveSettings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Gtr(ContrastiveSettings):
-    """Dense retrieval by a GTR tower, trained for `steps` steps on the study's train questions (0: as it is)."""
+    """Dense retrieval by a GTR tower, trained for `steps` steps (0: as it is).
+
+    It never serves questions that it was trained on. Where data are generated, it learns from another world; of given
+    data two towers learn from one half of the train questions each, and serve the other (glimmer/retrieval/towers.py).
+    """
 
     kind: Literal["gtr"]
     depth: Count
@@ -186,7 +199,7 @@ class Gtr(ContrastiveSettings):
     """Null: as readers have."""
     passage_tokens: CountOrNone = None
     pairs_per_task: CountOrNone = None
-    """Null: all."""
+    """Train questions of a task that a tower sees, each with its pairs, one a page of its evidence; null: all."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -217,9 +230,22 @@ class Bm25:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RelevanceSettings:
-    """Train examples below this confidence are left out; null: none is."""
+    """Train examples whose evidence has less confidence than `threshold` are left out; null: none is.
+
+    Confidence is the best over an example's evidence sets of the worst over the parts of a set. `mode` says of which
+    passages: "labels": a part has the best support that any passage of the corpus gives it, so the train set does not
+    depend on the retriever; "retrieved": the best among the first `k` retrieved, which only this mode takes.
+    Raises InputError for a `k` without its mode, or the mode without it.
+    """
 
     threshold: Annotated[float, AtLeast(0), AtMost(1)] | None
+    mode: Literal["labels", "retrieved"] = "labels"
+    k: CountOrNone = None
+
+    def __post_init__(self):
+        if (self.mode == "retrieved") != (self.k is not None):
+            expected = "a number of passages" if self.mode == "retrieved" else "null"
+            raise InputError("k does not fit", expected=f"{expected} with mode {self.mode}", found=repr(self.k))
 
 
 # -- readers ---------------------------------------------------------------------------------------------------------
@@ -227,7 +253,8 @@ class RelevanceSettings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Lengths:
-    """Tokens of each question, passage and target; what is longer is cut."""
+    """Tokens of each question, passage and target. A longer question loses its template, then its beginning; the others
+    their end."""
 
     question: Count
     passage: Count
@@ -257,6 +284,8 @@ class Training:
 
     optimizer: Literal["adafactor", "adamw"]
     learning_rate: Rate
+    scorer_learning_rate: Rate | None = None
+    """Of the scorer, by the same schedule; null: the body's."""
     schedule: Literal["constant", "cosine", "linear"]
     warmup_steps: Natural
     clip_norm: Rate | None
@@ -268,8 +297,8 @@ class Training:
     """Evaluations without a better one before stopping; null: never."""
     keep: Literal["best", "last"] = "best"
     """The parameters that are evaluated: of the best dev average, or of the last step."""
-    dev_examples: CountOrNone
-    """A task, for the learning curve and for choosing the best; null: all of evaluation's."""
+    dev_examples: Count
+    """A task, for the learning curve and for choosing the best; none of them is evaluated."""
     dtype: Literal["float32", "bfloat16"]
     freeze_embeddings: bool
     scale_by_parameter: bool
@@ -282,7 +311,7 @@ class Training:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Dev examples a task (null: all), and what changes no number: batch size and bootstrap samples."""
+    """Dev examples a task (null: all that select nothing); batch size and bootstrap samples change no number."""
 
     dev_examples: CountOrNone
     batch_size: Count = _outside_ids()

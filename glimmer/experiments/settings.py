@@ -28,12 +28,12 @@ TASKS = tuple(TASK_NAMES)
 Proportion = Fraction | str | int
 """How alpha and beta may be given: Fraction(1, 3), "1/3", 0 or 1; never as a float."""
 
-SCIENCE_VERSION = 2
+SCIENCE_VERSION = 3
 """Raised by hand whenever a change of the code changes the numbers that equal settings give.
 
 A change in the order of float operations does not count, as another version of jax does not: a result file names both.
-Raised to 2 because under 1 train rows were given, after a run's first dev evaluation, the answers of dev rows of the
-same number.
+2: train rows were given, after a run's first dev evaluation, the answers of dev rows of the same number. 3: relevance
+filter, retriever, training answers, cut questions, dev slices and frozen memory are others (docs/science.md).
 """
 
 
@@ -76,7 +76,7 @@ def fraction(value: Proportion, where: object) -> Fraction:
     return exact
 
 
-_WITH_RERANKER, _WITH_MEMORY = ("glimmer",), ("lumen", "glimmer")
+_WITH_RERANKER, _WITH_MEMORY, _EVERY_READER = ("glimmer",), ("lumen", "glimmer"), ("fid", "lumen", "glimmer")
 
 
 def _choice(*choices: str, readers: tuple[str, ...] = _WITH_RERANKER) -> Any:
@@ -93,7 +93,7 @@ class ReaderSettings:
     InputError for whatever is out of range or contradicts the name.
 
     A new option is one line here: a field whose default is what readers did before. `to_json`, and with it every id,
-    leaves it out where it has that default, so that results of before stay valid; what differs from the defaults is
+    leaves out what has its default, so that results of before stay valid; what differs from the defaults is
     named by `differences`, and with it in every table.
     """
 
@@ -114,6 +114,10 @@ class ReaderSettings:
     question_in_decoder: bool = False
     train_tasks: tuple[str, ...] = TASKS
     trained: bool = True
+    labels: str = _choice("given", "shuffled", readers=_EVERY_READER)
+    """A control: "shuffled" trains every question on the answer of another of its task, by the run's seed."""
+    evidence: str = _choice("as_retrieved", "first", readers=_EVERY_READER)
+    """A control: "first" puts the gold passages before what was retrieved, found there or not, in train and dev."""
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -156,6 +160,11 @@ class ReaderSettings:
         _require(self.lambda_ == 0, "lambda", f"0, since {self.name} has no scorer to distil into", self.lambda_)
         _require(self.name != "fid" or self.alpha == 1, "alpha", "1, since fid runs every layer live", self.alpha)
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether a seed changes it: it is trained, or starts from random layers."""
+        return self.trained or self.reranker == "scratch"
+
     def change(self, **changes: Any) -> ReaderSettings:
         """These settings with some fields changed, checked again; a reader that keeps every passage moves m with k."""
         if "k" in changes and "m" not in changes and self.name != "glimmer":
@@ -171,11 +180,13 @@ class ReaderSettings:
 
         alpha and beta turn into the proportions that whole layers give. A lumen without memory layers is a fid (the
         same function and, unless frozen memory holds its embeddings, the same training), and without passages (k = 0)
-        there is nothing to store or to rerank, so every reader is the closed-book fid. Settings that are equal after
-        this describe the same run.
+        there is nothing to store, to rerank or to put first, so every reader is the closed-book fid. Settings that are
+        equal after this describe the same run.
         """
         no_memory = self.name == "lumen" and self.memory == "trained" and self.split(layers).memory_layers == 0
-        if self.k == 0 or no_memory:
+        if self.k == 0:
+            return dataclasses.replace(self._as_fid(), evidence="as_retrieved")
+        if no_memory:
             return self._as_fid()
         split = self.split(layers)
         if self.name == "glimmer":
@@ -243,11 +254,8 @@ class ReaderSettings:
 
 _JSON_NAMES = {"lambda_": "lambda"}
 _IN_EVERY_DESCRIPTION = ("name", "alpha", "beta", "k", "m")
-_ALWAYS_SPELLED = (
-    *_IN_EVERY_DESCRIPTION, "reranker", "scorer", "memory", "question_encoder", "lambda_", "tau", "kl",
-    "token_reduction", "teacher_gradient", "question_in_decoder", "train_tasks", "trained",
-)  # fmt: skip
-"""The fields that ids have held since the first result. A later field is not added here: see ReaderSettings."""
+_ALWAYS_SPELLED = (*_IN_EVERY_DESCRIPTION, "train_tasks")
+"""The fields that ids hold whatever their value: those without a default, and tasks, of which there may be more."""
 
 
 def fid(*, k: int, **others: Any) -> ReaderSettings:

@@ -21,10 +21,13 @@ FILES: Mapping[str, str] = {
     "tokenizer": "tokenizer/tokenizer.json",
     "tokens": "tokens",
     "initial": "init",
+    "retriever_data": "retriever-world/data",
+    "retriever_passages": "retriever-world/passages",
     "gtr": "gtr",
     "embeddings": "embeddings",
     "retrieved": "retrieved",
     "filtered": "filtered",
+    "lengths": "lengths.json",
 }
 """What stages leave in a study's work directory, by name."""
 
@@ -50,6 +53,14 @@ STAGES: Mapping[str, Stage] = {
     "chunk": Stage(
         command="chunk", reads=("data", "corpus"), checks=("retriever.depth",), inputs=("data",), output="passages"
     ),
+    "generate_for_retriever": Stage(command="generate", reads=("data",), output="retriever_data"),
+    "chunk_for_retriever": Stage(
+        command="chunk",
+        reads=("data", "corpus"),
+        checks=("retriever.depth",),
+        inputs=("retriever_data",),
+        output="retriever_passages",
+    ),
     "copy_tokenizer": Stage(command="tokenizer", reads=("tokenizer", "initial"), output="tokenizer"),
     "train_vocabulary": Stage(
         command="vocabulary",
@@ -73,7 +84,8 @@ STAGES: Mapping[str, Stage] = {
         command="train-retriever",
         reads=("retriever", "lengths.question", "lengths.passage", "data"),
         checks=("initial",),
-        inputs=("initial", "passages", "data"),
+        # Of its own world, or of the study where that has none: workflow/layout.py.
+        inputs=("initial", "retriever_passages", "retriever_data", "passages", "data"),
         output="gtr",
     ),
     "embed": Stage(command="embed", reads=("retriever.dtype",), inputs=("gtr", "passages"), output="embeddings"),
@@ -85,6 +97,12 @@ STAGES: Mapping[str, Stage] = {
     ),
     "filter_by_relevance": Stage(
         command="filter", reads=("relevance_filter", "data"), inputs=("retrieved",), output="filtered"
+    ),
+    "lengths": Stage(
+        command="lengths",
+        reads=("lengths", "templates", "data"),
+        inputs=("data", "passages", "tokenizer"),
+        output="lengths",
     ),
 }
 """By name. Two of them are one rule, `tokenizer`: a study takes its vocabulary or trains one."""

@@ -183,7 +183,13 @@ def _read_dataclass(kind: type, value: Any, where: object, key: str, given: Mapp
             sorted(map(str, value)),
         )
     parts = {name: read(hints(kind)[name], part, where, _below(key, name)) for name, part in value.items()}
-    return kind(**parts, **given)
+    try:
+        return kind(**parts, **given)
+    except InputError as error:  # a dataclass that checks its fields against each other knows neither file nor key
+        if error.where is not None:
+            raise
+        raise InputError(f"{key}: {error.what}" if key else error.what, where=where, expected=error.expected,
+                         found=error.found) from None  # fmt: skip
 
 
 def _is_required(field: dataclasses.Field) -> bool:

@@ -83,6 +83,12 @@ class Study:
     results: Path
     source: Path
 
+    def __post_init__(self):
+        k, depth = self.relevance_filter.k, self.retriever.depth
+        if k is not None and k > depth:
+            expected = f"at most retriever.depth, {depth}"
+            raise InputError("relevance_filter.k is not valid", expected=expected, found=k)
+
     @property
     def tasks(self) -> tuple[str, ...]:
         """The tasks present, in the order of every table."""
@@ -118,6 +124,21 @@ class Study:
     def retriever_length(self, part: Literal["question", "passage"]) -> int:
         """Tokens that the retriever reads of a question or a passage: its own number, or as many as readers do."""
         return getattr(self.retriever, f"{part}_tokens", None) or getattr(self.lengths, part)
+
+    @property
+    def trains_retriever(self) -> bool:
+        """Whether towers are trained here."""
+        return isinstance(self.retriever, sections.Gtr) and self.retriever.steps > 0
+
+    @property
+    def retriever_has_world(self) -> bool:
+        """Whether the retriever learns from a generated world of its own."""
+        return self.trains_retriever and isinstance(self.data, sections.GeneratedData)
+
+    @property
+    def cross_fits_retriever(self) -> bool:
+        """Whether two towers learn from one half of the train questions each, and serve the other."""
+        return self.trains_retriever and not isinstance(self.data, sections.GeneratedData)
 
     def workload(self, reader: ReaderSettings) -> Workload:
         """What one example of this study makes `reader` do, for the operation counts."""

@@ -31,7 +31,7 @@ from glimmer.files import atomic_directory, write_json
 from glimmer.kilt.formats import Page
 from glimmer.kilt.passages import PassageFile
 
-__all__ = ["ABSTRACT", "Passage", "PassageFile", "chunk", "span_text", "write_passages"]
+__all__ = ["ABSTRACT", "Passage", "PassageFile", "chunk", "span_text", "text_position", "write_passages"]
 
 ABSTRACT = "Section::::Abstract."
 _HEADING = re.compile(r"\s*Section::::")
@@ -80,12 +80,34 @@ def chunk(page: Page, max_words: int) -> Iterator[Passage]:
 
 def span_text(paragraphs: Sequence[str], start: tuple[int, int], end: tuple[int, int]) -> str:
     """The text of the span from `start` to `end`, each (paragraph, character), `end` exclusive."""
-    parts = []
+    return " ".join(text for _, _, text in _span_parts(paragraphs, start, end))
+
+
+def text_position(
+    paragraphs: Sequence[str], start: tuple[int, int], end: tuple[int, int], offset: int
+) -> tuple[int, int]:
+    """Where character `offset` of `span_text(paragraphs, start, end)` stands: (paragraph, character).
+
+    Of a space that joins two paragraphs: where the second one's text begins. Behind the text: `end`.
+    """
+    before = 0
+    for paragraph, character, text in _span_parts(paragraphs, start, end):
+        if offset < before + len(text):
+            return paragraph, character + max(offset - before, 0)
+        before += len(text) + 1
+    return end
+
+
+def _span_parts(
+    paragraphs: Sequence[str], start: tuple[int, int], end: tuple[int, int]
+) -> Iterator[tuple[int, int, str]]:
+    """(paragraph, first character, text) of each paragraph of a span that has text."""
     for paragraph in range(start[0], end[0] + 1):
-        text = paragraphs[paragraph]
-        first = max(start[1] if paragraph == start[0] else 0, _text_start(text))
-        parts.append(text[first : end[1] if paragraph == end[0] else None].strip())
-    return " ".join(part for part in parts if part)
+        whole = paragraphs[paragraph]
+        first = max(start[1] if paragraph == start[0] else 0, _text_start(whole))
+        text = whole[first : end[1] if paragraph == end[0] else None]
+        if text.strip():
+            yield paragraph, first + len(text) - len(text.lstrip()), text.strip()
 
 
 def _passage(page: Page, section: str, pieces: list[tuple[int, int, int]]) -> Iterator[Passage]:

@@ -15,9 +15,10 @@ Nothing else matches: evidence in the title paragraph or in a heading belongs to
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def support(passage: Mapping[str, Any], provenance: Provenance) -> float:
     weight = 1.0 if provenance.bleu_score is None else min(max(float(provenance.bleu_score), 0.0), 1.0)
     if is_page_level(provenance):
         return weight
-    start, end = _extent(provenance)
+    start, end = extent(provenance)
     passage_start = passage["start_paragraph_id"], passage["start_character"]
     passage_end = passage["end_paragraph_id"], passage["end_character"]
     return weight if max(start, passage_start) < min(end, passage_end) else 0.0
@@ -54,7 +55,7 @@ def confidence(passage: Mapping[str, Any], provenances: Iterable[Provenance]) ->
     return max((support(passage, provenance) for provenance in provenances), default=0.0)
 
 
-def _extent(provenance: Provenance) -> tuple[tuple[int, float], tuple[int, float]]:
+def extent(provenance: Provenance) -> tuple[tuple[int, float], tuple[int, float]]:
     """Start and exclusive end, each (paragraph, character), of a provenance that is not page-level."""
     start = provenance.start_paragraph, provenance.start_character or 0
     paragraph = start[0] if provenance.end_paragraph is None else provenance.end_paragraph
@@ -99,6 +100,13 @@ class PageIndex:
             return range(0)
         return range(int(self._first[position]), int(self._first[position + 1]))
 
+    def supporting_rows(self, provenance: Provenance) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The passages that share a character with a provenance, whatever its BLEU score: (id, row), in order."""
+        for number in self.passages_of(provenance.page_id):
+            row = self._passages[number]
+            if support(row, dataclasses.replace(provenance, bleu_score=None)):
+                yield number, row
+
     def supporting(self, provenances: Iterable[Provenance]) -> dict[int, float]:
         """Every passage that supports one of the provenances, with its confidence in (0, 1], by passage id."""
         supporting_rows: dict[int, float] = {}
@@ -108,11 +116,3 @@ class PageIndex:
                 if weight > supporting_rows.get(number, 0.0):
                     supporting_rows[number] = weight
         return dict(sorted(supporting_rows.items()))
-
-    def confidences(self, passages: Iterable[int], provenances: Iterable[Provenance]) -> np.ndarray:
-        """The confidence of each of the given passages (retrieved ones, best first).
-
-        -1, which means "none", has 0.
-        """
-        weights = self.supporting(provenances)
-        return np.asarray([weights.get(int(number), 0.0) for number in passages], dtype=np.float32)

@@ -27,7 +27,7 @@ from glimmer.experiments.settings import ReaderSettings
 from glimmer.models.batch import Batch, Encoded, Pairs, best_first, one_sequence
 from glimmer.models.config import T5Config
 from glimmer.models.layers import MaybeKey, RMSNorm, dropout, split_key
-from glimmer.models.t5 import T5, EncoderStack, greedy_decode, shift_right
+from glimmer.models.t5 import T5, Embedding, EncoderStack, greedy_decode, shift_right
 
 
 class DropoutKeys(NamedTuple):
@@ -54,13 +54,15 @@ class Reader(nnx.Module):
     def __init__(self, t5: T5, settings: ReaderSettings, *, rngs: nnx.Rngs):
         """Copies `t5`'s layers into memory, live and (where separate) question and rerank stacks.
 
-        A "scratch" reranker keeps its random values; every other part starts from the checkpoint.
+        A "scratch" reranker keeps its random values; every other part starts from the checkpoint. Frozen memory reads
+        tokens by a copy of the embedding, so that the decoder's own can be trained.
         """
         self.config, self.settings = t5.config, settings
         layers = t5.config.encoder_layers
         # alpha is the share of the layers that are live, beta the share of the live ones that rerank.
         memory, self.live_layers, self.rerank_layers = settings.split(layers)
         self.embedding = _copy(t5.embedding)
+        self.memory_embedding = nnx.data(_tokens_only(t5.embedding) if settings.memory == "frozen" else None)
         self.memory = _part(t5.encoder, 0, memory)
         self.question_memory = nnx.data(
             _part(t5.encoder, 0, memory) if settings.question_encoder == "separate" else None
@@ -104,10 +106,11 @@ class Reader(nnx.Module):
         return _fold(lambda rows: self._remember(self.memory, rows, key), passages)
 
     def _remember(self, stack: EncoderStack, tokens: Int[Array, "B T"], key: MaybeKey):
-        if stack is self.memory and self.settings.memory == "frozen":
-            key = None  # training then sees the memory that the store holds
+        embedding = self.embedding
+        if stack is self.memory and self.memory_embedding is not None:
+            embedding, key = self.memory_embedding, None  # training then sees the memory that the store holds
         input_key, layers_key = split_key(key, 2)
-        x = dropout(self.embedding(tokens), self.config.dropout, input_key)
+        x = dropout(embedding(tokens), self.config.dropout, input_key)
         return stack(x, tokens != self.config.pad_id, layers_key)
 
     def pair(
@@ -238,6 +241,13 @@ def _copy(module: nnx.Module) -> nnx.Module:
     """A module with arrays of its own: buffers that two parameters shared could not be donated to a training step."""
     definition, state = nnx.split(module)
     return nnx.merge(definition, jax.tree.map(jnp.copy, state))
+
+
+def _tokens_only(embedding: Embedding) -> Embedding:
+    """A copy of an embedding without its head."""
+    part = _copy(embedding)
+    part.head = nnx.data(None)
+    return part
 
 
 def _part(encoder: EncoderStack, start: int, stop: int) -> EncoderStack:

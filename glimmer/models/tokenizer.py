@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Int
@@ -39,16 +40,59 @@ class Tokenizer:
         """Token ids of `text`, without an end token."""
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has, without an end token."""
+        return [len(encoding) for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
+    def kept_characters(self, texts: Sequence[str], length: int) -> list[tuple[int, int | None]]:
+        """Of each text how many tokens it has, and how many characters its first `length` tokens reach; None if all."""
+        found = []
+        for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False):
+            reach = (encoding.offsets[length - 1][1] if length else 0) if len(encoding) > length else None
+            found.append((len(encoding), reach))
+        return found
+
     def encode_array(
-        self, texts: Sequence[str], length: int, *, pad_left: bool = False, end: bool = False
+        self,
+        texts: Sequence[str],
+        length: int,
+        *,
+        keep: Literal["first", "last"] = "first",
+        pad_left: bool = False,
+        end: bool = False,
     ) -> Int[np.ndarray, "n length"]:
-        """Ids of each text cut to `length` tokens and padded with 0; with `end`, the last one kept is the end token."""
-        out = np.zeros((len(texts), length), np.int32)
-        room = length - 1 if end else length
-        for row, encoding in zip(out, self._tokenizer.encode_batch(list(texts), add_special_tokens=False), strict=True):
-            ids = encoding.ids[: max(room, 0)] + ([1] if end and length else [])
-            if ids:
-                row[slice(-len(ids), None) if pad_left else slice(len(ids))] = ids
+        """Ids of each text, its first or last `length` tokens, padded with 0.
+
+        With `end` the end token is the last of them, of a text that is cut too.
+        """
+        ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+        return self._rows(ids, length, keep, pad_left, end)
+
+    def encode_questions(self, questions: Sequence[str], template: str, length: int) -> Int[np.ndarray, "n length"]:
+        """Ids of each question as readers see it: within `template`, padded with 0 on the left.
+
+        One that does not fit loses the template, all of it, and then its own first tokens; never its last, which often
+        say what is asked.
+        """
+        texts = [template.format(question=question) for question in questions]
+        encodings = self._tokenizer.encode_batch(texts, add_special_tokens=False)
+        ids = [
+            encoding.ids if len(encoding) <= length else self.encode(question)
+            for encoding, question in zip(encodings, questions, strict=True)
+        ]
+        return self._rows(ids, length, "last", pad_left=True, end=False)
+
+    @staticmethod
+    def _rows(
+        ids: Sequence[Sequence[int]], length: int, keep: str, pad_left: bool, end: bool
+    ) -> Int[np.ndarray, "n length"]:
+        out = np.zeros((len(ids), length), np.int32)
+        room = max(length - 1 if end else length, 0)
+        for row, whole in zip(out, ids, strict=True):
+            kept = whole[:room] if keep == "first" else whole[max(len(whole) - room, 0) :]
+            kept = [*kept, 1] if end and length else kept
+            if kept:
+                row[slice(-len(kept), None) if pad_left else slice(len(kept))] = kept
         return out
 
     def decode(self, ids: Iterable[int]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glimmer.results.points import PAPER, PointResult, StudyResults, load_reference, load_results
-from glimmer.results.run_files import Refused, Runs, example_scores, flat_digests, load_runs
+from glimmer.results.run_files import Refused, Runs, answers_apart, example_scores, flat_digests, load_runs
 
 if TYPE_CHECKING:
     import pandas
@@ -22,6 +22,7 @@ __all__ = [
     "Refused",
     "Runs",
     "StudyResults",
+    "answers_apart",
     "example_scores",
     "flat_digests",
     "frame",

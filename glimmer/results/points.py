@@ -10,7 +10,7 @@ import functools
 import math
 import re
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -158,7 +158,7 @@ class StudyResults:
 
     def _measured(self, point: Point) -> PointResult:
         """One point with what its runs measured, over the seeds that have results."""
-        values = {seed: self.value(point, seed) for seed in point.terms[0].run_ids}
+        values = {seed: self.value(point, seed) for seed in _distinct_seeds(point)}
         values = {seed: value for seed, value in values.items() if value is not None}
         averaged = [self.runs.by_id[id]["average"]["n_tasks"] for id in point.run_ids if id in self.runs]
         result = PointResult(
@@ -196,6 +196,14 @@ class StudyResults:
     def per_example(self, point: Point, seeds: Sequence[int]) -> dict[str, list[list[float]]] | None:
         """Per task the scores [seeds][examples], fractions, of a point that is one reader's; None if none are kept."""
         return _per_example([self.runs.by_id[point.terms[0].run_ids[seed]] for seed in seeds], point.measure)
+
+
+def _distinct_seeds(point: Point) -> Iterable[int]:
+    """The seeds at which the point has runs of its own: of an untrained reader, whom no seed changes, the first."""
+    first: dict[tuple[str, ...], int] = {}
+    for seed in point.terms[0].run_ids:
+        first.setdefault(tuple(term.run_ids[seed] for term in point.terms), seed)
+    return first.values()
 
 
 def measured(run: Mapping[str, Any] | None, measure: Measure) -> float | None:

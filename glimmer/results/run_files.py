@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,24 @@ def example_scores(run: Mapping[str, Any], task: str) -> list[float]:
     return (run["tasks"].get(task, {}).get("per_example") or {}).get("metric") or []
 
 
+def answers_apart(first: Mapping[str, Any], second: Mapping[str, Any], tasks: Iterable[str]) -> tuple[int, int] | None:
+    """(questions that two runs answer differently, all questions) of these tasks.
+
+    By digests of the answers where both runs kept them, else by scores. None where one kept neither for a task, or
+    they answered other numbers of questions.
+    """
+    apart, questions = 0, 0
+    for task in tasks:
+        kept = [(run["tasks"].get(task, {}).get("per_example") or {}).get("answers") for run in (first, second)]
+        if not all(kept):
+            kept = [example_scores(run, task) for run in (first, second)]
+        if not all(kept) or len(kept[0]) != len(kept[1]):
+            return None
+        apart += sum(one != other for one, other in zip(*kept, strict=True))
+        questions += len(kept[0])
+    return (apart, questions) if questions else None
+
+
 def flat_digests(digests: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """(name, digest) of everything that a run was computed from; what lies in a group is called `group/name`."""
     for name, value in sorted(digests.items()):
@@ -109,6 +127,9 @@ def _task_problems(task: str, result: Any) -> Iterator[str]:
         if not _is_fraction(value):
             yield f"{task}.{where}: expected a fraction in [0, 1], found {value!r}"
             return
+    answers = (result.get("per_example") or {}).get("answers")  # none in files of before
+    if answers is not None and len(answers) != result.get("n"):
+        yield f"{task}: n is {result.get('n')!r} but digests of {len(answers)} answers are kept"
     examples = (result.get("per_example") or {}).get("metric")
     if examples is None:
         return

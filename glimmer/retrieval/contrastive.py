@@ -25,23 +25,25 @@ from glimmer.retrieval.gtr import GTR, with_activations
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingPairs:
-    """Token rows of questions and their gold passages; the same passage may belong to several questions.
+    """Token rows of questions and their gold passages; a passage, or a question, may be in several pairs.
 
     questions int32 [n, Tq]; passages int32 [r, Tp]; gold int64 [n] and negatives int64 [n, h] are rows of `passages`
-    (h may be 0); tasks int64 [n] numbers the task of a pair.
+    (h may be 0); supporting int64 [n, s] are those rows, the gold one among them, that support any evidence of the
+    pair's question, -1 padded; tasks int64 [n] numbers the task of a pair.
     """
 
     questions: np.ndarray
     passages: np.ndarray
     gold: np.ndarray
     negatives: np.ndarray
+    supporting: np.ndarray
     tasks: np.ndarray
 
 
 def contrastive_loss(
     questions: Float[Array, "B E"],
     passages: Float[Array, "P E"],
-    gold: Int[Array, " B"],
+    supporting: Int[Array, "B S"],
     passage_ids: Int[Array, " P"],
     *,
     temperature: float,
@@ -49,16 +51,18 @@ def contrastive_loss(
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """In-batch softmax, L = - mean_i log( exp(q_i.p_i / t) / sum_j exp(q_i.p_j / t) ), and how often p_i is the best.
 
-    `passages[:B]` are the gold ones, in order. Another copy of question i's gold passage, as a neighbour's gold or
-    as a hard negative, is no negative of i: it is left out of the sum. Bidirectional: the mean of this loss and the
-    one of finding question i for passage i among all B questions.
+    `passages[:B]` are the gold ones, in order. `supporting` are ids of passages that support question i, padded with
+    one that is no passage's. Such a passage is no negative of i: as a copy of its gold one, as the gold one of another
+    pair of the same question, as a neighbour's gold or a hard negative, it is left out of the sum. Bidirectional: the
+    mean of this loss and the one of finding question i for passage i among all B questions, without those that passage
+    i supports too.
     """
     rows = questions.shape[0]
     # float32 accumulation: at t = 0.01 an error of 0.004 in a cosine would be 0.4 in a logit.
     scores = jnp.einsum("be,pe->bp", questions, passages, precision=jax.lax.Precision.HIGHEST) / temperature
     own = jnp.arange(rows)[:, None] == jnp.arange(passages.shape[0])[None, :]  # B P
-    copies = (gold[:, None] == passage_ids[None, :]) & ~own
-    scores = jnp.where(copies, -jnp.inf, scores)
+    supports = (supporting[:, None, :] == passage_ids[None, :, None]).any(axis=2)  # B P
+    scores = jnp.where(supports & ~own, -jnp.inf, scores)
     right = jnp.mean(jnp.argmax(scores, axis=1) == jnp.arange(rows))
     loss = -jnp.mean(jnp.diagonal(jax.nn.log_softmax(scores, axis=1)))
     if bidirectional:
@@ -85,7 +89,7 @@ def batches(pairs: TrainingPairs, settings: ContrastiveSettings) -> Iterator[Map
         yield {
             "questions": pairs.questions[rows],
             "passages": pairs.passages[passages],
-            "gold": pairs.gold[rows].astype(np.int32),
+            "supporting": pairs.supporting[rows].astype(np.int32),
             "passage_ids": passages.astype(np.int32),
         }
 
@@ -134,7 +138,7 @@ def _step_function(definition: nnx.GraphDef, settings: ContrastiveSettings):
         return contrastive_loss(
             model(batch["questions"], question_key),
             model(batch["passages"], passage_key),
-            batch["gold"],
+            batch["supporting"],
             batch["passage_ids"],
             temperature=settings.temperature,
             bidirectional=settings.bidirectional,

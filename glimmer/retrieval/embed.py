@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import jax
 import numpy as np
@@ -36,9 +37,16 @@ class Embedder:
         self._state = place_parameters(state, self._mesh)
         self._run = jax.jit(lambda state, tokens: nnx.merge(definition, state)(tokens))
 
-    def texts(self, texts: Sequence[str], length: int, *, progress: str | None = None) -> Float[np.ndarray, "n E"]:
-        """Embeddings of texts cut to `length` tokens, the end token included."""
-        return self.tokens(self.tokenizer.encode_array(texts, length, end=True), progress=progress)
+    def texts(
+        self,
+        texts: Sequence[str],
+        length: int,
+        *,
+        keep: Literal["first", "last"] = "first",
+        progress: str | None = None,
+    ) -> Float[np.ndarray, "n E"]:
+        """Embeddings of texts cut to their first or last `length` tokens, the end token included."""
+        return self.tokens(self.tokenizer.encode_array(texts, length, keep=keep, end=True), progress=progress)
 
     def tokens(self, tokens: Int[np.ndarray, "n T"], *, progress: str | None = None) -> Float[np.ndarray, "n E"]:
         """Embeddings of token rows padded with 0 on the right, longest batches first, in the order given."""

@@ -1,64 +1,65 @@
-"""The relevance filter (Hofstätter et al. 2022): train only on questions whose evidence was retrieved.
+"""The relevance filter (Hofstätter et al. 2022): train only on questions that the knowledge source answers.
 
-A training example stays if the best confidence among its first k retrieved passages is at least a threshold. Confidence
-is KILT's provenance match carried over to passages (`glimmer.kilt.provenance`). The published threshold is not known:
-ours is a value of the config that can be swept, and the counts say what each value costs.
+An example stays if the confidence of its best evidence set is at least a threshold (`glimmer.retrieval.evidence`). Two
+modes (`RelevanceSettings.mode`): `labels` asks whether the relevance label can be trusted, whatever was retrieved, and
+is the published method; `retrieved` asks also that the evidence is among the first k passages. The published threshold
+is not known: ours is a value of the config, and the counts say what other values and the other mode would keep.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from glimmer.errors import InputError
+from glimmer.experiments.sections import RelevanceSettings
 from glimmer.files import atomic_directory, atomic_write, write_json
-from glimmer.retrieval.retrieved import read_retrieved, retrieved_path
+from glimmer.retrieval.retrieved import Retrieved, read_retrieved, retrieved_path
 
 SWEPT = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-@dataclass(frozen=True, kw_only=True)
-class RelevanceFilter:
-    """Threshold in [0, 1] on the best confidence of the first k passages; k None means all that were retrieved.
+def relevance(retrieved: Retrieved, settings: RelevanceSettings) -> np.ndarray:
+    """What the threshold is held against, float32 [n]. Raises InputError if k is more than was retrieved."""
+    if settings.mode == "labels":
+        return retrieved.label
+    if settings.k > retrieved.depth:
+        expected = f"at most the {retrieved.depth} retrieved"
+        raise InputError("relevance filter", where="k", expected=expected, found=settings.k)
+    return retrieved.complete[:, settings.k - 1]
 
-    Threshold 0 keeps everything, examples without any known evidence too.
+
+def kept_rows(retrieved: Retrieved, settings: RelevanceSettings) -> np.ndarray:
+    """int64 numbers of the rows that stay, ascending. Threshold 0, or none, keeps all, also those without evidence."""
+    # The threshold in the confidence's own precision: float32(0.7) must pass 0.7.
+    threshold = np.float32(settings.threshold or 0.0)
+    return np.flatnonzero(relevance(retrieved, settings) >= threshold).astype(np.int64)
+
+
+def filter_counts(retrieved: Retrieved, settings: RelevanceSettings, swept: Sequence[float] = SWEPT) -> dict:
+    """How many rows stay, and how many would at other thresholds and in either mode.
+
+    `depth` is how many passages were retrieved; `after_by_mode` counts "retrieved" within k, or within all of them
+    where the settings state no k.
     """
 
-    threshold: float
-    k: int | None = None
+    def after(**changes) -> int:
+        return len(kept_rows(retrieved, replace(settings, **changes)))
 
-    def __post_init__(self):
-        if not 0 <= self.threshold <= 1:
-            raise InputError("relevance filter", where="threshold", expected="a number in [0, 1]", found=self.threshold)
-        if self.k is not None and self.k < 1:
-            raise InputError("relevance filter", where="k", expected="at least 1 passage", found=self.k)
-
-    def keeps(self, confidence: np.ndarray) -> np.ndarray:
-        """bool [n] for confidence float32 [n, depth]. Raises InputError if k is more than was retrieved."""
-        depth = confidence.shape[1]
-        if self.k is not None and self.k > depth:
-            raise InputError("relevance filter", where="k", expected=f"at most the {depth} retrieved", found=self.k)
-        # The threshold in the confidence's own precision: float32(0.7) must pass 0.7.
-        return confidence[:, : self.k].max(axis=1, initial=0.0) >= np.float32(self.threshold)
-
-    def kept_rows(self, confidence: np.ndarray) -> np.ndarray:
-        """int64 numbers of the rows that stay, ascending."""
-        return np.flatnonzero(self.keeps(confidence)).astype(np.int64)
-
-    def counts(self, confidence: np.ndarray, swept: Sequence[float] = SWEPT) -> dict:
-        """{"before", "after", "threshold", "k", "after_by_threshold"}: what stays here, and at other thresholds."""
-        k = confidence.shape[1] if self.k is None else self.k
-        others = {f"{t:g}": int(RelevanceFilter(threshold=t, k=self.k).keeps(confidence).sum()) for t in swept}
-        return {
-            "before": len(confidence),
-            "after": int(self.keeps(confidence).sum()),
-            "threshold": self.threshold,
-            "k": k,
-            "after_by_threshold": others,
-        }
+    modes = {"labels": {"k": None}, "retrieved": {"k": settings.k or retrieved.depth}}
+    return {
+        "before": len(retrieved.passages),
+        "after": after(),
+        "threshold": settings.threshold or 0.0,
+        "mode": settings.mode,
+        "k": settings.k,
+        "depth": retrieved.depth,
+        "after_by_threshold": {f"{threshold:g}": after(threshold=threshold) for threshold in swept},
+        "after_by_mode": {mode: after(mode=mode, **k) for mode, k in modes.items()},
+    }
 
 
 def filter_tasks(
@@ -66,7 +67,7 @@ def filter_tasks(
     out: str | Path,
     *,
     tasks: Sequence[str],
-    relevance: RelevanceFilter,
+    settings: RelevanceSettings,
     swept: Sequence[float] = SWEPT,
 ) -> dict[str, dict]:
     """Writes <task>.npy (kept rows of the train file, int64) and counts.json; returns the counts by task.
@@ -77,15 +78,15 @@ def filter_tasks(
     with atomic_directory(out) as root:
         for task in tasks:
             path = retrieved_path(retrieved, task, "train")
-            confidence = read_retrieved(path).confidence
-            kept = relevance.kept_rows(confidence)
-            counts[task] = relevance.counts(confidence, swept)
+            of_task = read_retrieved(path)
+            kept = kept_rows(of_task, settings)
+            counts[task] = filter_counts(of_task, settings, swept)
             if not len(kept):
                 raise InputError(
                     f"the relevance filter leaves no example of {task}",
                     where=path,
-                    expected=f"confidence of {relevance.threshold} or more somewhere",
-                    found=f"at most {confidence.max(initial=0):g} in {len(confidence)} examples",
+                    expected=f"confidence of {settings.threshold or 0} or more somewhere ({settings.mode})",
+                    found=f"at most {relevance(of_task, settings).max(initial=0):g} in {len(of_task.label)} examples",
                 )
             with atomic_write(root / f"{task}.npy", "wb") as file:
                 np.save(file, kept, allow_pickle=False)

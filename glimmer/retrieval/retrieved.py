@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -17,23 +18,40 @@ NONE = -1
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieved:
-    """Passages for each row of a task file, best first.
+    """Passages for each row of a task file, best first, and how well its gold evidence is among them.
 
-    passages int64 [n, depth] (-1 = none); scores float32 [n, depth], the retriever's; confidence float32 [n, depth] in
-    [0, 1], how well each passage supports a gold provenance (`glimmer.kilt.provenance`).
+    passages int64 [n, depth] (-1 = none); scores float32 [n, depth], the retriever's. What evidence.py adds, with
+    confidences in [0, 1]:
+    confidence float32 [n, depth]: how well each passage supports any part of the evidence;
+    complete float32 [n, depth]: that of the best evidence set within the first r + 1 passages, so it never falls;
+    label float32 [n]: that of the best evidence set within all passages of the corpus;
+    gold int64 [n, parts]: the passages of that set, -1 padded; -1 alone where no set is whole in the corpus.
     """
 
     passages: np.ndarray
     scores: np.ndarray
     confidence: np.ndarray
+    complete: np.ndarray
+    label: np.ndarray
+    gold: np.ndarray
 
     def __post_init__(self):
-        for name, dtype in (("passages", np.int64), ("scores", np.float32), ("confidence", np.float32)):
+        if self.passages.ndim != 2 or self.gold.ndim != 2:
+            raise InputError("tables of the wrong kind", expected="2 axes", found=f"{self.passages.shape}")
+        (rows, depth), parts = self.passages.shape, self.gold.shape[1]
+        for name, dtype, shape in (
+            ("passages", np.int64, (rows, depth)),
+            ("scores", np.float32, (rows, depth)),
+            ("confidence", np.float32, (rows, depth)),
+            ("complete", np.float32, (rows, depth)),
+            ("label", np.float32, (rows,)),
+            ("gold", np.int64, (rows, parts)),
+        ):
             array = getattr(self, name)
-            if array.dtype != dtype or array.shape != self.passages.shape or array.ndim != 2:
+            if array.dtype != dtype or array.shape != shape:
                 raise InputError(
                     f"`{name}` of the wrong kind",
-                    expected=f"{np.dtype(dtype)} {self.passages.shape}",
+                    expected=f"{np.dtype(dtype)} {shape}",
                     found=f"{array.dtype} {array.shape}",
                 )
 
@@ -41,6 +59,17 @@ class Retrieved:
     def depth(self) -> int:
         """How many passages were asked for."""
         return self.passages.shape[1]
+
+
+_NAMES = tuple(field.name for field in fields(Retrieved))
+
+
+def padded(rows: Sequence[Sequence[int] | np.ndarray]) -> np.ndarray:
+    """Passage ids a row, filled up with NONE: int64 [n, the longest row's length, at least 1]."""
+    out = np.full((len(rows), max([1, *map(len, rows)])), NONE, np.int64)
+    for number, row in enumerate(rows):
+        out[number, : len(row)] = row
+    return out
 
 
 def retrieved_path(directory: str | Path, task: str, split: str) -> Path:
@@ -51,7 +80,7 @@ def retrieved_path(directory: str | Path, task: str, split: str) -> Path:
 def write_retrieved(path: str | Path, retrieved: Retrieved) -> None:
     """Writes the file, whole or not at all."""
     with atomic_write(path, "wb") as file:
-        np.savez(file, passages=retrieved.passages, scores=retrieved.scores, confidence=retrieved.confidence)
+        np.savez(file, **vars(retrieved))
 
 
 def read_retrieved(path: str | Path, *, rows: int | None = None, depth: int = 1) -> Retrieved:
@@ -62,10 +91,10 @@ def read_retrieved(path: str | Path, *, rows: int | None = None, depth: int = 1)
     """
     try:
         with np.load(existing(path), allow_pickle=False) as arrays:
-            retrieved = Retrieved(**{name: arrays[name] for name in Retrieved.__dataclass_fields__})
+            retrieved = Retrieved(**{name: arrays[name] for name in _NAMES})
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(
-            "not a file of retrieved passages", where=path, expected="passages, scores, confidence", found=str(error)
+            "not a file of retrieved passages", where=path, expected=", ".join(_NAMES), found=str(error)
         ) from None
     except InputError as error:
         raise error if error.where is not None else InputError(str(error), where=path) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ from glimmer.models.tokenizer import Tokenizer
 from glimmer.retrieval.bm25 import build_bm25, search_bm25
 from glimmer.retrieval.contrastive import train_gtr
 from glimmer.retrieval.embed import Embedder, embed_corpus, passage_text
-from glimmer.retrieval.evidence import confidences, evidence_metrics, pages_of
+from glimmer.retrieval.evidence import evidence_metrics, judged, pages_of
 from glimmer.retrieval.gtr import GTR, gtr_from_t5, load_gtr, save_gtr, tokenizer_path
 from glimmer.retrieval.pairs import gold_pairs, hard_negatives, training_pairs
 from glimmer.retrieval.retrieved import Retrieved, retrieved_path, write_retrieved
 from glimmer.retrieval.search import search
 from glimmer.retrieval.shards import ShardPlan, open_shards, read_plan
+from glimmer.retrieval.towers import HALVES, half_directory, half_of, served_by, towers_in
 
 SPLITS = ("train", "dev")
 
@@ -41,39 +42,61 @@ def train_retriever(
     dimension: int | None = None,
     hard_negatives_per_question: int = 0,
     pairs_per_task: int | None = None,
+    cross_fit: bool = False,
 ) -> dict[str, Any]:
     """Trains a GTR tower on the tasks' train questions and writes a sentence-transformers directory to `out`.
 
-    `init` is a T5 directory, or a sentence-transformers one, which zero steps pass on as it is. `out/training.json` has
-    settings, counts of pairs and every step's loss. Returns a summary.
+    `init` is a T5 directory, or a sentence-transformers one, which zero steps pass on as it is. `training.json` beside
+    the tower has settings, counts of pairs and every step's loss. `cross_fit` trains two towers instead, each from
+    `init` on one half of the questions, and writes them to `out/half-0` and `out/half-1` (`glimmer.retrieval.towers`);
+    with zero steps there is nothing to fit. Returns a summary.
     """
-    gtr, tokenizer_file = _initial(Path(init), dimension, settings.seed)
-    log, counts = [], {}
+    start, tokenizer_file = _initial(Path(init), dimension, settings.seed)
+    described = {name: value for name, value in vars(settings).items() if name != "directory"} | {
+        "question_tokens": question_tokens,
+        "passage_tokens": passage_tokens,
+        "hard_negatives": hard_negatives_per_question,
+        "pairs_per_task": pairs_per_task,
+    }
+    trained: dict[int | None, tuple[GTR, dict[str, Any]]] = {None: (start, {"pairs": {}, "log": []})}
     if settings.steps:
         tokenizer, corpus = Tokenizer(tokenizer_file), PassageFile(passages)
+        index, bm25 = PageIndex(corpus), build_bm25(_texts(corpus)) if hard_negatives_per_question else None
         examples = {task: list(read_examples(task_file(data, task, "train"))) for task in tasks}
-        pairs = gold_pairs(examples, PageIndex(corpus), per_task=pairs_per_task, seed=settings.seed)
-        counts = {task: sum(pair.task == task for pair in pairs) for task in tasks}
-        negatives = None
-        if hard_negatives_per_question:
-            negatives = hard_negatives(pairs, corpus, build_bm25(_texts(corpus)), hard_negatives_per_question)
-        lengths = {"question_tokens": question_tokens, "passage_tokens": passage_tokens}
-        gtr, log = train_gtr(gtr, training_pairs(pairs, negatives, corpus, tokenizer, **lengths), settings)
+
+        def train(half: int | None) -> tuple[GTR, dict[str, Any]]:
+            seen = {task: [row for row in rows if half in (None, half_of(row.id))] for task, rows in examples.items()}
+            pairs = gold_pairs(seen, index, per_task=pairs_per_task, seed=settings.seed)
+            negatives = None if bm25 is None else hard_negatives(pairs, corpus, bm25, hard_negatives_per_question)
+            lengths = {"question_tokens": question_tokens, "passage_tokens": passage_tokens}
+            gtr, log = train_gtr(start, training_pairs(pairs, negatives, corpus, tokenizer, **lengths), settings)
+            return gtr, {"pairs": {task: sum(pair.task == task for pair in pairs) for task in tasks}, "log": log}
+
+        trained = {half: train(half) for half in (HALVES if cross_fit else (None,))}
     with atomic_directory(out) as root:
-        save_gtr(gtr, root / "model", tokenizer_file, tokens=passage_tokens)
-        for path in sorted((root / "model").iterdir()):
-            path.rename(root / path.name)
-        (root / "model").rmdir()
-        described = {name: value for name, value in vars(settings).items() if name != "directory"} | {
-            "question_tokens": question_tokens,
-            "passage_tokens": passage_tokens,
-            "hard_negatives": hard_negatives_per_question,
-            "pairs_per_task": pairs_per_task,
-        }
-        write_json(root / "training.json", {"settings": described, "pairs": counts, "log": log})
+        for half, (gtr, record) in trained.items():
+            place = root if half is None else half_directory(root, half)
+            save_gtr(gtr, root / "model", tokenizer_file, tokens=passage_tokens)
+            place.mkdir(exist_ok=True)
+            for path in sorted((root / "model").iterdir()):
+                path.rename(place / path.name)
+            (root / "model").rmdir()
+            write_json(place / "training.json", {"settings": described, "half": half} | record)
+    return _by_tower({half: _summary(gtr, record) for half, (gtr, record) in trained.items()})
+
+
+def _summary(gtr: GTR, record: Mapping[str, Any]) -> dict[str, Any]:
+    log = record["log"]
     last = log[-10:]
     mean = {key: float(np.mean([row[key] for row in last])) for key in ("loss", "accuracy")} if last else {}
-    return {"steps": len(log), "dimension": gtr.dimension, "pairs": counts, "last_10_steps": mean}
+    return {"steps": len(log), "dimension": gtr.dimension, "pairs": record["pairs"], "last_10_steps": mean}
+
+
+def _by_tower(summaries: Mapping[int | None, dict[str, Any]]) -> dict[str, Any]:
+    """The summary of the one tower, or those of both by the names of their directories."""
+    if set(summaries) == {None}:
+        return summaries[None]
+    return {f"half-{half}": summary for half, summary in summaries.items()}
 
 
 def embed_passages(
@@ -88,23 +111,35 @@ def embed_passages(
 ) -> dict[str, Any]:
     """Embeds every passage with the tower in `gtr`; goes on where an interrupted run stopped.
 
-    `passage_tokens` defaults to what the tower's directory says it was trained with. Returns a summary.
+    Of two towers each has its own embeddings, in `out/half-0` and `out/half-1`. `passage_tokens` defaults to what the
+    tower's directory says it was trained with. Returns a summary.
     """
     corpus = PassageFile(passages)
-    model, plan = _plan(gtr, corpus, passage_tokens, dtype, passages_per_shard)
-    embedder = Embedder(model, Tokenizer(tokenizer_path(gtr)), tokens_per_batch=tokens_per_batch)
 
     def read(start: int, end: int) -> list[str]:
         rows = (corpus[number] for number in range(start, end))
         return [passage_text(row["title"], row["text"]) for row in rows]
 
-    computed = embed_corpus(embedder, read, out, plan=plan)
-    return {
-        "passages": plan.passages,
-        "dimension": plan.dimension,
-        "shards": len(plan.shards()),
-        "computed_now": len(computed),
-    }
+    summaries = {}
+    for half, tower, place in _places(gtr, out):
+        model, plan = _plan(tower, corpus, passage_tokens, dtype, passages_per_shard)
+        embedder = Embedder(model, Tokenizer(tokenizer_path(tower)), tokens_per_batch=tokens_per_batch)
+        computed = embed_corpus(embedder, read, place, plan=plan)
+        summaries[half] = {
+            "passages": plan.passages,
+            "dimension": plan.dimension,
+            "shards": len(plan.shards()),
+            "computed_now": len(computed),
+        }
+    return _by_tower(summaries)
+
+
+def _places(gtr: str | Path, embeddings: str | Path) -> list[tuple[int | None, Path, Path]]:
+    """(half, tower, its embeddings) of the one tower, whose half is None, or of both."""
+    towers = towers_in(gtr)
+    if len(towers) == 1:
+        return [(None, towers[0], Path(embeddings))]
+    return [(half, tower, half_directory(embeddings, half)) for half, tower in enumerate(towers)]
 
 
 def retrieve_tasks(
@@ -123,8 +158,9 @@ def retrieve_tasks(
 ) -> dict[str, Any]:
     """Retrieves `depth` passages for every example of the tasks; writes <task>-<split>.npz and metrics.json.
 
-    `kind` "gtr" needs the tower and its embeddings, "bm25" neither. Returns {task: {split: metrics}}.
-    Raises InputError before any work if depth exceeds the corpus, or the embeddings are of another tower or corpus.
+    `kind` "gtr" needs the tower and its embeddings, "bm25" neither. Of two towers each serves those questions, of train
+    and dev, that belong to the half which it was not trained on. Returns {task: {split: metrics}}. Raises InputError
+    before any work if depth exceeds the corpus, or the embeddings are of another tower or corpus.
     """
     corpus = PassageFile(passages)
     if not 1 <= depth <= len(corpus):
@@ -138,18 +174,27 @@ def retrieve_tasks(
     if kind == "bm25":
         index = build_bm25(_texts(corpus))
 
-        def find(questions: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-            return search_bm25(index, questions, depth)
+        def find(examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray]:
+            return search_bm25(index, [example.input for example in examples], depth)
     elif kind == "gtr":
         if gtr is None or embeddings is None:
             raise InputError(
                 "dense retrieval needs a tower", expected="--gtr DIR and --embeddings DIR", found="not both"
             )
-        shards = _checked_shards(gtr, embeddings, corpus)
-        embedder = Embedder(load_gtr(gtr, dtype=dtype), Tokenizer(tokenizer_path(gtr)))
+        towers = [
+            (Embedder(load_gtr(tower, dtype=dtype), Tokenizer(tokenizer_path(tower))), shards)
+            for tower, shards in _checked_shards(gtr, embeddings, corpus)
+        ]
 
-        def find(questions: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-            return search(embedder.texts(questions, question_tokens, progress="embed questions"), shards, depth)
+        def find(examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray]:
+            ids, scores = np.zeros((len(examples), depth), np.int64), np.zeros((len(examples), depth), np.float32)
+            for number, (embedder, shards) in enumerate(towers):
+                rows = served_by([example.id for example in examples], number, len(towers))
+                if len(rows):
+                    questions = [examples[row].input for row in rows]
+                    embedded = embedder.texts(questions, question_tokens, keep="last", progress="embed questions")
+                    ids[rows], scores[rows] = search(embedded, shards, depth)
+            return ids, scores
     else:
         raise InputError("unknown kind of retriever", expected="gtr or bm25", found=kind)
     pages = PageIndex(corpus)
@@ -192,17 +237,23 @@ def _plan(
     )
 
 
-def _checked_shards(gtr: str | Path, embeddings: str | Path, corpus: PassageFile) -> list[np.ndarray]:
-    plan = read_plan(embeddings)
-    for what, expected, shards_digest in (
-        ("tower", sha256_directory(gtr), plan.model_digest),
-        ("corpus", _digest(corpus), plan.passages_digest),
-    ):
-        if expected != shards_digest:
-            raise InputError(
-                f"embeddings of another {what}", where=embeddings, expected=expected[:12], found=shards_digest[:12]
-            )
-    return open_shards(embeddings)
+def _checked_shards(
+    gtr: str | Path, embeddings: str | Path, corpus: PassageFile
+) -> list[tuple[Path, list[np.ndarray]]]:
+    """(tower, the corpus embedded with it) of every tower; all are checked before any is loaded."""
+    checked, digest = [], _digest(corpus)
+    for _, tower, place in _places(gtr, embeddings):
+        plan = read_plan(place)
+        for what, expected, shards_digest in (
+            ("tower", sha256_directory(tower), plan.model_digest),
+            ("corpus", digest, plan.passages_digest),
+        ):
+            if expected != shards_digest:
+                raise InputError(
+                    f"embeddings of another {what}", where=place, expected=expected[:12], found=shards_digest[:12]
+                )
+        checked.append((tower, open_shards(place)))
+    return checked
 
 
 def _digest(corpus: PassageFile) -> str:
@@ -214,8 +265,7 @@ def _texts(corpus: PassageFile):
 
 
 def _retrieve(find, examples: Sequence[Example], pages: PageIndex, depth: int) -> Retrieved:
-    if not examples:
-        nothing = np.zeros((0, depth), np.float32)
-        return Retrieved(passages=nothing.astype(np.int64), scores=nothing, confidence=nothing)
-    ids, scores = find([example.input for example in examples])
-    return Retrieved(passages=ids, scores=scores, confidence=confidences(ids, examples, pages))
+    ids, scores = np.zeros((0, depth), np.int64), np.zeros((0, depth), np.float32)
+    if examples:
+        ids, scores = find(examples)
+    return judged(ids, scores, examples, pages)

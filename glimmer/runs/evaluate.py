@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import time
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from glimmer.compute import operation_counts
@@ -14,6 +17,7 @@ from glimmer.evaluation.answering import Answer, Answerer
 from glimmer.evaluation.intervals import Interval, average_interval, mean_interval
 from glimmer.evaluation.kilt_package import cross_check
 from glimmer.evaluation.kilt_scores import score_files
+from glimmer.evaluation.kilt_scores.answers import normalise
 from glimmer.files import atomic_write, numbered_lines, read_json
 from glimmer.kilt.formats import HEADLINE, Guess, write_guesses
 from glimmer.kilt.passages import PassageFile
@@ -21,51 +25,51 @@ from glimmer.models.mesh import device_mesh, place_parameters
 from glimmer.runs.made_by import made_by
 from glimmer.runs.materials import Materials
 from glimmer.runs.memory import write_memory
-from glimmer.training.checkpoints import restore_kept
+from glimmer.training.checkpoints import Which, restore_parameters
 from glimmer.training.examples import TaskExamples
-from glimmer.training.state import split_reader
+from glimmer.training.loop import Selection
+from glimmer.training.state import SplitReader, split_reader
 
 
 def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
     """Answers and scores a run's dev sets; returns the result file's content. Scores are fractions in [0, 1].
 
     `trained` is what `train_run` wrote. Guess files, the gold lines they are scored against and the memory store are
-    left in `guesses`, `gold` and `memory` beside it.
+    left in `guesses`, `gold` and `memory` beside it. Where the best and the last parameters differ, the kept ones are
+    evaluated, and `other` says what the others score on the same questions.
     """
     study, run, aside = materials.study, materials.run, trained.parent
     training = _training_of(materials, trained)
     mesh = device_mesh()
     reader = place_parameters(split_reader(materials.reader, materials.frozen), mesh)
-    if run.reader.trained:
-        reader = dataclasses.replace(reader, trained=restore_kept(trained, reader.trained))
-    started = time.monotonic()
-    store = write_memory(reader.merge(), materials, aside / "memory")
-    remembered = time.monotonic()
+    selection = Selection(**training["selection"]) if run.reader.trained else None
     evaluation = study.evaluation
     answerer = Answerer(materials.batcher, materials.tokenizer, study.lengths.target, evaluation.batch_size, mesh)
-    scored, checks = {}, {}
-    for task in materials.dev:
-        guesses, gold = (aside / kind / f"{task.task}.jsonl" for kind in ("guesses", "gold"))
-        _write_guesses(guesses, task, answerer.answers(reader, task, store), materials.batcher.corpus.file)
-        _write_gold(gold, task)
-        scores = score_files(gold, guesses)
-        scored[task.task] = _task_result(task.task, scores, evaluation.bootstrap_samples)
-        checks[task.task] = cross_check(gold, guesses, scores)
+    kept = reader if selection is None else _with_parameters(reader, trained, selection.kept_in)
+    answered = _answer(materials, answerer, kept, aside)
+    other = {} if selection is None else _other(materials, answerer, reader, trained, selection)
+    resamples = evaluation.bootstrap_samples
+    scored = {
+        task: _task_result(task, scores, answered.digests[task], resamples) for task, scores in answered.scores.items()
+    }
     per_example = {task: result["per_example"]["metric"] for task, result in scored.items()}
-    interval = average_interval(per_example, resamples=evaluation.bootstrap_samples)
-    return made_by(study, run) | {
+    interval = average_interval(per_example, resamples=resamples)
+    checks = {
+        task: cross_check(aside / "gold" / f"{task}.jsonl", aside / "guesses" / f"{task}.jsonl", scores)
+        for task, scores in answered.scores.items()
+    }
+    result = made_by(study, run) | {
         "digests": materials.digests,
         "inputs": materials.inputs,
-        "wall_seconds": {
-            "train": training["seconds"],
-            "memory": remembered - started,
-            "evaluate": time.monotonic() - remembered,
-        },
+        "wall_seconds": {"train": training["seconds"]} | answered.seconds,
         "operation_counts": operation_counts(run.dimensions, run.workload),
-        "memory_bytes_per_passage": 0 if store is None else store.bytes_per_passage,
+        "memory_bytes_per_passage": answered.bytes_per_passage,
         "learning_curve": training["curve"],
-        "kept_step": training["kept_step"],
+        "training_units": training["training_units"],
+        "selection": training["selection"],
+        "kept_step": 0 if selection is None else selection.kept["step"],
         "stopped": training["stopped"],
+        "dev_slices": {slices.selection.task: slices.described() for slices in materials.dev},
         "tasks": scored,
         "average": {
             "score": interval.mean,
@@ -75,15 +79,71 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
         },
         "kilt_package_check": _worst(checks),
     }
+    return result | other
 
 
 def _training_of(materials: Materials, trained: Path) -> dict[str, Any]:
-    """What training left. Raises InputError if a file that the run is computed from changed since."""
+    """What training left. Raises InputError if earlier code left it, or if a file that it was computed from changed."""
     training, digests = read_json(trained / "training.json"), materials.digests
+    missing = sorted({"selection", "training_units"} - set(training))
+    if missing:
+        raise InputError("trained by an earlier version", where=trained, expected=", ".join(missing), found="neither")
     changed = sorted(key for key in digests if digests[key] != training["digests"][key])
     if changed:
         raise InputError("files changed since training", where=trained, expected="none", found=changed)
     return training
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Answered:
+    """By task a reader's scores and a digest of each answer, seconds by part, what its store takes for a passage."""
+
+    scores: dict[str, Any]
+    digests: dict[str, list[str]]
+    seconds: dict[str, float]
+    bytes_per_passage: int
+
+
+def _answer(materials: Materials, answerer: Answerer, reader: SplitReader, aside: Path) -> _Answered:
+    """Answers the dev questions with a reader and scores them; leaves memory, guesses and gold under `aside`."""
+    started = time.monotonic()
+    store = write_memory(reader.merge(), materials, aside / "memory")
+    remembered = time.monotonic()
+    scores, digests = {}, {}
+    for task in materials.evaluated:
+        guesses, gold = (aside / kind / f"{task.task}.jsonl" for kind in ("guesses", "gold"))
+        answers = list(answerer.answers(reader, task, store))
+        _write_guesses(guesses, task, answers, materials.batcher.corpus.file)
+        _write_gold(gold, task)
+        scores[task.task] = score_files(gold, guesses)
+        digests[task.task] = [_answer_digest(answer.text) for answer in answers]
+    return _Answered(
+        scores=scores,
+        digests=digests,
+        seconds={"memory": remembered - started, "evaluate": time.monotonic() - remembered},
+        bytes_per_passage=0 if store is None else store.bytes_per_passage,
+    )
+
+
+def _other(
+    materials: Materials, answerer: Answerer, reader: SplitReader, trained: Path, selection: Selection
+) -> dict[str, Any]:
+    """`other` of a result file: the headline scores of the parameters that are not kept. Empty if there are none.
+
+    Guess files are left in `other` beside `trained`, the memory store is not.
+    """
+    if selection.other is None:
+        return {}
+    aside = trained.parent / "other"
+    answered = _answer(materials, answerer, _with_parameters(reader, trained, selection.other), aside)
+    shutil.rmtree(aside / "memory", ignore_errors=True)
+    tasks = {task: scores.downstream[HEADLINE[task]] for task, scores in answered.scores.items()}
+    step = getattr(selection, selection.other)["step"]
+    return {"other": {"which": selection.other, "step": step, "tasks": tasks, "average": fmean(tasks.values())}}
+
+
+def _with_parameters(reader: SplitReader, trained: Path, which: Which) -> SplitReader:
+    return dataclasses.replace(reader, trained=restore_parameters(trained, which, reader.trained))
 
 
 def _write_guesses(path: Path, task: TaskExamples, answers: Iterable[Answer], passages: PassageFile) -> None:
@@ -110,7 +170,12 @@ def _write_gold(path: Path, task: TaskExamples) -> None:
                 file.write(line + b"\n")
 
 
-def _task_result(task: str, scores, resamples: int) -> dict[str, Any]:
+def _answer_digest(answer: str) -> str:
+    """Eight hex digits by which two runs' answers can be compared: the crc32 of the answer as scores normalise it."""
+    return f"{zlib.crc32(normalise(answer).encode()):08x}"
+
+
+def _task_result(task: str, scores, answers: list[str], resamples: int) -> dict[str, Any]:
     metric = HEADLINE[task]
     interval: Interval = mean_interval(scores.per_example[metric], resamples=resamples)
     return {
@@ -125,6 +190,7 @@ def _task_result(task: str, scores, resamples: int) -> dict[str, Any]:
         "per_example": {
             "metric": scores.per_example[metric].tolist(),
             "rprec": scores.per_example["Rprec"].tolist(),
+            "answers": answers,
         },
     }
 

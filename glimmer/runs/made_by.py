@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 import glimmer
-from glimmer.experiments import Run, Study
+from glimmer.experiments import Run, Study, claims_digest
 
 
 def made_by(study: Study, run: Run) -> dict[str, Any]:
@@ -23,6 +23,7 @@ def made_by(study: Study, run: Run) -> dict[str, Any]:
         "settings": run.settings,
         "seed": run.seed,
         "code_version": code_version(),
+        "claims": claims_digest(),
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")},
         "device": {"kind": device.device_kind, "count": jax.device_count(), "platform": device.platform},

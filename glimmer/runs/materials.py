@@ -21,7 +21,8 @@ from glimmer.models.config import require_size
 from glimmer.models.reader import Reader
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.runs.inputs import hold, inputs_of_run, outside_inputs
-from glimmer.training.examples import Batcher, Corpus, TaskExamples
+from glimmer.runs.slices import DevSlices, dev_slices
+from glimmer.training.examples import AnswerChoice, Batcher, Corpus, TaskExamples
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,11 @@ class Materials:
 
     @functools.cached_property
     def reader(self) -> Reader:
-        """The run's reader, from the initial checkpoint."""
+        """The run's reader, from the initial checkpoint. Training gives up its arrays."""
+        return self.initial_reader()
+
+    def initial_reader(self) -> Reader:
+        """The run's reader, read from the initial checkpoint anew."""
         any_vocabulary = isinstance(self.study.tokenizer, UnigramTokenizer)
         require_size(read_config(self.initial), self.run.dimensions, self.initial, any_vocabulary=any_vocabulary)
         training = self.study.training
@@ -86,18 +91,33 @@ class Materials:
     @functools.cached_property
     def train(self) -> dict[str, TaskExamples]:
         """The run's train tasks with the rows that the relevance filter kept, at most `examples_per_task` of each."""
+        choice = AnswerChoice(self.tokenizer, self.batcher.corpus.file, self.study.lengths.target)
         tasks = {}
         for task in self.run.reader.train_tasks:
             rows = np.load(existing(self._kept_rows(task)), allow_pickle=False)
-            examples = TaskExamples(task, self.data, "train", self._file("retrieved"), rows)
-            tasks[task] = examples.first(self.study.training.examples_per_task)
+            examples = TaskExamples(task, self.data, "train", self._file("retrieved"), rows, choice)
+            examples = self._as_read(examples).first(self.study.training.examples_per_task)
+            shuffled = self.run.reader.labels == "shuffled"
+            tasks[task] = examples.with_shuffled_answers(self.run.seed) if shuffled else examples
         return tasks
 
     @functools.cached_property
-    def dev(self) -> list[TaskExamples]:
-        """The run's tasks on dev, at most `evaluation.dev_examples` examples of each."""
-        count, retrieved = self.study.evaluation.dev_examples, self._file("retrieved")
-        return [TaskExamples(task, self.data, "dev", retrieved).first(count) for task in self.run.reader.train_tasks]
+    def dev(self) -> list[DevSlices]:
+        """The run's tasks on dev, each in its two parts: those that select a checkpoint, and those evaluated."""
+        selection, evaluated = self.study.training.dev_examples, self.study.evaluation.dev_examples
+        tasks = self.run.reader.train_tasks
+        examples = [TaskExamples(task, self.data, "dev", self._file("retrieved")) for task in tasks]
+        return [dev_slices(self._as_read(task), selection, evaluated) for task in examples]
+
+    @property
+    def selection(self) -> list[TaskExamples]:
+        """The dev questions of the learning curve, by which checkpoints are selected; none of them is evaluated."""
+        return [slices.selection for slices in self.dev]
+
+    @property
+    def evaluated(self) -> list[TaskExamples]:
+        """The dev questions that the result file scores."""
+        return [slices.evaluated for slices in self.dev]
 
     @functools.cached_property
     def digests(self) -> dict[str, Any]:
@@ -119,6 +139,10 @@ class Materials:
     def inputs(self) -> dict[str, Any]:
         """The locked digests of the outside inputs that the run goes back to; empty where the study makes all."""
         return inputs_of_run(self.study, self.run)
+
+    def _as_read(self, examples: TaskExamples) -> TaskExamples:
+        """Examples with their passages as the run's reader is given them."""
+        return examples.with_evidence_first() if self.run.reader.evidence == "first" else examples
 
     def _file(self, name: str) -> Path:
         return work_file(self.work, name)

@@ -19,7 +19,8 @@ def write_memory(reader: Reader, materials: Materials, directory: Path) -> Memor
     if reader.settings.alpha == 1:
         return None
     batcher = materials.batcher
-    needed = np.unique(np.concatenate([batcher.passage_ids(task, row) for task in materials.dev for row in task.rows]))
+    rows = [(task, row) for task in materials.evaluated for row in task.rows]
+    needed = np.unique(np.concatenate([batcher.passage_ids(task, row) for task, row in rows]))
     if needed[-1] < 0:  # no question has any passage
         return None
     length = batcher.lengths.passage

@@ -9,40 +9,41 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jax.sharding import Mesh
 
 from glimmer.evaluation.answering import Answerer
 from glimmer.evaluation.dev import dev_scores
 from glimmer.files import atomic_directory, write_json
-from glimmer.models.mesh import device_mesh
+from glimmer.models.mesh import device_mesh, place_parameters
 from glimmer.runs.materials import Materials
-from glimmer.training.loop import TrainingPlan, train
+from glimmer.training.checkpoints import restore_parameters
+from glimmer.training.loop import Selection, TrainingPlan, train
 from glimmer.training.mixture import UniformMixture
 from glimmer.training.optimizer import build_optimizer
 from glimmer.training.state import SplitReader, split_reader
+from glimmer.training.units import training_units
 
 
 def train_run(materials: Materials, out: Path) -> dict[str, Any]:
-    """Trains a run and writes `out`: training.json, and the parameters kept (none for an untrained baseline).
+    """Trains a run and writes `out`: training.json, and the best and last parameters (none for an untrained baseline).
 
     Checkpoints lie in `checkpoints` beside `out` while training lasts, so that an interrupted run resumes.
     """
     run, training = materials.run, materials.study.training
     if not run.reader.trained:
-        untrained = {"curve": [], "kept_step": 0, "kept_dev_average": None, "stopped": "untrained baseline"}
+        untrained = {"curve": [], "selection": None, "training_units": None, "stopped": "untrained baseline"}
         return _write(out, untrained | {"seconds": 0.0, "digests": materials.digests}, None)
     batcher, examples, evaluation = materials.batcher, materials.train, materials.study.evaluation
     mixture = UniformMixture({task: len(rows) for task, rows in examples.items()}, seed=run.seed)
     mesh = device_mesh()
     answerer = Answerer(batcher, materials.tokenizer, materials.study.lengths.target, evaluation.batch_size, mesh)
-    # The same dev examples for every run: the first of those it is evaluated on.
-    dev = [task.first(training.dev_examples) for task in materials.dev]
 
     def make_batch(step: int):
         chosen = mixture.rows(step, training.batch_size)
         return batcher.batch([(examples[task], int(examples[task].rows[place])) for task, place in chosen])
 
     def dev_average(reader: SplitReader) -> float:
-        return float(np.mean(list(dev_scores(answerer, reader, dev).values())))
+        return float(np.mean(list(dev_scores(answerer, reader, materials.selection).values())))
 
     checkpoints = out.parent / "checkpoints"
     outcome = train(
@@ -61,15 +62,29 @@ def train_run(materials: Materials, out: Path) -> dict[str, Any]:
         mesh,
         identity={"run": run.id, "digests": materials.digests},
     )
-    written = _write(out, dataclasses.asdict(outcome) | {"digests": materials.digests}, checkpoints)
+    units = _units(materials, mixture, outcome.selection, checkpoints, mesh)
+    left = dataclasses.asdict(outcome) | {"training_units": units, "digests": materials.digests}
+    written = _write(out, left, checkpoints)
     shutil.rmtree(checkpoints)
     return written
+
+
+def _units(
+    materials: Materials, mixture: UniformMixture, selection: Selection, checkpoints: Path, mesh: Mesh
+) -> dict[str, Any]:
+    """The units of all steps that were done, whichever of them is kept."""
+    before = place_parameters(split_reader(materials.initial_reader(), materials.frozen), mesh)
+    last = "best" if selection.other is None else "last"
+    trained = restore_parameters(checkpoints, last, before.trained)
+    return training_units(materials.study.training, mixture, int(selection.last["step"]), before, trained)
 
 
 def _write(out: Path, result: dict[str, Any], checkpoints: Path | None) -> dict[str, Any]:
     with atomic_directory(out) as temporary:
         write_json(temporary / "training.json", result)
         if checkpoints is not None:
-            # A link costs nothing however large the checkpoint; the original goes with its directory.
-            shutil.copytree(checkpoints / "kept", temporary / "kept", copy_function=os.link)
+            for which in ("best", "last"):
+                if (checkpoints / which).exists():
+                    # A link costs nothing however large the checkpoint; the original goes with its directory.
+                    shutil.copytree(checkpoints / which, temporary / which, copy_function=os.link)
     return result

@@ -1,33 +1,47 @@
-"""Orbax checkpoints of a run: the latest for resuming, one kept for evaluating; written whole or not at all."""
+"""Orbax checkpoints of a run: the latest to resume from, the best and the last to evaluate; whole or absent."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import orbax.checkpoint as ocp
 
 from glimmer.files import existing
 
+Which = Literal["best", "last"]
+"""Parameters of the best dev average, or of the last step."""
+
 
 class RunCheckpoints:
-    """`latest/` holds the whole training state and the run's progress, `kept/` the parameters to evaluate."""
+    """`latest/` holds the whole training state and the run's progress, `best/` and `last/` parameters to evaluate.
+
+    `last/` is written when training ends; where the last step is the best one, `best/` holds its parameters and there
+    is no `last/`.
+    """
 
     def __init__(self, directory: str | Path):
         options = ocp.CheckpointManagerOptions(max_to_keep=1, create=True, enable_async_checkpointing=False)
         root = Path(directory).absolute()
         self._latest = ocp.CheckpointManager(root / "latest", options=options)
-        self._kept = ocp.CheckpointManager(root / "kept", options=options)
+        self._best = ocp.CheckpointManager(root / "best", options=options)
+        self._root, self._options = root, options
 
     def save_latest(self, step: int, state: Any, progress: dict[str, Any]) -> None:
         """Saves the training state after `step` steps, with `progress` (JSON-able)."""
         arguments = ocp.args.Composite(state=ocp.args.StandardSave(_plain(state)), progress=ocp.args.JsonSave(progress))
         _save(self._latest, step, arguments)
 
-    def save_kept(self, step: int, parameters: Any) -> None:
-        """Saves the parameters to keep as things stand, replacing those kept before."""
-        _save(self._kept, step, ocp.args.StandardSave(_plain(parameters)))
+    def save_best(self, step: int, parameters: Any) -> None:
+        """Saves the best parameters so far, replacing those of before."""
+        _save(self._best, step, ocp.args.StandardSave(_plain(parameters)))
+
+    def save_last(self, step: int, parameters: Any) -> None:
+        """Saves the parameters of the last step, where they are not the best."""
+        with ocp.CheckpointManager(self._root / "last", options=self._options) as manager:
+            _save(manager, step, ocp.args.StandardSave(_plain(parameters)))
 
     def restore_latest(self, like: Any, identity: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
         """The latest state, shaped and placed like `like`, and its progress; None if there is none of this identity."""
@@ -40,10 +54,17 @@ class RunCheckpoints:
         arguments = ocp.args.Composite(state=ocp.args.StandardRestore(_plain(like)))
         return _unplain(like, self._latest.restore(step, args=arguments)["state"]), progress
 
+    def forget(self) -> None:
+        """Deletes all that another run left here."""
+        for manager in (self._latest, self._best):
+            for step in manager.all_steps():
+                manager.delete(step)
+        shutil.rmtree(self._root / "last", ignore_errors=True)
+
     def close(self) -> None:
         """Waits for what is being written."""
         self._latest.close()
-        self._kept.close()
+        self._best.close()
 
 
 def _save(manager: ocp.CheckpointManager, step: int, arguments: ocp.args.CheckpointArgs) -> None:
@@ -53,9 +74,12 @@ def _save(manager: ocp.CheckpointManager, step: int, arguments: ocp.args.Checkpo
     manager.save(step, args=arguments, force=True)
 
 
-def restore_kept(directory: str | Path, like: Any) -> Any:
-    """The parameters kept under `directory`, shaped and placed like `like`."""
-    with ocp.CheckpointManager(existing(Path(directory).absolute() / "kept")) as manager:
+def restore_parameters(directory: str | Path, which: Which, like: Any) -> Any:
+    """The best or the last parameters under `directory`, shaped and placed like `like`.
+
+    Raises InputError where there are none: of the last step, too, where it is the best one.
+    """
+    with ocp.CheckpointManager(existing(Path(directory).absolute() / which)) as manager:
         return _unplain(like, manager.restore(manager.latest_step(), args=ocp.args.StandardRestore(_plain(like))))
 
 

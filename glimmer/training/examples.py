@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from jaxtyping import Int
 from glimmer.errors import InputError
 from glimmer.experiments.sections import Lengths
 from glimmer.files import existing
+from glimmer.kilt.aliases import answer_to_train_on
 from glimmer.kilt.formats import Example, read_examples, task_file
 from glimmer.kilt.passages import PassageFile
 from glimmer.models.batch import Batch
@@ -35,20 +36,64 @@ class Corpus:
         return np.where(ids[..., None] >= 0, rows, 0).astype(np.int32)
 
 
-class TaskExamples:
-    """One task's examples of one split, those rows that the relevance filter kept, with what was retrieved for each."""
+class AnswerChoice:
+    """Which of its gold answers an example is trained on; see `answer_to_train_on` for which of several.
 
-    def __init__(self, task: str, data: str | Path, split: str, retrieved: str | Path, rows: np.ndarray | None = None):
+    Aliases that fit `length` tokens with their end token go before those that do not, and of those that fit the ones
+    that stand in the title or text of the first passages retrieved. TriviaQA lists its aliases in no useful order, and
+    the first may be in another language or casing.
+    """
+
+    PASSAGES = 5
+    """How many are looked through: as many for every reader, so that all are trained on the same answers."""
+
+    def __init__(self, tokenizer: Tokenizer, passages: PassageFile, length: int):
+        self.tokenizer, self.passages, self.length = tokenizer, passages, length
+
+    def __call__(self, aliases: Sequence[str], retrieved: Int[np.ndarray, " depth"]) -> str:
+        """The answer to train on, "" where there is no gold answer."""
+        if len(aliases) < 2:
+            return answer_to_train_on(aliases, ())
+        fitting = [alias for alias in aliases if len(self.tokenizer.encode(alias)) < self.length]
+        return answer_to_train_on(fitting or aliases, self._texts(retrieved))
+
+    def _texts(self, retrieved: Int[np.ndarray, " depth"]) -> Iterator[str]:
+        for number in retrieved[: self.PASSAGES]:
+            if number >= 0:
+                passage = self.passages[int(number)]
+                yield f"{passage['title']}\n{passage['text']}"
+
+
+class TaskExamples:
+    """One task's examples of one split, those rows that the relevance filter kept, with what was retrieved for each.
+
+    With `choice` they are for training, and each has one answer to train on, chosen once.
+    """
+
+    def __init__(
+        self,
+        task: str,
+        data: str | Path,
+        split: str,
+        retrieved: str | Path,
+        rows: np.ndarray | None = None,
+        choice: AnswerChoice | None = None,
+    ):
         self.task = task
         self.path = task_file(Path(data), task, split)
         self.examples: list[Example] = list(read_examples(self.path, require_answers=True))
         with np.load(existing(Path(retrieved) / f"{task}-{split}.npz"), allow_pickle=False) as found:
             self.passages: Int[np.ndarray, "n depth"] = found["passages"]
+            self._gold: Int[np.ndarray, "n parts"] | None = found["gold"] if "gold" in found.files else None
         if len(self.passages) != len(self.examples):
             raise InputError(
                 "retrieved for another file", where=self.path, expected=len(self.examples), found=len(self.passages)
             )
+        self._retrieved = Path(retrieved)
         self.rows = np.arange(len(self.examples)) if rows is None else np.asarray(rows)
+        self._choice = choice
+        self._answers: dict[int, str] = {}  # of this file's rows; no other file's examples ever see it
+        self._answered_by: dict[int, int] = {}  # row -> the row whose answer it is trained on, where that is another
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -60,6 +105,47 @@ class TaskExamples:
         part = copy.copy(self)
         part.rows = self.rows[np.linspace(0, len(self.rows) - 1, count).astype(int)]
         return part
+
+    def with_evidence_first(self) -> TaskExamples:
+        """The same task with each row's gold passages before the others: moved there, or put in where not retrieved.
+
+        As many passages a row as before. Raises InputError for a file of retrieved passages that does not name them.
+        """
+        if self._gold is None:
+            raise InputError(
+                "what was retrieved does not say which passages are gold: retrieve again",
+                where=self._retrieved,
+                expected="an array `gold` beside `passages`",
+                found="none",
+            )
+        part = copy.copy(self)
+        part.passages = self.passages.copy()
+        for row, gold in zip(part.passages, self._gold, strict=True):
+            row[:] = _first(gold, row)[: len(row)]
+        part._answers = {}
+        return part
+
+    def with_shuffled_answers(self, seed: int) -> TaskExamples:
+        """The same task with the answer of each of its rows given to another: one cycle through all rows, by `seed`."""
+        part = copy.copy(self)
+        cycle = np.random.default_rng([seed, len(self.rows)]).permutation(self.rows)
+        part._answered_by = dict(zip(cycle.tolist(), np.roll(cycle, 1).tolist(), strict=True))
+        return part
+
+    def answer(self, row: int) -> str:
+        """The answer to train on; "" where these are not for training, as nothing may learn from a dev answer."""
+        if self._choice is None:
+            return ""
+        row = self._answered_by.get(row, row)
+        if row not in self._answers:
+            self._answers[row] = self._choice(self.examples[row].answers, self.passages[row])
+        return self._answers[row]
+
+
+def _first(gold: Int[np.ndarray, " parts"], retrieved: Int[np.ndarray, " depth"]) -> Int[np.ndarray, " places"]:
+    """Gold passages in their order, then the retrieved ones that are none of them; -1 is none."""
+    gold = np.array(list(dict.fromkeys(gold[gold >= 0].tolist())), retrieved.dtype)
+    return np.concatenate([gold, retrieved[~np.isin(retrieved, gold)], np.full(len(gold), -1, retrieved.dtype)])
 
 
 class Batcher:
@@ -73,7 +159,6 @@ class Batcher:
         self.tokenizer, self.corpus, self.lengths, self.k = tokenizer, corpus, lengths, k
         self._slots, self._slot_tokens = (k, lengths.passage) if k else (1, 1)
         self.question_template = question_template
-        self._answers: dict[tuple[Path, int], str] = {}
 
     def passage_ids(self, task: TaskExamples, row: int) -> Int[np.ndarray, " k"]:
         """Ids of the first k retrieved passages, -1 where there are fewer (one -1 for a closed book)."""
@@ -81,36 +166,18 @@ class Batcher:
         return np.pad(ids, (0, self._slots - len(ids)), constant_values=-1)
 
     def batch(self, chosen: Sequence[tuple[TaskExamples, int]]) -> Batch:
-        """A batch of (task, row) pairs. Questions are padded on the left, passages and answers on the right."""
-        questions = [self.question_template.format(question=task.examples[row].input) for task, row in chosen]
+        """A batch of (task, row) pairs. Questions are padded on the left, passages and answers on the right.
+
+        Rows that are not for training have no answer: an end token alone.
+        """
+        questions = [task.examples[row].input for task, row in chosen]
         ids = np.stack([self.passage_ids(task, row) for task, row in chosen])
-        answers = [self._answer(task, row) for task, row in chosen]
+        answers = [task.answer(row) for task, row in chosen]
         return Batch.of(
-            question=self.tokenizer.encode_array(questions, self.lengths.question, pad_left=True),
+            question=self.tokenizer.encode_questions(questions, self.question_template, self.lengths.question),
             passages=self.corpus.gather(ids, self._slot_tokens),
             answer=self.tokenizer.encode_array(answers, self.lengths.target, end=True),
         )
-
-    def _answer(self, task: TaskExamples, row: int) -> str:
-        key = (task.path, row)  # the file, not the task: train and dev rows have the same numbers
-        if key not in self._answers:
-            self._answers[key] = self.training_answer(task.examples[row].answers, task.passages[row])
-        return self._answers[key]
-
-    def training_answer(self, answers: Sequence[str], retrieved: Int[np.ndarray, " depth"]) -> str:
-        """The alias to train on: the first that stands in a retrieved passage, else the first of all.
-
-        TriviaQA lists its aliases in no useful order, and the first may be in another language or casing.
-        """
-        if len(answers) < 2:
-            return answers[0] if answers else ""
-        for passage in retrieved[:5]:
-            if passage >= 0:
-                text = self.corpus.file.text(int(passage))
-                found = next((answer for answer in answers if answer in text), None)
-                if found is not None:
-                    return found
-        return answers[0]
 
 
 def tokenize_passages(tokenizer: Tokenizer, passages: PassageFile, length: int, template: str, out: Path) -> None:

@@ -7,7 +7,7 @@ import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,34 +19,57 @@ from tqdm import tqdm
 from glimmer.models.batch import Batch
 from glimmer.models.mesh import place_batch, place_parameters
 from glimmer.training.ahead import made_ahead
-from glimmer.training.checkpoints import RunCheckpoints
+from glimmer.training.checkpoints import RunCheckpoints, Which
 from glimmer.training.losses import DistillationWeights, Losses
 from glimmer.training.state import SplitReader, compile_step, initial_state
-
-Keep = Literal["best", "last"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
     """`evaluate_every` steps between dev evaluations; training stops after `patience` of them without a new best.
 
-    `keep` names the parameters that are kept: of the best dev average, or of the last step.
+    `keep` names the parameters to evaluate: of the best dev average, or of the last step. Both are left in any case.
     """
 
     steps: int
     evaluate_every: int
     patience: int | None = None
-    keep: Keep = "best"
+    keep: Which = "best"
     seed: int = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Of the best and the last evaluation "step" and "dev_average"; `keep` names the one to evaluate."""
+
+    keep: Which
+    best: dict[str, float | int]
+    last: dict[str, float | int]
+
+    @property
+    def kept(self) -> dict[str, float | int]:
+        """The one to evaluate."""
+        return self.best if self.keep == "best" else self.last
+
+    @property
+    def kept_in(self) -> Which:
+        """The checkpoint that holds it: where the last step is the best, there is only that one."""
+        return "best" if self.best["step"] == self.last["step"] else self.keep
+
+    @property
+    def other(self) -> Which | None:
+        """The checkpoint that is not kept; None where the last step is the best."""
+        if self.best["step"] == self.last["step"]:
+            return None
+        return "last" if self.keep == "best" else "best"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingResult:
-    """What happened: the curve (one entry an evaluation), which of its steps is kept, why it stopped, seconds."""
+    """What happened: the curve (one entry an evaluation), its best and its last entry, why it stopped, seconds."""
 
     curve: list[dict[str, float | int]]
-    kept_step: int
-    kept_dev_average: float
+    selection: Selection
     stopped: str
     seconds: float
 
@@ -61,7 +84,7 @@ def train(
     mesh: Mesh,
     identity: dict[str, Any],
 ) -> TrainingResult:
-    """Trains `reader`, leaving what is kept under `directory`; resumes from the latest checkpoint of `identity`.
+    """Trains `reader`; resumes from the latest checkpoint of `identity`. Leaves best and last under `directory`.
 
     `make_batch(step)` must depend on the step alone; `dev_average` gives the dev score of the reader as it then is.
     The trained arrays of `reader` are given up to the first step.
@@ -75,7 +98,9 @@ def train(
     checkpoints = RunCheckpoints(directory)
     progress: dict[str, Any] = {"identity": identity, "curve": [], "seconds": 0.0}
     resumed = checkpoints.restore_latest(state, identity)
-    if resumed is not None:
+    if resumed is None:
+        checkpoints.forget()
+    else:
         state, progress = resumed
     curve = Curve(progress["curve"], plan)
     started, start = time.monotonic() - progress["seconds"], int(state.step)
@@ -89,19 +114,30 @@ def train(
                 continue
             dev = dev_average(dataclasses.replace(reader, trained=state.parameters))
             if curve.evaluated(dev):
-                checkpoints.save_kept(curve.step, state.parameters)
+                checkpoints.save_best(curve.step, state.parameters)
             progress |= {"curve": curve.entries, "seconds": time.monotonic() - started}
             checkpoints.save_latest(curve.step, state, progress)
             bar.set_postfix(loss=f"{curve.entries[-1]['loss']:.3f}", dev=f"{dev:.3f}")
     batches.close()
+    selection = curve.selection
+    if selection.best["step"] != selection.last["step"]:
+        checkpoints.save_last(curve.step, state.parameters)
     checkpoints.close()
     return TrainingResult(
         curve=curve.entries,
-        kept_step=int(curve.kept["step"]),
-        kept_dev_average=curve.kept["dev_average"],
+        selection=selection,
         stopped=curve.stopped,
         seconds=progress["seconds"],
     )
+
+
+_IN_CURVE = {
+    "loss": "total",
+    "lm_loss": "language_model",
+    "distill_loss": "distillation",
+    "distill_uniform": "distill_uniform",
+}
+"""Key of a curve's entry -> field of `Losses` of which it is the mean."""
 
 
 class Curve:
@@ -123,26 +159,21 @@ class Curve:
         return self.step % self.plan.evaluate_every == 0 or self.step == self.plan.steps
 
     def evaluated(self, dev_average: float) -> bool:
-        """Adds an entry; True if its parameters are now those to keep."""
-        total, language_model, distillation = np.mean(
-            np.asarray([jax.tree.leaves(dataclasses.astuple(one)) for one in self._losses], np.float64), axis=0
-        )
-        self.entries.append(
-            {
-                "step": self.step,
-                "loss": total,
-                "lm_loss": language_model,
-                "distill_loss": distillation,
-                "dev_average": dev_average,
-            }
-        )
+        """Adds an entry; True if it is the best so far. What no step has (`distill_uniform`) has no key."""
+        entry: dict[str, float | int] = {"step": self.step}
+        for key, field in _IN_CURVE.items():
+            values = [getattr(losses, field) for losses in self._losses]
+            if values[0] is not None:
+                entry[key] = float(np.mean(np.asarray(values, np.float64)))
+        self.entries.append(entry | {"dev_average": dev_average})
         self._losses = []
-        return self.kept is self.entries[-1]
+        return self.best is self.entries[-1]
 
     @property
-    def kept(self) -> dict[str, float | int]:
-        """The entry whose parameters are kept."""
-        return self.best if self.plan.keep == "best" else self.entries[-1]
+    def selection(self) -> Selection:
+        """The best and the last entry so far."""
+        best, last = ({key: entry[key] for key in ("step", "dev_average")} for entry in (self.best, self.entries[-1]))
+        return Selection(keep=self.plan.keep, best=best, last=last)
 
     @property
     def best(self) -> dict[str, float | int]:

@@ -33,11 +33,16 @@ class DistillationWeights:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Losses:
-    """Scalars of one batch: the sum that is minimised and its two parts."""
+    """Scalars of one batch: the sum that is minimised and its two parts.
+
+    `distill_uniform` is what the second part would be if all scores were equal: above it nothing was learned from the
+    teacher. None where nothing is distilled.
+    """
 
     total: Float[Array, ""]
     language_model: Float[Array, ""]
     distillation: Float[Array, ""]
+    distill_uniform: Float[Array, ""] | None = None
 
 
 def language_model_loss(log_probability: Float[Array, "B A"], answer: Int[Array, "B A"], pad_id: int = 0):
@@ -82,11 +87,15 @@ def reader_losses(reader: Reader, batch: Batch, weights: DistillationWeights, ke
     if reader.scorer is None or settings.lambda_ == 0:
         return Losses(total=language_model, language_model=language_model, distillation=jnp.zeros(()))
     log_likelihood = passage_log_likelihood(reader, encoded, batch.answer)
-    distillation = distillation_loss(
-        encoded.scores, log_likelihood, encoded.reranked.present, weights.tau, settings.kl, settings.teacher_gradient
+    present, form = encoded.reranked.present, (weights.tau, settings.kl, settings.teacher_gradient)
+    distillation = distillation_loss(encoded.scores, log_likelihood, present, *form)
+    uniform = distillation_loss(jnp.zeros_like(encoded.scores), log_likelihood, present, *form)
+    return Losses(
+        total=language_model + weights.lambda_ * distillation,
+        language_model=language_model,
+        distillation=distillation,
+        distill_uniform=uniform,
     )
-    total = language_model + weights.lambda_ * distillation
-    return Losses(total=total, language_model=language_model, distillation=distillation)
 
 
 def passage_log_likelihood(reader: Reader, encoded: Encoded, answer: Int[Array, "B A"]) -> Float[Array, "B k"]:

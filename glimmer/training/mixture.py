@@ -27,6 +27,10 @@ class UniformMixture:
     def _draw(self, task: int, epoch: int) -> Int[np.ndarray, " size"]:
         return np.random.default_rng([self.seed, task, epoch]).permutation(self.sizes[self.tasks[task]])
 
+    def drawn(self, steps: int, batch_size: int) -> dict[str, int]:
+        """How many rows of each task the first `steps` batches hold."""
+        return {task: len(range(place, steps * batch_size, len(self.tasks))) for place, task in enumerate(self.tasks)}
+
     def rows(self, step: int, batch_size: int) -> list[tuple[str, int]]:
         """(task, position among the task's kept rows) of each slot of the batch at `step`."""
         out = []

@@ -13,12 +13,15 @@ from glimmer.experiments.sections import Training
 
 
 def build_optimizer(training: Training) -> optax.GradientTransformation:
-    """The optimizer of a study's `training` section: optimizer, learning_rate, schedule, warmup_steps, clip_norm."""
-    rate = learning_rate(training)
+    """The optimizer of a study's `training` section: optimizer, both rates, schedule, warmup_steps, clip_norm."""
+    rate, scorer = learning_rate(training), scorer_learning_rate(training)
     if training.optimizer == "adafactor":
-        transform = adafactor(rate, scale_by_parameter=training.scale_by_parameter)
-    else:
+        transform = adafactor(rate, scorer_rate=scorer, scale_by_parameter=training.scale_by_parameter)
+    elif training.scorer_learning_rate is None:
         transform = optax.adamw(rate, weight_decay=0.0)
+    else:
+        body, scorer = (optax.adamw(one, weight_decay=0.0) for one in (rate, scorer))
+        transform = optax.partition({True: scorer, False: body}, _are_scorers)
     if training.clip_norm is None:
         return transform
     return optax.chain(optax.clip_by_global_norm(training.clip_norm), transform)
@@ -26,7 +29,16 @@ def build_optimizer(training: Training) -> optax.GradientTransformation:
 
 def learning_rate(training: Training) -> optax.Schedule:
     """Linear warm-up, then constant, or decaying to zero over the remaining steps along a line or a cosine."""
-    peak, warmup = training.learning_rate, training.warmup_steps
+    return _scheduled(training.learning_rate, training)
+
+
+def scorer_learning_rate(training: Training) -> optax.Schedule:
+    """The scorer's rate: its own where the section has one, else the body's; the shape is the body's."""
+    return _scheduled(training.scorer_learning_rate or training.learning_rate, training)
+
+
+def _scheduled(peak: float, training: Training) -> optax.Schedule:
+    warmup = training.warmup_steps
     rest = max(training.steps - warmup, 1)
     after = {
         "constant": optax.constant_schedule(peak),
@@ -37,22 +49,28 @@ def learning_rate(training: Training) -> optax.Schedule:
 
 
 def adafactor(
-    rate: optax.ScalarOrSchedule, *, scale_by_parameter: bool = True, min_dim_size_to_factor: int = 128
+    rate: optax.ScalarOrSchedule,
+    *,
+    scorer_rate: optax.ScalarOrSchedule | None = None,
+    scale_by_parameter: bool = True,
+    min_dim_size_to_factor: int = 128,
 ) -> optax.GradientTransformation:
     """Adafactor (Shazeer and Stern 2018) without momentum and weight decay, the second moment's decay 1 - t^-0.8.
 
-    `scale_by_parameter` multiplies each update by the parameter's root mean square (at least 1e-3), as T5X does.
-    Second moments are factored where both dimensions reach `min_dim_size_to_factor`.
+    `scale_by_parameter` multiplies each update by the parameter's root mean square (at least 1e-3), as T5X does; never
+    the scorer's. Second moments are factored where both dimensions reach `min_dim_size_to_factor`. `scorer_rate` None:
+    `rate`.
     """
 
-    def transform(scaled: bool) -> optax.GradientTransformation:
+    def transform(rate: optax.ScalarOrSchedule, scaled: bool) -> optax.GradientTransformation:
         return optax.adafactor(
             learning_rate=rate,
             multiply_by_parameter_scale=scaled,
             min_dim_size_to_factor=min_dim_size_to_factor,
         )
 
-    return by_layer(transform(scale_by_parameter), scorer=transform(False))
+    scorer = transform(rate if scorer_rate is None else scorer_rate, False)
+    return by_layer(transform(rate, scale_by_parameter), scorer=scorer)
 
 
 def by_layer(
@@ -65,7 +83,7 @@ def by_layer(
     """
 
     def stack_of(path, _leaf) -> str:
-        names = [str(getattr(part, "key", getattr(part, "name", part))) for part in path]
+        names = _names(path)
         if "scorer" in names:
             return "scorer"
         return "/".join(names[: names.index("layers")]) if "layers" in names else ""
@@ -85,6 +103,14 @@ def by_layer(
         return transforms(params).update(gradients, state, params)
 
     return optax.GradientTransformation(init, update)
+
+
+def _are_scorers(params):
+    return jax.tree_util.tree_map_with_path(lambda path, _leaf: "scorer" in _names(path), params)
+
+
+def _names(path) -> list[str]:
+    return [str(getattr(part, "key", getattr(part, "name", part))) for part in path]
 
 
 def _vmapped(transform: optax.GradientTransformation) -> optax.GradientTransformation:

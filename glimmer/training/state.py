@@ -47,11 +47,12 @@ class SplitReader:
 def split_reader(reader: Reader, frozen: tuple[str, ...] = ()) -> SplitReader:
     """A reader split into what is trained and what stays fixed.
 
-    `frozen` names parts ("embedding", "embedding.head", "decoder", ...). Frozen memory freezes its stack and the
-    token embedding below it: were that trained, stored memory would go stale. A separate question encoder is trained.
+    `frozen` names parts ("embedding", "embedding.head", "decoder", ...). Frozen memory freezes its stack and its copy
+    of the token embedding: were they trained, stored memory would go stale. The decoder's embedding is trained all the
+    same, and so is a separate question encoder, which reads tokens by that one.
     """
     if reader.settings.memory == "frozen":
-        frozen = (*frozen, "memory", "embedding.table")
+        frozen = (*frozen, "memory", "memory_embedding")
 
     def is_frozen(path, _value) -> bool:
         name = ".".join(map(str, path))

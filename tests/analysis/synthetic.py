@@ -128,7 +128,7 @@ def write_paper(results: Path) -> Path:
 
 
 def write_stages(results: Path, study: str) -> None:
-    """Invented retrieval.json, filter.json and reading.json, as the workflow copies them beside the runs."""
+    """Invented retrieval.json, filter.json, lengths.json and reading.json, as published beside the runs."""
     tasks = experiments.load_study(study).tasks
     counts = [30, 12, 8, 5, 3, 2]
     one = {
@@ -141,14 +141,34 @@ def write_stages(results: Path, study: str) -> None:
         "success@5": 0.58,
         "evidence@1": 0.3,
         "evidence@5": 0.58,
+        "complete@1": 0.2,
+        "complete@5": 0.48,
+        "with_evidence": {"evidence@1": 0.3, "evidence@5": 0.58, "complete@1": 0.2, "complete@5": 0.48},
         "evidence_rank": {"counts": counts, "none": 100 - sum(counts)},
     }
     write_json(results / study / "retrieval.json", {task: {"train": one, "dev": one} for task in tasks})
-    kept = {"before": 500, "after": 420, "threshold": 0.25, "k": 40, "after_by_threshold": {"0": 500, "0.25": 420}}
+    kept = {"before": 500, "after": 420, "threshold": 0.25, "mode": "labels", "k": None, "depth": 40}
+    kept |= {"after_by_threshold": {"0": 500, "0.25": 420}, "after_by_mode": {"labels": 420, "retrieved": 390}}
     write_json(results / study / "filter.json", dict.fromkeys(tasks, kept))
+    write_json(results / study / "lengths.json", lengths_file(tasks))
     examined = [
         {"alpha": alpha, "passages": 5, "task": task, "examples": 32, "exact_match": 0.75}
         for alpha in ("1", "1/8")
         for task in tasks
     ]
     write_json(results / study / "reading.json", {"exact_match": examined})
+
+
+def lengths_file(tasks: tuple[str, ...]) -> dict:
+    """A lengths.json of which nothing is cut."""
+    holds = {"n": 100, "cut": 0, "share_cut": 0.0, "needed": {"p95": 5, "p99": 6, "longest": 7}}
+    of_split = {
+        "questions": holds | {"own_words_cut": 0, "share_own_words_cut": 0.0},
+        "answers": holds,
+        "evidence": {"n": 100, "cut": 0, "share_cut": 0.0, "lost": 0, "share_lost": 0.0},
+    }
+    return {
+        "lengths": {"question": 18, "passage": 24, "target": 8},
+        "passages": holds | {"tokens": 900, "tokens_lost": 0, "share_tokens_lost": 0.0},
+        "tasks": {task: {"train": of_split, "dev": of_split} for task in tasks},
+    }

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from analysis import figures
 from analysis.figures import FigureArtifact, marks, style
+from analysis.report.page import build
 from glimmer.cli import main
 from glimmer.experiments import PaperValue
 from glimmer.results import load_results
@@ -21,8 +22,9 @@ from tests.analysis import synthetic
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-FIGURES = [artifact.name for artifact in figures.everything() if isinstance(artifact, FigureArtifact)]
-TABLES = [artifact.name for artifact in figures.everything() if artifact.name not in FIGURES]
+PAPERS = [artifact for artifact in figures.everything() if artifact.entry.in_paper]
+FIGURES = [artifact.name for artifact in PAPERS if isinstance(artifact, FigureArtifact)]
+TABLES = [artifact.name for artifact in PAPERS if artifact.name not in FIGURES]
 
 
 def _write(name, results, *studies):
@@ -100,7 +102,17 @@ def test_missing_points_beyond_the_present_ones_stand_inside_the_picture(results
 def test_an_artifact_outside_the_study_is_drawn_where_it_is_asked_for_and_says_so(drawn, results):
     assert "not part of this study" in (drawn / "smoke" / "figures" / "figure7.svg").read_text()
     assert main(["figures", "--study", "smoke", "--results", str(results)]) == 0
-    assert {path.stem for path in (results / "smoke").glob("*/*.csv")} == {"figure2", "table1", "table2"}
+    assert {path.stem for path in (results / "smoke").glob("*/*.csv")} == {"figure2", "table1", "table2", "controls"}
+
+
+def test_an_artifact_that_the_paper_lacks_has_no_paper_beside_it_and_is_none_of_the_papers(results):
+    assert main(["figures", "--study", "smoke", "paper", "--results", str(results)]) == 0
+    table = (results / "smoke" / "tables" / "controls.md").read_text()
+    assert "Shuffled labels" in table and "paper" not in table
+    with open(results / "smoke" / "tables" / "controls.csv", newline="") as file:
+        assert {row["study"] for row in csv.DictReader(file)} == {"smoke"}
+    assert (results / "paper" / "tables" / "table1.md").exists()
+    assert not (results / "paper" / "tables" / "controls.md").exists()
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -149,6 +161,21 @@ def test_figures_are_drawn_without_jax_pandas_or_rocrate(results):
     done = subprocess.run([sys.executable, "-c", code, *options], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (results / "kilt" / "figures" / "figure7.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_an_artifact_of_ours_has_no_column_of_the_paper(results):
+    """The paper misses nothing there: a table of its own study's rows, in the report too."""
+    synthetic.write_study(results, "kilt", keep=lambda run: run.seed == 0 and run.size == "Large", n=10)
+    _write("distillation", results, "kilt")
+    text = (results / "kilt" / "tables" / "distillation.md").read_text()
+    assert text.startswith("**Direction and reduction of the distillation loss: kilt.**")
+    assert "paper, reported" not in text and "missing" not in text
+    assert text.count("KL(rank, LM)") == text.count("KL(LM, rank)") == 4
+    page = build("kilt", results)
+    shown = page[page.index('id="distillation"') :]
+    assert "paper, reported" not in shown[: shown.index("</table>")]
+    for other in ("paper", "smoke"):
+        assert "distillation" not in load_results(other, results).artifacts
 
 
 def test_a_new_line_figure_needs_its_entry_alone(results):

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import pytest
 
-from analysis.audits import agreement, counts, curves, precision
+from analysis.audits import agreement, counts, curves, precision, truncation
 from analysis.audits.finding import Number, reported_numbers, run_key
 from glimmer import experiments
 from glimmer.cli import main
@@ -317,6 +317,42 @@ def test_a_run_copied_under_another_id_is_worth_a_look(study):
     assert first["id"] in one["explanation"] and second["id"] in one["explanation"]
 
 
+def ranked(n, in_first_two):
+    """A split whose n questions with evidence have this many with some at ranks 1 and 2; as many have no evidence."""
+    return {"n": 2 * n, "n_with_evidence": n, "evidence_rank": {"counts": [0, in_first_two, 5], "none": 0}}
+
+
+def audited_splits(study, train, dev):
+    write_json(study / "smoke" / "retrieval.json", {"nq": {"train": train, "dev": dev}, "trex": {"dev": dev}})
+    return audited(study)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_train_questions_that_meet_more_or_less_evidence_than_dev_are_found(study, sign):
+    many, few = ranked(2000, 1200), ranked(1000, 560)
+    pair = (many, few) if sign == 1 else (few, many)
+    document = audited_splits(study, *pair)
+    (one,) = document["findings"]
+    assert (one["kind"], one["severity"], one["tolerance"]) == ("train-and-dev", "discrepancy", 3.0)
+    assert one["difference"] == pytest.approx(4 * sign) and {one["expected"], one["found"]} == {60, 56}
+    error = (0.6 * 0.4 / 2000 + 0.56 * 0.44 / 1000) ** 0.5
+    assert "nq:" in one["explanation"] and "first 2 passages" in one["explanation"], (
+        "the fewest that smoke's readers read"
+    )
+    assert f"standard error of {100 * error:.1f}" in one["explanation"]
+    assert set(document["trace"]["files"]) == {"retrieval.json"}
+
+
+def test_a_difference_that_few_dev_questions_cannot_tell_from_none_is_a_note(study):
+    (one,) = audited_splits(study, ranked(400, 240), ranked(32, 16))["findings"]
+    assert one["severity"] == "note" and one["difference"] == pytest.approx(10)
+
+
+@pytest.mark.parametrize("dev", [ranked(1000, 570), ranked(1000, 630), ranked(0, 0)])
+def test_three_points_are_allowed_and_a_split_without_evidence_says_nothing(study, dev):
+    assert audited_splits(study, ranked(1000, 600), dev)["findings"] == []
+
+
 def test_a_picture_of_other_results_is_found(study):
     path = study / "smoke" / "figures" / "figure2.csv"
     point = load_results("smoke", study).of("figure2", "performance")[0]
@@ -412,3 +448,23 @@ def test_fits_solve_for_the_tokens_that_made_the_speeds():
     printed, own = counts.fits(made)
     assert (printed.tokens, printed.target_tokens) == pytest.approx((100, 7))
     assert own.largest_relative_error > 1e-4 and Fraction(1, 3) == made[1].point.reader.alpha
+
+
+def test_every_share_that_the_lengths_cut_above_5_percent_is_a_finding_and_no_other(tmp_path):
+    assert list(truncation.cuts(tmp_path)) == [], "a study of before has no lengths.json"
+    document = synthetic.lengths_file(("nq", "trex"))
+    write_json(tmp_path / "lengths.json", document)
+    assert list(truncation.cuts(tmp_path)) == []
+    counted = json.loads(json.dumps(document))
+    counted["passages"] |= {"share_cut": 0.114, "share_tokens_lost": 0.05}  # the second is not above
+    counted["tasks"]["nq"]["dev"]["questions"] |= {"share_cut": 0.3, "share_own_words_cut": 0.2}
+    counted["tasks"]["trex"]["train"]["evidence"]["share_lost"] = 0.06
+    write_json(tmp_path / "lengths.json", counted)
+    by_about = {finding.about: finding for finding in truncation.cuts(tmp_path)}
+    assert {about: finding.found for about, finding in by_about.items()} == {
+        "passages share_cut": 0.114,
+        "nq dev questions share_cut": 0.3,
+        "nq dev questions share_own_words_cut": 0.2,
+        "trex train evidence share_lost": 0.06,
+    }
+    assert "11.4 percent" in by_about["passages share_cut"].explanation and len({f.id for f in by_about.values()}) == 4

@@ -56,6 +56,10 @@ BAD = {
     "unknown task": (lambda run: run["tasks"].update(squad=run["tasks"]["nq"]), "unknown task 'squad'"),
     "text for a task": (lambda run: run["tasks"].update(nq="0.5"), "nq: expected an object, found str"),
     "list for scores": (lambda run: run["tasks"]["nq"].update(per_example=[1.0]), "not in the form of a result file"),
+    "an answer too few": (
+        lambda run: run["tasks"]["nq"]["per_example"].update(answers=["0123abcd"]),
+        "but digests of 1 answers are kept",
+    ),
     "another's id": (lambda run: run.update(id="0123456789ab"), "says id '0123456789ab'"),
     "other settings": (lambda run: run["settings"].update(seed=99), "digest to"),
 }
@@ -76,6 +80,23 @@ def test_a_bad_run_file_is_named_left_out_and_fails_the_audit(results, capsys, c
     assert path.name in capsys.readouterr().out
     for point in load_results("smoke", results).points:
         assert (point.value is None) == (path.stem in point.point.run_ids), point.id
+
+
+def test_a_run_file_with_what_later_versions_record_is_used(results):
+    path = first_run(results)
+    run = json.loads(path.read_text())
+    for scored in run["tasks"].values():
+        scored["per_example"]["answers"] = ["0123abcd"] * scored["n"]
+    units = {"sum_of_rates": 0.1, "scorer_sum_of_rates": None, "path": {"memory": 0, "scorer": None}}
+    last = {"step": 8, "dev_average": 0.5}
+    run |= {
+        "claims": "0123456789ab",
+        "training_units": units,
+        "selection": {"keep": "best", "best": last, "last": last},
+    }
+    run |= {"other": {"which": "last", "step": 8, "tasks": {"nq": 0.5}, "average": 0.5}}
+    path.write_text(json.dumps(run))
+    assert path.stem in load_results("smoke", results).runs
 
 
 def test_a_second_file_for_one_id_is_named_and_the_first_is_used(results):

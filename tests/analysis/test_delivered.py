@@ -79,7 +79,7 @@ def test_answers_tell_arms_apart_that_score_alike(tmp_path, study):
     study(arms(0, 0))
     for path in (tmp_path / "kilt" / "runs").glob("*.json"):
         run = json.loads(path.read_text())
-        mark = run["settings"]["reader"]["memory"]  # another wrong answer is another answer
+        mark = run["settings"]["reader"].get("memory", "trained")  # another wrong answer is another answer
         for task in run["tasks"].values():
             task["per_example"]["answers"] = [f"{mark}{number % 3}" for number in range(N)]
         path.write_text(json.dumps(run))
@@ -106,16 +106,6 @@ def test_a_distillation_that_lowered_nothing_tests_nothing_about_distillation(st
 def test_a_distillation_that_lowered_its_loss_does(study):
     rows = study(by_tau, curve=curve(1.1, 3.4))
     assert rows["lower-temperature-helps"]["verdict"] == "in the paper's direction"
-
-
-def test_runs_that_kept_no_loss_of_equal_scores_are_held_to_a_reader_whose_scores_all_tie(study):
-    def at_beta_0_higher(run):
-        return {"step": 1, "loss": 1.0, "lm_loss": 1.0, "distill_loss": 3.4 if run.reader.beta == 0 else 1.1}
-
-    artifacts = ("figure2", "figure4", "table3", "baselines")
-    assert study(by_tau, artifacts, at_beta_0_higher)["lower-temperature-helps"]["verdict"] != "not tested"
-    rows = study(by_tau, artifacts, lambda run: at_beta_0_higher(run) | {"distill_loss": 3.4})
-    assert rows["lower-temperature-helps"]["verdict"] == "not tested"
 
 
 def test_one_seed_leaves_the_second_rule_silent(tmp_path, study):

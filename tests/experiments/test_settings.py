@@ -119,7 +119,8 @@ def test_what_contradicts_the_reader_s_name_is_refused(make):
 def test_json_round_trips_and_has_no_float_for_a_proportion():
     for reader in (baseline(), fid(k=5), lumen(alpha="1/8", k=10, train_tasks=("nq",)), fid(k=0)):
         assert ReaderSettings.from_json(reader.to_json()) == reader
-    assert baseline().to_json()["alpha"] == "1/3" and baseline().to_json()["lambda"] == 1.0
+    assert baseline().to_json()["alpha"] == "1/3" and "lambda" not in baseline().to_json()
+    assert fid(k=5).to_json()["lambda"] == 0.0, "the default of a field, not of a name, is left out"
 
 
 def test_json_may_leave_out_what_the_name_implies_but_may_not_have_unknown_keys():
@@ -131,6 +132,8 @@ def test_json_may_leave_out_what_the_name_implies_but_may_not_have_unknown_keys(
 def test_equal_models_resolve_to_equal_settings():
     assert lumen(alpha=1, k=10).resolved(8) == fid(k=10)
     assert lumen(alpha="1/3", k=0).resolved(8) == baseline(k=0, m=0).resolved(8) == fid(k=0)
+    assert lumen(alpha=1, k=10, evidence="first").resolved(8) == fid(k=10, evidence="first")
+    assert fid(k=0, evidence="first", labels="shuffled").resolved(8) == fid(k=0, labels="shuffled")
     assert lumen(alpha="1/24", k=10).resolved(12) == lumen(alpha=0, k=10).resolved(12)
     assert baseline().resolved(24) == baseline()
 
@@ -155,6 +158,7 @@ def test_a_run_id_is_a_digest_that_key_order_and_whole_floats_do_not_change():
     {"alpha": "1/2"}, {"beta": "1/2"}, {"k": 26}, {"m": 6}, {"reranker": "separate"}, {"reranker": "scratch"},
     {"scorer": "mean_pool"}, {"memory": "frozen"}, {"question_encoder": "separate"}, {"lambda_": 0.1}, {"tau": 0.1},
     {"kl": "lm_rank"}, {"token_reduction": "mean"}, {"train_tasks": ("nq",)}, {"trained": False},
+    {"labels": "shuffled"}, {"evidence": "first"},
 ])  # fmt: skip
 def test_every_field_of_a_reader_changes_the_id(changes):
     assert run_id(baseline(**changes).to_json()) != run_id(baseline().to_json())

@@ -28,6 +28,11 @@ def test_a_stage_sees_what_it_declares():
     assert view(study, "chunk").tasks == study.tasks and view(study, "pretrain").dimensions() == study.dimensions()
 
 
+def test_the_stage_that_trains_the_retriever_sees_whether_towers_are_cross_fitted():
+    assert view(load_study("sample"), "train_retriever").cross_fits_retriever
+    assert not view(load_study("smoke"), "train_retriever").cross_fits_retriever
+
+
 @pytest.mark.parametrize(
     "stage, read",
     [
@@ -47,14 +52,15 @@ def test_a_stage_that_reads_more_is_stopped_and_told_where_to_declare_it(stage, 
 @pytest.mark.parametrize(
     "key, value, stale",
     [
-        ("templates.question", "frage {question}", {"train_vocabulary", "pretrain"}),
-        ("templates.passage", "{text}", {"train_vocabulary", "tokenize", "pretrain"}),
-        ("lengths.question", 9, {"train_retriever", "retrieve"}),
-        ("lengths.target", 9, set()),
+        ("templates.question", "frage {question}", {"train_vocabulary", "pretrain", "lengths"}),
+        ("templates.passage", "{text}", {"train_vocabulary", "tokenize", "pretrain", "lengths"}),
+        ("lengths.question", 9, {"train_retriever", "retrieve", "lengths"}),
+        ("lengths.target", 9, {"lengths"}),
         ("retriever.depth", 60, {"train_retriever", "retrieve"}),
         ("retriever.dtype", "bfloat16", {"train_retriever", "embed", "retrieve"}),
         ("relevance_filter.threshold", 0.1, {"filter_by_relevance"}),
-        ("corpus.max_words", 9, {"chunk"}),
+        ("relevance_filter", {"threshold": 0.5, "mode": "retrieved", "k": 5}, {"filter_by_relevance"}),
+        ("corpus.max_words", 9, {"chunk", "chunk_for_retriever"}),
         ("training.steps", 9, set()),
         ("work", "elsewhere", set()),
     ],

@@ -1,5 +1,7 @@
 """Studies: reading and rejecting them, and the grid of runs each of them has."""
 
+import itertools
+
 import pytest
 import yaml
 
@@ -14,6 +16,7 @@ from glimmer.experiments import (
     study_names,
 )
 from glimmer.experiments.documents import read_yaml, repository_path
+from glimmer.experiments.settings import glimmer
 
 FULL = ["figure2", "figure3", "figure4", "figure5", "figure6", "figure7", "table1", "table2", "table3"]
 DEPTH = {"model.encoder_layers": 24, "scale": {}}  # as deep as the paper, so that nothing is scaled
@@ -41,7 +44,7 @@ def test_every_committed_study_has_a_valid_grid_under_its_own_name(name):
 def test_the_full_grid_has_51_runs_a_seed_with_one_model_and_53_with_two():
     small = load_study("embedded", {"artifacts": FULL, "baselines": [], **DEPTH, "seeds": [0]})
     assert len(points(small)) == 73 and len(runs_for(small)) == 51
-    published = load_study("kilt", {"baselines": []})
+    published = load_study("kilt", {"artifacts": FULL, "baselines": []})
     assert len(runs_for(published)) == 53 * len(published.seeds)
 
 
@@ -50,8 +53,8 @@ def test_figure_2_figure_3_and_table_1_need_14_runs():
     assert len(runs_for(study)) == 14
 
 
-def test_the_smoke_study_has_8_to_12_runs():
-    assert 8 <= len(runs_for(load_study("smoke"))) <= 12
+def test_the_smoke_study_has_8_to_14_runs():
+    assert 8 <= len(runs_for(load_study("smoke"))) <= 14
 
 
 def test_the_baseline_of_every_table_and_figure_is_one_run():
@@ -70,10 +73,19 @@ def test_the_baseline_of_every_table_and_figure_is_one_run():
 def test_every_seed_has_its_own_runs_and_a_point_knows_them_all():
     study = load_study("embedded", {"seeds": [0, 1, 7]})
     runs = runs_for(study)
-    assert len(runs) == 3 * len(runs_for(load_study("embedded", {"seeds": [0]})))
+    drawn = [run for run in runs_for(load_study("embedded", {"seeds": [0]})).values() if run.reader.is_drawn]
+    assert len([run for run in runs.values() if run.reader.is_drawn]) == 3 * len(drawn)
     for point in points(study):
         for term in point.terms:
-            assert [runs[id].seed for id in term.run_ids.values()] == list(term.run_ids) == [0, 1, 7]
+            own = [0, 1, 7] if term.reader.is_drawn else [0, 0, 0]
+            assert [runs[id].seed for id in term.run_ids.values()] == own and list(term.run_ids) == [0, 1, 7]
+
+
+def test_a_reader_that_no_seed_changes_is_one_run():
+    study = load_study("embedded", {"seeds": [0, 1, 7]})
+    untrained = [run for run in runs_for(study).values() if not run.reader.trained]
+    assert len(untrained) == 3 and {run.seed for run in untrained} == {0}
+    assert glimmer(alpha="1/3", beta="1/4", k=25, m=5, trained=False, reranker="scratch").is_drawn
 
 
 def test_a_baseline_without_passages_is_one_closed_book_run_for_all_readers():
@@ -98,6 +110,30 @@ def test_the_published_study_has_two_sizes_and_no_rounding():
     study = load_study("kilt")
     assert study.dimensions("XXL").d_model == 4096 and study.dimensions("Large").d_model == 1024
     assert not any(point.rounding for point in points(study))
+
+
+def test_the_four_forms_of_the_distillation_at_two_temperatures_are_eight_readers_of_which_the_paper_has_two():
+    study = load_study("kilt", {"baselines": [], "seeds": [0]})
+    panel = artifacts_of(study)["distillation"].panels[0]
+    forms = {
+        (point.reader.kl, point.reader.token_reduction, point.reader.tau)
+        for series in panel.series
+        for point in series.points
+    }
+    assert forms == set(itertools.product(("rank_lm", "lm_rank"), ("sum", "mean"), (1.0, 0.1)))
+    at = {point.id: point for point in points(study)}
+    assert at["distillation/rank_lm sum tau=1"].run_ids == at["figure3/retrieved/GLIMMER/k=25"].run_ids
+    assert at["distillation/rank_lm sum tau=0.1"].run_ids == at["table3/PDist tau=0.1"].run_ids
+    assert (
+        len(runs_for(study))
+        == len(runs_for(load_study("kilt", {"artifacts": FULL, "baselines": [], "seeds": [0]}))) + 6
+    )
+
+
+@pytest.mark.parametrize("key, value", [("kl", "lm_rank"), ("token_reduction", "mean")])
+def test_the_forms_of_the_distillation_are_stated_and_no_study_moves_them(key, value):
+    at = [artifacts_of(load_study("kilt", changes))["distillation"] for changes in ({}, {f"distillation.{key}": value})]
+    assert [point.run_ids for point in at[0].points] == [point.run_ids for point in at[1].points]
 
 
 def test_a_point_that_rounds_says_so_and_sits_where_its_layers_are():
@@ -133,7 +169,8 @@ def test_a_point_s_value_is_the_weighted_sum_and_none_when_a_run_is_missing():
     ("initial.seed", 7),
     ("model.d_ff", 96), ("retriever.steps", 9), ("retriever.depth", 60), ("relevance_filter.threshold", 0.25),
     ("lengths.question", 25), ("lengths.passage", 57), ("lengths.target", 9), ("distillation.kl", "lm_rank"),
-    ("training.learning_rate", 0.5), ("training.steps", 3), ("training.batch_size", 3), ("training.dropout", 0.5),
+    ("training.learning_rate", 0.5), ("training.scorer_learning_rate", 0.5), ("training.steps", 3),
+    ("training.batch_size", 3), ("training.dropout", 0.5),
     ("training.dtype", "bfloat16"), ("training.scale_by_parameter", True), ("training.dev_examples", 5),
     ("training.freeze_embeddings", True), ("evaluation.dev_examples", 9),
     ("data.dev_examples", 9),

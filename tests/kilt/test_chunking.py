@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glimmer.errors import InputError
-from glimmer.kilt.chunking import PassageFile, chunk, span_text, write_passages
+from glimmer.kilt.chunking import PassageFile, chunk, span_text, text_position, write_passages
 from glimmer.kilt.formats import Page
 
 WORDS = st.sampled_from(
@@ -51,6 +51,11 @@ def test_passages_hold_every_word_once_in_order_and_spans_give_back_the_text(par
         assert whole.paragraphs[start[0]][start[1]] == passage.text[0]
         assert whole.paragraphs[end[0]][end[1] - 1] == passage.text[-1]
         previous_end = end
+        for offset, character in enumerate(passage.text):
+            paragraph, place = text_position(whole.paragraphs, start, end, offset)
+            there = whole.paragraphs[paragraph][place]
+            assert there == character or (character == " " and there == passage.text[offset + 1])
+        assert text_position(whole.paragraphs, start, end, len(passage.text)) == end
 
 
 def test_without_markup_the_text_is_the_covered_characters_joined_by_spaces():

@@ -38,6 +38,26 @@ def test_the_end_token_is_kept_when_text_is_cut(tokenizer):
     np.testing.assert_array_equal(tokenizer.encode_array(["a b"], 1, end=True), [[1]])
 
 
+def test_a_text_loses_its_end_or_its_beginning(tokenizer):
+    texts = ["a b c d", "a b"]
+    np.testing.assert_array_equal(tokenizer.encode_array(texts, 3, keep="last"), [[4, 5, 6], [3, 4, 0]])
+    np.testing.assert_array_equal(tokenizer.encode_array(texts, 3, keep="last", pad_left=True), [[4, 5, 6], [0, 3, 4]])
+    np.testing.assert_array_equal(tokenizer.encode_array(texts, 3, keep="last", end=True), [[5, 6, 1], [3, 4, 1]])
+    np.testing.assert_array_equal(tokenizer.encode_array(texts, 1, keep="last", end=True), [[1], [1]])
+
+
+@pytest.mark.parametrize("template", ["{question}", "a {question}", "{question} b", "a {question} b"])
+def test_a_question_that_does_not_fit_loses_the_template_then_its_first_words_and_never_its_last(tokenizer, template):
+    for count in range(8):
+        question = "c d " * count
+        whole = tokenizer.encode(template.format(question=question))
+        for length in range(1, 20):
+            (row,) = tokenizer.encode_questions([question], template, length)
+            kept = whole if len(whole) <= length else tokenizer.encode(question)[-length:]
+            assert row.tolist() == [0] * (length - len(kept)) + kept
+    assert tokenizer.encode_questions([], template, 4).shape == (0, 4)
+
+
 def test_text_ends_at_the_first_end_token(tokenizer):
     assert tokenizer.decode([3, 4, 1, 5]) == "a b"
     assert tokenizer.decode([0, 3, 0]) == "a"

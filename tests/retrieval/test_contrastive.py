@@ -25,15 +25,15 @@ def unit(random, rows):
     return (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
 
 
-def reference(questions, passages, gold, passage_ids, temperature, bidirectional):
-    """The docstring's formula, a question at a time."""
+def reference(questions, passages, supporting, passage_ids, temperature, bidirectional):
+    """The docstring's formula, a question at a time. `supporting`: a set of passage ids for each question."""
     scores = questions.astype(np.float64) @ passages.astype(np.float64).T / temperature
     rows = len(questions)
     forth, back = [], []
     for i in range(rows):
-        counted = [j for j in range(len(passages)) if j == i or passage_ids[j] != gold[i]]
+        counted = [j for j in range(len(passages)) if j == i or passage_ids[j] not in supporting[i]]
         forth.append(np.log(np.exp(scores[i, counted] - scores[i, i]).sum()))
-        counted = [j for j in range(rows) if j == i or gold[j] != gold[i]]
+        counted = [j for j in range(rows) if j == i or passage_ids[i] not in supporting[j]]
         back.append(np.log(np.exp(scores[counted, i] - scores[i, i]).sum()))
     return (np.mean(forth) + np.mean(back)) / 2 if bidirectional else np.mean(forth)
 
@@ -45,9 +45,36 @@ def test_loss_is_the_formula_with_copies_of_the_gold_left_out(bidirectional, neg
     gold = np.array([3, 1, 3, 2, 9])
     ids = np.concatenate([gold, random.integers(0, 5, 5 * negatives)])
     questions, passages = unit(random, 5), unit(random, len(ids))
-    loss, right = contrastive_loss(questions, passages, gold, ids, temperature=0.1, bidirectional=bidirectional)
-    np.testing.assert_allclose(loss, reference(questions, passages, gold, ids, 0.1, bidirectional), rtol=1e-5)
+    only_gold = gold[:, None]
+    loss, right = contrastive_loss(questions, passages, only_gold, ids, temperature=0.1, bidirectional=bidirectional)
+    sets = [{number} for number in gold]
+    np.testing.assert_allclose(loss, reference(questions, passages, sets, ids, 0.1, bidirectional), rtol=1e-5)
     assert 0 <= right <= 1
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_passages_that_support_a_question_are_none_of_its_negatives(bidirectional):
+    random = np.random.default_rng(7)
+    # Pairs 0 and 1 are one question over two pages; passage 5, a hard negative of others, supports question 3.
+    supporting = np.array([[8, 9], [8, 9], [2, -1], [4, 5]])
+    ids = np.array([8, 9, 2, 4, 5, 6, 5, 7])
+    questions, passages = unit(random, 4), unit(random, 8)
+    questions[1] = questions[0]
+    loss, _ = contrastive_loss(questions, passages, supporting, ids, temperature=0.1, bidirectional=bidirectional)
+    sets = [set(row.tolist()) - {-1} for row in supporting]
+    np.testing.assert_allclose(loss, reference(questions, passages, sets, ids, 0.1, bidirectional), rtol=1e-5)
+
+
+def test_two_pairs_of_one_question_do_not_push_each_other_away():
+    """By hand: alone in a batch, with no other passage, each has nothing to be told from: no loss, no gradient."""
+    passages, both = jnp.eye(2, 6), jnp.array([[0, 1], [0, 1]])
+
+    def loss(question):
+        same = jnp.stack([question, question])
+        return contrastive_loss(same, passages, both, jnp.array([0, 1]), temperature=0.1, bidirectional=True)[0]
+
+    value, gradient = jax.value_and_grad(loss)(jnp.full(6, 6**-0.5))
+    assert value == 0 and not np.asarray(gradient).any()
 
 
 def test_a_batch_of_one_passage_only_has_no_loss_and_finite_gradients():
@@ -55,7 +82,7 @@ def test_a_batch_of_one_passage_only_has_no_loss_and_finite_gradients():
     questions, passages, same = unit(random, 4), unit(random, 4), np.full(4, 7)
 
     def loss(q):
-        return contrastive_loss(q, passages, same, same, temperature=0.01, bidirectional=True)[0]
+        return contrastive_loss(q, passages, same[:, None], same, temperature=0.01, bidirectional=True)[0]
 
     value, gradient = jax.value_and_grad(loss)(jnp.asarray(questions))
     assert value == 0 and not np.asarray(gradient).any()
@@ -70,6 +97,7 @@ def toy_pairs(count=32, negatives=0):
         passages=passages,
         gold=np.arange(count),
         negatives=random.integers(0, count, (count, negatives)),
+        supporting=np.arange(count)[:, None],
         tasks=np.repeat([0, 1, 2], [count - 6, 4, 2]),
     )
 
@@ -119,7 +147,7 @@ def test_embeddings_get_no_update_when_they_are_not_trained(make_gtr):
 def test_batches_put_gold_passages_first_then_hard_negatives_by_rank():
     pairs = toy_pairs(negatives=2)
     batch = next(batches(pairs, SETTINGS))
-    rows = batch["gold"]  # here pair i has gold i
+    rows = batch["supporting"][:, 0]  # here pair i has gold i, which alone supports it
     np.testing.assert_array_equal(
         batch["passage_ids"], np.concatenate([rows, pairs.negatives[rows, 0], pairs.negatives[rows, 1]])
     )
@@ -130,7 +158,7 @@ def test_batches_put_gold_passages_first_then_hard_negatives_by_rank():
 def test_tasks_are_drawn_uniformly_and_each_pair_once_an_epoch():
     pairs = toy_pairs()
     stream = batches(pairs, dataclasses.replace(SETTINGS, batch_size=30))
-    drawn = np.concatenate([next(stream)["gold"] for _ in range(40)])
+    drawn = np.concatenate([next(stream)["supporting"][:, 0] for _ in range(40)])
     shares = np.bincount(pairs.tasks[drawn], minlength=3) / len(drawn)
     np.testing.assert_allclose(shares, 1 / 3, atol=0.05)
     large = drawn[pairs.tasks[drawn] == 0]

@@ -34,6 +34,47 @@ def test_the_gold_passage_is_the_first_that_shares_a_character_with_the_evidence
     assert len(pairs) == len(examples)
 
 
+def test_each_page_of_a_question_s_evidence_gives_a_pair(corpus):
+    def part(page, paragraph):
+        return Provenance(page_id=page, start_paragraph=paragraph)
+
+    alternatives = [[part("9", 1), part("none", 1)], [part("0", 1), part("3", 2), part("0", 2)], [part("5", 1)]]
+    two_pages = Example(id="h", input="?", evidence_sets=alternatives)
+    index = PageIndex(corpus)
+    pairs = gold_pairs({"hotpotqa": [two_pages]}, index)
+    first_of_page_0, built_of_page_3 = min(index.supporting([part("0", 1)])), min(index.supporting([part("3", 2)]))
+    assert [pair.gold for pair in pairs] == [first_of_page_0, built_of_page_3], (
+        "of the first set that is whole, in order"
+    )
+    assert all(pair.supporting == frozenset(index.supporting(two_pages.provenances())) for pair in pairs)
+    partly = Example(id="p", input="?", evidence_sets=alternatives[:1])
+    assert [pair.gold for pair in gold_pairs({"hotpotqa": [partly]}, index)] == [min(index.supporting([part("9", 1)]))]
+
+
+def test_a_limit_counts_questions_which_keep_all_their_pairs(corpus):
+    def both(number):
+        parts = [Provenance(page_id=str(page), start_paragraph=1) for page in (number, number + 6)]
+        return Example(id=str(number), input="?", evidence_sets=[parts])
+
+    pairs = gold_pairs({"hotpotqa": [both(number) for number in range(6)]}, PageIndex(corpus), per_task=2)
+    assert [pairs[0].example.id] * 2 + [pairs[2].example.id] * 2 == [pair.example.id for pair in pairs]
+    assert len({pair.gold for pair in pairs}) == 4
+
+
+def test_training_pairs_say_which_of_their_passages_support_a_question(corpus, small_world):
+    parts = [Provenance(page_id=page, start_paragraph=1) for page in ("0", "1")]
+    asked = [
+        Example(id="two", input="?", evidence_sets=[parts]),
+        Example(id="one", input="?", evidence_sets=[parts[1:]]),
+    ]
+    pairs = gold_pairs({"hotpotqa": asked}, PageIndex(corpus))
+    tokenizer = Tokenizer(small_world / "tokenizer.json")
+    unrelated = np.array([[20]] * 3)
+    made = training_pairs(pairs, unrelated, corpus, tokenizer, question_tokens=4, passage_tokens=9)
+    assert made.supporting.tolist() == [[0, 1], [0, 1], [1, -1]] and made.gold.tolist() == [0, 1, 1]
+    assert made.negatives.tolist() == [[2]] * 3, "the hard negative supports none of them"
+
+
 def test_evidence_that_names_only_a_page_gives_no_pair(corpus, examples):
     page_only = Example(id="p", input="?", evidence_sets=[[Provenance(page_id="0")]])
     absent = Example(id="q", input="?", evidence_sets=[[Provenance(page_id="none", start_paragraph=1)]])
@@ -71,6 +112,13 @@ def test_training_pairs_hold_each_passage_once(corpus, examples, small_world):
         np.testing.assert_array_equal(made.passages[made.gold[row]], expected)
 
 
+def test_the_retriever_too_keeps_the_end_of_a_question_that_does_not_fit(corpus, examples, small_world):
+    pairs = gold_pairs({"nq": examples[:4]}, PageIndex(corpus))
+    tokenizer = Tokenizer(small_world / "tokenizer.json")
+    made = training_pairs(pairs, None, corpus, tokenizer, question_tokens=3, passage_tokens=9)
+    assert made.questions.tolist() == [[*tokenizer.encode(pair.example.input)[-2:], 1] for pair in pairs]
+
+
 def test_stages_from_checkpoint_to_retrieved_passages(small_world, corpus, tmp_path):
     root, settings = (
         small_world,
@@ -92,6 +140,8 @@ def test_stages_from_checkpoint_to_retrieved_passages(small_world, corpus, tmp_p
     for row, passages in enumerate(found.passages):
         gold = [corpus[int(n)]["wikipedia_id"] == str(row) and "built" in corpus.text(int(n)) for n in passages]
         np.testing.assert_array_equal(found.confidence[row], np.array(gold, np.float32))
+        np.testing.assert_array_equal(found.complete[row], np.maximum.accumulate(gold))
+        assert found.label[row] == 1 and "built" in corpus.text(int(found.gold[row, 0]))
 
 
 def test_zero_steps_pass_a_published_tower_on_as_it_is(small_world, tmp_path):

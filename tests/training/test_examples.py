@@ -1,5 +1,6 @@
 """From stage files to token arrays: which passages, which answer, which side is padded."""
 
+import copy
 import json
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from glimmer.experiments.sections import Lengths
 from glimmer.kilt.chunking import write_passages
 from glimmer.kilt.formats import Page
 from glimmer.models.tokenizer import Tokenizer
-from glimmer.training.examples import Batcher, Corpus, TaskExamples, tokenize_passages
+from glimmer.training.examples import AnswerChoice, Batcher, Corpus, TaskExamples, tokenize_passages
 
 WORDS = [
     "<pad>",
@@ -60,7 +61,8 @@ def stages(tmp_path_factory):
 
     tokenize_passages(tokenizer, PassageFile(root / "passages"), 5, "{title} : {text}", root / "tokens/passages.npy")
     corpus = Corpus(root / "tokens/passages.npy", root / "passages")
-    task = TaskExamples("nq", root / "data", "train", root / "retrieved")
+    choice = AnswerChoice(tokenizer, corpus.file, 3)
+    task = TaskExamples("nq", root / "data", "train", root / "retrieved", choice=choice)
     return SimpleNamespace(root=root, tokenizer=tokenizer, corpus=corpus, task=task)
 
 
@@ -80,24 +82,102 @@ def test_a_batch_holds_the_first_k_passages_questions_padded_left_answers_right(
     assert [words(row) for row in batch.answer] == ["three </s> <pad>", "<unk> </s> <pad>"]
 
 
-def test_the_trained_answer_is_the_first_alias_of_the_first_passage_that_has_one(stages):
-    answer = batcher(stages, 1).training_answer
-    assert answer(["three", "four five"], np.array([1, 2])) == "three"
-    assert answer(["missing", "four"], np.array([0, -1, 2])) == "four"
-    assert answer(["missing", "absent"], np.array([0, 1])) == "missing"
-    assert answer(["only"], np.array([0])) == "only" and answer([], np.array([0])) == ""
+def test_a_cut_question_keeps_its_end(stages):
+    narrow = Batcher(stages.tokenizer, stages.corpus, Lengths(question=1, passage=5, target=3), 1, "ask {question}")
+    assert words(narrow.batch([(stages.task, 1)]).question[0]) == "q1"
 
 
-def test_rows_of_train_and_dev_with_the_same_number_keep_their_own_answers(stages, tmp_path):
+def choice(stages, length=3):
+    return AnswerChoice(stages.tokenizer, stages.corpus.file, length)
+
+
+def test_an_example_is_trained_on_an_alias_of_the_first_passage_whose_title_or_text_has_one(stages):
+    chosen = choice(stages)
+    assert chosen(["three", "four five"], np.array([2, 1])) == "three"
+    assert chosen(["missing", "four"], np.array([0, -1, 2])) == "four"
+    assert chosen(["missing", "t3"], np.array([0, 3])) == "t3"
+    assert chosen(["missing", "absent"], np.array([0, 1])) == "missing"
+    assert chosen(["missing", "five"], np.array([0, 0, 0, 0, 0, 3])) == "missing", "as deep for every reader"
+
+
+def test_an_answer_that_does_not_fit_the_target_gives_way_to_one_that_does(stages):
+    passages = np.array([1])
+    assert choice(stages, 4)(["three four five", "four five"], passages) == "three four five"
+    assert choice(stages, 3)(["three four five", "four five"], passages) == "four five", "two tokens and the end"
+    assert choice(stages, 3)(["three four five", "one"], passages) == "one", "fits, though another stands there"
+    assert choice(stages, 2)(["one two", "three four five"], passages) == "three four five", "none fits"
+
+
+def test_the_answer_is_chosen_once_for_the_example_and_its_part(stages):
+    task = TaskExamples("nq", stages.root / "data", "train", stages.root / "retrieved", choice=choice(stages))
+    first = task.first(2).answer(0)
+    task.passages = np.full_like(task.passages, -1)  # whatever were retrieved now
+    assert first == task.answer(0) == "three"
+
+
+def test_dev_rows_have_no_answer_to_train_on(stages, tmp_path):
     (tmp_path / "data").mkdir(), (tmp_path / "retrieved").mkdir()
     lines = [{"id": str(i), "input": f"q{i}", "output": [{"answer": "five"}]} for i in range(3)]
     (tmp_path / "data/nq-dev-kilt.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     np.savez(tmp_path / "retrieved/nq-dev.npz", passages=np.array([[3], [3], [3]]))
     dev = TaskExamples("nq", tmp_path / "data", "dev", tmp_path / "retrieved")
     shared = batcher(stages, 1)  # as the training loop shares it with the evaluation between its steps
-    first, second = shared.batch([(dev.first(1), 0)]), shared.batch([(stages.task, 0)])
-    assert (words(first.answer[0]), words(second.answer[0])) == ("five </s> <pad>", "three </s> <pad>")
-    assert words(shared.batch([(dev, 0)]).answer[0]) == "five </s> <pad>"
+    before, train = shared.batch([(dev.first(1), 0)]), shared.batch([(stages.task, 0)])
+    assert (words(before.answer[0]), words(train.answer[0])) == ("</s> <pad> <pad>", "three </s> <pad>")
+    assert words(shared.batch([(dev, 0)]).answer[0]) == "</s> <pad> <pad>"
+
+
+def with_gold(stages, path, gold, rows=None):
+    """The task with these gold passages beside what was retrieved."""
+    with np.load(stages.root / "retrieved/nq-train.npz") as found:
+        np.savez(path / "nq-train.npz", passages=found["passages"], **({} if gold is None else {"gold": gold}))
+    return TaskExamples("nq", stages.root / "data", "train", path, rows, choice(stages))
+
+
+def test_gold_passages_are_moved_or_put_before_what_was_retrieved(stages, tmp_path):
+    task = with_gold(stages, tmp_path, np.array([[0, -1], [1, 0], [2, 3]]))
+    first = task.with_evidence_first()
+    assert first.passages.tolist() == [[0, 2, 1], [1, 0, 3], [2, 3, 0]], "moved; put in; one moved and one put in"
+    assert task.passages.tolist() == [[2, 1, 0], [3, -1, -1], [0, 2, 1]], "the task itself stays"
+    assert batcher(stages, 2).passage_ids(first, 1).tolist() == [1, 0]
+    assert batcher(stages, 1).passage_ids(first, 2).tolist() == [2], "as many as before"
+
+
+def test_without_gold_passages_nothing_changes_and_a_passage_twice_stands_once(stages, tmp_path):
+    task = with_gold(stages, tmp_path, np.array([[-1, -1], [3, 3], [-1, 1]]))
+    assert task.with_evidence_first().passages.tolist() == [[2, 1, 0], [3, -1, -1], [1, 0, 2]]
+
+
+def test_the_answer_is_chosen_in_what_the_reader_is_given(stages, tmp_path):
+    task = with_gold(stages, tmp_path, np.array([[-1], [-1], [3]]))
+    task.examples[2].answers[:] = ["two", "five"]
+    assert task.answer(2) == "two" and task.with_evidence_first().answer(2) == "five"
+
+
+def test_what_was_retrieved_without_naming_gold_passages_says_retrieve_again(stages, tmp_path):
+    task = with_gold(stages, tmp_path, None)
+    with pytest.raises(InputError, match="retrieve again"):
+        task.with_evidence_first()
+
+
+@pytest.mark.parametrize("count", [2, 3, 10, 101])
+def test_shuffled_answers_are_the_tasks_own_and_never_the_rows(stages, count):
+    task = copy.copy(stages.task)
+    task.rows = np.arange(count) * 3 + 1
+    shuffled, again, other = (task.with_shuffled_answers(seed) for seed in (7, 7, 8))
+    source = [shuffled._answered_by[row] for row in task.rows.tolist()]
+    assert sorted(source) == task.rows.tolist() and all(source != task.rows)
+    assert again._answered_by == shuffled._answered_by
+    assert count < 10 or other._answered_by != shuffled._answered_by
+    assert task._answered_by == {}
+
+
+def test_a_shuffled_row_is_trained_on_the_answer_that_another_row_would_be(stages):
+    shuffled = stages.task.with_shuffled_answers(0)
+    given = {row: stages.task.answer(row) for row in range(3)}
+    assert sorted(shuffled.answer(row) for row in range(3)) == sorted(given.values())
+    assert all(shuffled.answer(row) != answer for row, answer in given.items())
+    assert shuffled.examples is stages.task.examples and shuffled.passages is stages.task.passages
 
 
 def test_fewer_passages_than_k_are_padded_and_a_closed_book_has_one_that_is_empty(stages):

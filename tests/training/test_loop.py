@@ -1,4 +1,6 @@
-"""The training loop: it learns, resumes exactly, keeps the checkpoint it is told to keep, and stops by one rule."""
+"""The training loop: it learns, resumes exactly, leaves its best and its last parameters, and stops by one rule."""
+
+import dataclasses
 
 import jax
 import numpy as np
@@ -6,7 +8,7 @@ import pytest
 
 from glimmer.errors import InputError
 from glimmer.training import loop
-from glimmer.training.checkpoints import RunCheckpoints, restore_kept
+from glimmer.training.checkpoints import RunCheckpoints, restore_parameters
 from glimmer.training.loop import TrainingPlan, train
 from glimmer.training.state import split_reader
 
@@ -46,8 +48,9 @@ def assert_equal(left, right):
         np.testing.assert_array_equal(a, b, err_msg=jax.tree_util.keystr(path))
 
 
-def kept(toy, directory):
-    return restore_kept(directory, split_reader(toy.reader()).trained)
+def left(toy, directory, which):
+    """The parameters that training left, best or last."""
+    return restore_parameters(directory, which, split_reader(toy.reader()).trained)
 
 
 def test_the_loss_falls(run):
@@ -69,24 +72,46 @@ def test_training_that_was_interrupted_gives_the_same_parameters_bit_for_bit(run
     assert again.curve == whole.curve and nothing == [], "a finished run is not trained further"
 
 
-def test_the_best_parameters_by_dev_average_are_kept_and_of_equal_ones_the_first(run, toy, tmp_path):
-    result, seen = run([0.2, 0.5, 0.5, 0.1])
-    assert (result.kept_step, result.kept_dev_average) == (4, 0.5)
-    assert_equal(kept(toy, tmp_path / "checkpoints"), seen[1])
-    assert not np.array_equal(jax.tree.leaves(seen[1])[0], jax.tree.leaves(seen[2])[0])
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_best_and_the_last_parameters_are_left_and_of_equal_ones_the_first_is_best(run, toy, tmp_path, keep):
+    result, seen = run([0.2, 0.5, 0.5, 0.1], dataclasses.replace(PLAN, keep=keep))
+    selection = result.selection
+    assert selection.best == {"step": 4, "dev_average": 0.5} and selection.last == {"step": 8, "dev_average": 0.1}
+    assert selection.kept == getattr(selection, keep) and selection.kept_in == keep != selection.other
+    assert_equal(left(toy, tmp_path / "checkpoints", "best"), seen[1])
+    assert_equal(left(toy, tmp_path / "checkpoints", "last"), seen[-1])
+    assert not np.array_equal(jax.tree.leaves(seen[1])[0], jax.tree.leaves(seen[-1])[0])
 
 
-def test_the_last_parameters_are_kept_where_a_study_asks_for_them(run, toy, tmp_path):
-    last = TrainingPlan(steps=8, evaluate_every=2, keep="last")
-    result, seen = run([0.2, 0.5, 0.5, 0.1], last)
-    assert (result.kept_step, result.kept_dev_average) == (8, 0.1)
-    assert_equal(kept(toy, tmp_path / "checkpoints"), seen[-1])
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_a_last_step_that_is_the_best_is_left_once(run, toy, tmp_path, keep):
+    result, seen = run([0.2, 0.1, 0.1, 0.5], dataclasses.replace(PLAN, keep=keep))
+    assert result.selection.kept["step"] == 8 and result.selection.other is None
+    assert_equal(left(toy, tmp_path / "checkpoints", result.selection.kept_in), seen[-1])
+    with pytest.raises(InputError, match="no such file"):
+        left(toy, tmp_path / "checkpoints", "last")
 
 
-def test_keeping_the_last_still_stops_by_patience_counted_from_the_best(run, toy, tmp_path):
-    result, seen = run([0.3, 0.2, 0.1], TrainingPlan(steps=8, evaluate_every=2, patience=2, keep="last"))
-    assert (len(seen), result.kept_step) == (3, 6)
-    assert_equal(kept(toy, tmp_path / "checkpoints"), seen[-1])
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_patience_counts_from_the_best_whatever_is_kept(run, toy, tmp_path, keep):
+    result, seen = run([0.3, 0.2, 0.1], dataclasses.replace(PLAN, patience=2, keep=keep))
+    assert (len(seen), result.selection.best["step"], result.selection.last["step"]) == (3, 2, 6)
+    assert_equal(left(toy, tmp_path / "checkpoints", "last"), seen[-1])
+
+
+def test_a_stop_before_the_last_parameters_are_saved_loses_nothing(run, toy, tmp_path, monkeypatch):
+    def stop(self, step, parameters):
+        raise Stopped
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunCheckpoints, "save_last", stop)
+        with pytest.raises(Stopped):
+            run([0.5, 0.3, 0.2, 0.4])
+    result, nothing = run([])
+    _, seen = run([0.5, 0.3, 0.2, 0.4], directory=tmp_path / "whole")
+    assert nothing == [] and result.selection.last["step"] == 8
+    assert_equal(left(toy, tmp_path / "checkpoints", "last"), seen[-1])
+    assert_equal(left(toy, tmp_path / "checkpoints", "best"), seen[0])
 
 
 @pytest.mark.parametrize(
@@ -107,7 +132,7 @@ def test_the_last_step_is_evaluated_even_between_evaluations(run):
     assert [entry["step"] for entry in result.curve] == [2, 3]
 
 
-def test_a_stop_between_saving_what_is_kept_and_the_latest_does_no_harm(run, toy, tmp_path, monkeypatch):
+def test_a_stop_between_saving_the_best_and_the_latest_does_no_harm(run, toy, tmp_path, monkeypatch):
     _, seen = run([0.1, 0.3, 0.2, 0.4], directory=tmp_path / "whole")
     save = RunCheckpoints.save_latest
 
@@ -121,18 +146,19 @@ def test_a_stop_between_saving_what_is_kept_and_the_latest_does_no_harm(run, toy
         with pytest.raises(Stopped):
             run([0.1, 0.3])
     run([0.3, 0.2, 0.4])
-    assert_equal(kept(toy, tmp_path / "checkpoints"), seen[3])
+    assert_equal(left(toy, tmp_path / "checkpoints", "best"), seen[3])
 
 
-@pytest.mark.parametrize("left", [[0.1, 0.2, 0.3, 0.9], [0.9, 0.1, 0.1, 0.1]], ids=["later", "same step"])
-def test_what_another_run_left_is_neither_resumed_nor_kept(run, toy, tmp_path, left):
-    run(left)
+@pytest.mark.parametrize("before", [[0.1, 0.2, 0.3, 0.9], [0.9, 0.1, 0.1, 0.1]], ids=["later", "same step"])
+def test_what_another_run_left_is_neither_resumed_nor_left_again(run, toy, tmp_path, before):
+    run(before)
     other = TrainingPlan(steps=4, evaluate_every=2)
     result, seen = run([0.1, 0.2], other, identity={"run": "other"})
     assert [entry["step"] for entry in result.curve] == [2, 4]
-    assert_equal(kept(toy, tmp_path / "checkpoints"), seen[1])
+    assert_equal(left(toy, tmp_path / "checkpoints", "best"), seen[1])
+    assert not (tmp_path / "checkpoints" / "last").exists()
 
 
-def test_a_directory_without_a_kept_checkpoint_is_an_input_error(toy, tmp_path):
+def test_a_directory_without_a_checkpoint_is_an_input_error(toy, tmp_path):
     with pytest.raises(InputError, match="no such file"):
-        kept(toy, tmp_path)
+        left(toy, tmp_path, "best")

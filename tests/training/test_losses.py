@@ -11,12 +11,12 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glimmer.experiments.settings import glimmer
+from glimmer.experiments.settings import fid, glimmer
 from glimmer.models.batch import Batch
 from glimmer.training.losses import DistillationWeights, distillation_loss, language_model_loss, reader_losses
 from glimmer.training.state import split_reader
 from tests.models import reference
-from tests.models.tiny import CONFIG, ragged_batch, tiny_reader
+from tests.models.tiny import CONFIG, program, ragged_batch, tiny_reader
 
 K = 4
 NUMBERS = st.floats(-6, 6, width=32)
@@ -134,6 +134,29 @@ def test_distillation_trains_what_lies_below_the_scores_and_not_the_reader_that_
             assert gradient[:1].any() and not gradient[1:].any(), f"{name}: only the first live layer reranks"
         else:
             assert gradient.any(), name
+
+
+@pytest.mark.parametrize("changes", [{}, {"kl": "lm_rank", "token_reduction": "mean"}], ids=["printed", "ATLAS's"])
+def test_equal_scores_have_the_distillation_loss_of_equal_scores(changes):
+    """Before the first step the scorer is zero: its loss is the uniform one, absent passages or not."""
+    weights = DistillationWeights(lambda_=jnp.float32(1), tau=jnp.float32(0.5))
+    batch, settings = ragged_batch(0, k=K, absent=2), dataclasses.replace(GLIMMER, **changes)
+    losses = jax.jit(lambda reader: reader_losses(reader, batch, weights, None))
+    untrained, random = (losses(tiny_reader(settings, scorer_seed=seed)) for seed in (None, 7))
+    assert float(untrained.distillation) == float(untrained.distill_uniform) > 0
+    assert float(random.distillation) != pytest.approx(float(random.distill_uniform), rel=1e-3)
+    likelihoods = program(settings)[1](batch).log_likelihood
+    expected = reference.distillation(
+        np.zeros((2, K)), np.asarray(likelihoods), np.asarray(batch.present), 0.5, settings.kl
+    )
+    assert float(random.distill_uniform) == pytest.approx(expected, rel=1e-4)
+
+
+def test_what_is_not_distilled_has_no_uniform_loss():
+    weights = DistillationWeights(lambda_=jnp.float32(1), tau=jnp.float32(1))
+    for reader in map(tiny_reader, (dataclasses.replace(GLIMMER, lambda_=0.0), fid(k=K))):
+        found = jax.eval_shape(lambda reader: reader_losses(reader, BATCH, weights, None), reader)
+        assert found.distill_uniform is None
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ TRAINING = Training(
     dropout=0.0,
     evaluate_every=10,
     patience=None,
-    dev_examples=None,
+    dev_examples=1,
     dtype="float32",
     freeze_embeddings=False,
     scale_by_parameter=True,
@@ -91,6 +91,27 @@ def test_the_scorer_leaves_zero_at_its_full_rate():
     updates, _ = optimizer.update(gradients, optimizer.init(parameters), parameters)
     np.testing.assert_allclose(updates["scorer"]["weight"], RATE, rtol=1e-5)
     np.testing.assert_allclose(updates["other"]["weight"], RATE * 1e-3, rtol=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["adafactor", "adamw"])
+@pytest.mark.parametrize("schedule", ["constant", "linear"])
+def test_the_scorer_s_own_rate_moves_the_scorer_alone_by_the_same_schedule(optimizer, schedule):
+    """Gradients of one size: updates are then in proportion to the rates, at every step."""
+    parameters = {"scorer": {"weight": jnp.zeros(3)}, "other": {"weight": jnp.ones(3)}}
+    gradients = jax.tree.map(lambda x: jnp.full_like(x, -2.0), parameters)
+
+    def updates_of(changes):
+        transform = build_optimizer(dataclasses.replace(TRAINING, optimizer=optimizer, schedule=schedule, **changes))
+        state, found = transform.init(parameters), []
+        for _ in range(3):
+            updates, state = transform.update(gradients, state, parameters)
+            found.append(updates)
+        return found
+
+    for usual, own in zip(updates_of({}), updates_of({"scorer_learning_rate": 10 * RATE}), strict=True):
+        np.testing.assert_allclose(own["scorer"]["weight"], 10 * usual["scorer"]["weight"], rtol=1e-5)
+        np.testing.assert_allclose(own["other"]["weight"], usual["other"]["weight"], rtol=1e-6)
+        assert usual["scorer"]["weight"][0] > 0
 
 
 def test_gradients_are_clipped_by_their_norm_over_all_parameters():

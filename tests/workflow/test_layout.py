@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from glimmer.errors import InputError
-from glimmer.experiments import runs_for
+from glimmer.experiments import load_study, runs_for
 from glimmer.experiments.sections import GeneratedData
 from glimmer.experiments.stages import STAGES, decides
 from glimmer.files import read_json, write_json
@@ -45,8 +45,38 @@ def test_the_generator_is_told_the_sizes_that_the_study_names():
     study = study_of({"study": "embedded"})
     silent = GeneratedData(kind="generated", tasks=("nq",), seed=3, pages=70)
     both = (dataclasses.replace(silent, dev_examples=9), silent)
-    told = [Layout(study=dataclasses.replace(study, data=d), draws_only=True).generated_sizes for d in both]
+    told = [Layout(study=study, draws_only=True).generated_sizes(data) for data in both]
     assert told == [["--seed", "3", "--pages", "70", "--dev-examples", "9"], ["--seed", "3", "--pages", "70"]]
+
+
+def test_a_retriever_trained_on_generated_questions_has_another_world_of_the_same_sizes():
+    study = load_study("embedded")
+    layout = Layout(study=study, draws_only=True)
+    own, other = (layout.generated_sizes(data) for data in (study.data, study.data.of_retriever))
+    assert own[0] == other[0] == "--seed" and own[1] != other[1] and own[2:] == other[2:]
+    assert layout.data_of_retriever != layout.data and layout.passages_of_retriever != layout.path("passages")
+    assert layout.embedded == [f"{layout.work}/embeddings/meta.json"]
+
+
+def test_towers_trained_on_given_questions_are_two_and_others_one(given):
+    data, _ = given
+
+    def embedded(**changes):
+        study = load_study("sample", {"data": data} | changes)
+        layout = Layout(study=study, draws_only=True)
+        assert (layout.data_of_retriever, layout.passages_of_retriever) == (layout.data, layout.path("passages"))
+        return [path.removeprefix(f"{layout.work}/embeddings/") for path in layout.embedded]
+
+    assert embedded() == ["half-0/meta.json", "half-1/meta.json"]
+    assert embedded(**{"retriever.steps": 0}) == ["meta.json"]
+
+
+def test_a_retriever_that_is_not_trained_needs_no_world():
+    for changes in ({"retriever.steps": 0}, {"retriever": {"kind": "bm25", "depth": 8}}):
+        study = load_study("smoke", changes)
+        assert not study.retriever_has_world and not study.cross_fits_retriever
+    kilt = load_study("kilt")
+    assert not kilt.trains_retriever, "the published tower has not seen KILT's questions"
 
 
 def test_showing_depends_on_the_runs_that_exist_and_measuring_on_all(tmp_path):

@@ -73,6 +73,7 @@ rule findings:
         claims="config/claims.yaml",
         paper=paper_points(drawing.results),
         results=drawing.of_study("every_run_file"),
+        stages=drawing.of_study("published"),
         drawn=drawing.of("drawn_points"),
         seal=drawing.of_study("seals"),
     output:

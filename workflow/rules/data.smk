@@ -14,8 +14,30 @@ if layout.study.data.kind == "generated":
         resources:
             **layout.resources("generate"),
         params:
-            sizes=layout.generated_sizes,
+            sizes=layout.generated_sizes(layout.study.data),
             decides=layout.decides("generate"),
+        shell:
+            "glimmer generate --out {output.data:q} {params.sizes:q} > {log:q} 2>&1"
+
+
+# Another world, for a retriever that is trained: it must not have seen the questions that it serves.
+if layout.study.retriever_has_world:
+
+    rule generate_for_retriever:
+        output:
+            data=directory(f"{W}/retriever-world/data"),
+        log:
+            f"{W}/logs/generate-for-retriever.log",
+        benchmark:
+            f"{W}/benchmarks/generate-for-retriever.tsv"
+        conda:
+            "../../environment.yml"
+        threads: layout.needs("generate_for_retriever")["threads"]
+        resources:
+            **layout.resources("generate_for_retriever"),
+        params:
+            sizes=layout.generated_sizes(layout.study.data.of_retriever),
+            decides=layout.decides("generate_for_retriever"),
         shell:
             "glimmer generate --out {output.data:q} {params.sizes:q} > {log:q} 2>&1"
 

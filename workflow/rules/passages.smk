@@ -20,3 +20,27 @@ rule chunk:
     shell:
         "glimmer chunk --study {params.study:q} --set results={resources.results:q}"
         " --data {params.data:q} --out {output.passages:q} > {log:q} 2>&1"
+
+
+if layout.study.retriever_has_world:
+
+    rule chunk_for_retriever:
+        input:
+            data=f"{W}/retriever-world/data",
+        output:
+            passages=directory(f"{W}/retriever-world/passages"),
+        log:
+            f"{W}/logs/chunk-for-retriever.log",
+        benchmark:
+            f"{W}/benchmarks/chunk-for-retriever.tsv"
+        conda:
+            "../../environment.yml"
+        threads: layout.needs("chunk_for_retriever")["threads"]
+        resources:
+            **layout.resources("chunk_for_retriever"),
+        params:
+            study=STUDY,
+            decides=layout.decides("chunk_for_retriever"),
+        shell:
+            "glimmer chunk --study {params.study:q} --set results={resources.results:q}"
+            " --data {input.data:q} --out {output.passages:q} > {log:q} 2>&1"

@@ -7,8 +7,8 @@ if GTR:
     rule train_retriever:
         input:
             initial=layout.initial_of_retriever,
-            passages=f"{W}/passages",
-            data=layout.files_of_data,
+            passages=layout.passages_of_retriever,
+            data=layout.files_of_retriever_data,
         output:
             gtr=directory(f"{W}/gtr"),
         log:
@@ -23,7 +23,7 @@ if GTR:
         params:
             study=STUDY,
             decides=layout.decides("train_retriever"),
-            data=lambda wildcards: layout.data,
+            data=lambda wildcards: layout.data_of_retriever,
         shell:
             "glimmer train-retriever --study {params.study:q} --set results={resources.results:q}"
             " --init {input.initial:q} --passages {input.passages:q}"
@@ -33,10 +33,10 @@ if GTR:
         input:
             gtr=f"{W}/gtr",
             passages=f"{W}/passages",
-        # Only the file that is written last: Snakemake deletes what a rule names before it runs it again, and the
+        # Only the file of each tower that is written last: Snakemake deletes what a rule names before it runs it again, and the
         # shards that an interrupted call has left are to be resumed.
         output:
-            meta=f"{W}/embeddings/meta.json",
+            meta=layout.embedded,
         log:
             f"{W}/logs/embed.log",
         benchmark:
@@ -60,7 +60,7 @@ rule retrieve:
     input:
         data=layout.files_of_data,
         passages=f"{W}/passages",
-        gtr=[f"{W}/gtr", f"{W}/embeddings/meta.json"] if GTR else [],
+        gtr=[f"{W}/gtr", *layout.embedded] if GTR else [],
     output:
         retrieved=directory(f"{W}/retrieved"),
     log:

@@ -1,0 +1,60 @@
+"""The dev questions of a task in two parts without a common one: to select checkpoints by, and to evaluate on."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from glimmer.errors import InputError
+from glimmer.training.examples import TaskExamples
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DevSlices:
+    """One task's dev rows, each part in file order: `selection` for the learning curve, `evaluated` for the results."""
+
+    selection: TaskExamples
+    evaluated: TaskExamples
+
+    def described(self) -> dict[str, dict[str, Any]]:
+        """Size and digest of each part, as a result file records them."""
+        return {
+            part: {"n": len(rows), "sha256": _digest(rows)}
+            for part, rows in (("selection", self.selection), ("evaluated", self.evaluated))
+        }
+
+
+def dev_slices(task: TaskExamples, selection: int, evaluated: int | None) -> DevSlices:
+    """The first `selection` rows by the sha256 of the example's id, and at most `evaluated` of the rest, spread evenly.
+
+    The order depends on ids alone: neither on the file's order nor on what is evaluated. `evaluated` None: all of the
+    rest. Raises InputError if there is no rest.
+    """
+    ranked = sorted(task.rows, key=lambda row: (_sha256(task.examples[row].id), row))
+    if len(ranked) <= selection:
+        raise InputError(
+            "no dev question is left to evaluate",
+            where=task.path,
+            expected=f"more than training.dev_examples = {selection} of them",
+            found=len(ranked),
+        )
+    rest = _with_rows(task, ranked[selection:])
+    return DevSlices(selection=_with_rows(task, ranked[:selection]), evaluated=rest.first(evaluated))
+
+
+def _with_rows(task: TaskExamples, rows: list[int]) -> TaskExamples:
+    part = copy.copy(task)
+    part.rows = np.sort(np.asarray(rows, dtype=np.int64))
+    return part
+
+
+def _digest(task: TaskExamples) -> str:
+    return _sha256("\n".join(task.examples[row].id for row in task.rows))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
