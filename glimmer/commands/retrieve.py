@@ -5,6 +5,7 @@ from __future__ import annotations
 from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.output import add_json_argument, show
 from glimmer.commands.runtime import add_runtime_arguments, prepare
+from glimmer.errors import InputError
 
 HELP = "retrieve passages for the train and dev questions of a study, by GTR or BM25, and measure what was found"
 
@@ -17,6 +18,9 @@ def add_arguments(parser) -> None:
     parser.add_argument("--gtr", metavar="DIR", help="the tower, or those of two halves (not for BM25)")
     parser.add_argument("--embeddings", metavar="DIR", help="the corpus embedded with that tower (not for BM25)")
     parser.add_argument("--out", required=True, metavar="DIR", help="directory to write")
+    parser.add_argument("--kind", choices=("bm25", "gtr"), help="another retriever than the study's, as a control")
+    parser.add_argument("--depth", type=int, metavar="N", help="another number of passages than the study's")
+    parser.add_argument("--splits", default="train,dev", metavar="NAMES", help="default: train,dev")
     add_runtime_arguments(parser)
     add_json_argument(parser)
 
@@ -28,7 +32,15 @@ def run(args) -> int:
     from glimmer.retrieval.steps import retrieve_tasks
     from glimmer.runs.inputs import hold, outside_inputs
 
+    if args.kind == "bm25":
+        depth = args.depth or study_of(args).retriever.depth
+        args.overrides.append(f"retriever={{kind: bm25, depth: {depth}}}")
+    elif args.depth:
+        args.overrides.append(f"retriever.depth={args.depth}")
     study = study_of(args, "retrieve")
+    if args.kind not in (None, study.retriever.kind):
+        raise InputError("the study has no tower", where=study.source, expected="a study whose retriever is gtr",
+                         found=study.retriever.kind)  # fmt: skip
     hold(study, outside_inputs(study, data=args.data))
     retriever = study.retriever
     metrics = retrieve_tasks(
@@ -42,6 +54,7 @@ def run(args) -> int:
         embeddings=args.embeddings,
         question_tokens=study.retriever_length("question"),
         dtype=retriever.dtype if isinstance(retriever, Gtr) else "float32",
+        splits=tuple(args.splits.split(",")),
     )
     if args.json:
         show(metrics, True)

@@ -1,0 +1,29 @@
+"""`glimmer reference`: page-level retrieval scores beside public ones."""
+
+from __future__ import annotations
+
+import argparse
+
+from glimmer.commands.output import add_json_argument, show
+
+HELP = "print scores of `glimmer recall` beside public numbers for KILT's dev sets; compared on KILT's release alone"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The file."""
+    parser.add_argument("recall", metavar="FILE", help="what `glimmer recall --out FILE` wrote")
+    add_json_argument(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Prints one row a task and measure, in percent, and what the data are if they are not KILT's release."""
+    from analysis.reference import beside_public
+
+    document = beside_public(args.recall)
+    if args.json:
+        show(document, True)
+        return
+    if not document["is_kilt"]:
+        print("NOT KILT's release, and no number of ours here is a KILT number: the public ones stand beside, and are "
+              f"not compared. ({'; '.join(document['differs'])})")  # fmt: skip
+    show(document["rows"], False)
