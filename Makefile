@@ -93,8 +93,13 @@ $(VENV)/parity.txt: requirements/parity.txt $(ENVIRONMENT)
 	@pip install --quiet --disable-pip-version-check -r $< -c $(VENV)/constraints.txt
 	@cp $< $@
 
-kilt: $(ENVIRONMENT) ## KILT's own package from GitHub without its dependencies, to check our scores against
-	@pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation "$(KILT)"
+kilt: $(ENVIRONMENT) ## KILT's own package, to check our scores against: from GitHub, or make kilt KILT=CHECKOUT
+	@from='$(KILT)'; case "$$from" in *://*) ;; *) test -f "$$from/setup.py" || { \
+	echo "make kilt: $$from: no checkout of facebookresearch/KILT; expected a folder with its setup.py" >&2; exit 2; }; \
+	from=$$(realpath "$$from") ;; esac; \
+	pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation "$$from"
+	@python -c 'import kilt.eval_downstream'
+	@echo "KILT's package is importable: every evaluation uses it from now on, and glimmer crosscheck on what is measured"
 
 lock: $(ENVIRONMENT) ## solve requirements/ again from pyproject.toml: make lock UPGRADE=--upgrade for newer versions
 	@uv pip compile pyproject.toml $(addprefix --extra ,build crate fetch kilt slurm test train) $(UPGRADE) --generate-hashes \

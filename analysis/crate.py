@@ -51,6 +51,7 @@ _DESCRIPTIONS = {
     "filter.json": "What the relevance filter kept of every task",
     "lengths.json": "What the lengths cut of questions, passages, evidence and answers",
     "reading.json": "How the pretrained initial checkpoint reads, on worlds that it was not trained on",
+    "kilt-check.json": "What KILT's own package makes of the runs' guess files, where it was asked later",
     "points.csv": "Every number that the paper reports in a figure or table",
     "runs/SHA256SUMS": "Digests of the run files as they were measured",
 }

@@ -22,6 +22,7 @@ from glimmer.experiments.stages import STAGES, decides, work_file
 from glimmer.experiments.strict import record
 from glimmer.files import existing, read_json
 from glimmer.models.config import from_hugging_face, require_size
+from glimmer.results.run_files import KILT_CHECK
 from glimmer.retrieval.towers import HALVES, half_directory
 from glimmer.runs.inputs import Digests, check_results, files_of_data, given_inputs, hold
 from workflow.missing import require_inputs
@@ -202,7 +203,9 @@ class Layout:
             ["reading"] if isinstance(self.study.initial, PretrainedInitial) else []
         )
         files = [f"{self.results}/{name}.json" for name in names]
-        return [file for file in files if Path(file).exists()] if self.draws_only else files
+        files = [file for file in files if Path(file).exists()] if self.draws_only else files
+        later = f"{self.results}/{KILT_CHECK}"  # of no rule: `glimmer crosscheck` writes it where KILT's package is
+        return files + [later] if Path(later).exists() else files
 
     def reference_option(self) -> list[str]:
         """The committed results that a repetition elsewhere is compared with by run id, where there are some."""

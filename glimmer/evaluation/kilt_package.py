@@ -53,6 +53,24 @@ def cross_check(
     return _compare(_flat(ours), _flat(theirs))
 
 
+def is_importable() -> bool:
+    """Whether KILT's package, and what its evaluators import, is there."""
+    try:
+        importlib.import_module("kilt.eval_downstream")
+    except ImportError:
+        return False
+    return True
+
+
+def worst(checks: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """One verdict over tasks: differs if any does, absent if KILT's package is, else agrees."""
+    for status in ("differs", "absent"):
+        for task, check in checks.items():
+            if check["status"] == status:
+                return {"status": status, "detail": f"{task}: {check['detail']}"}
+    return {"status": "agrees", "detail": f"all scores of {len(checks)} tasks within {TOLERANCE:g}"}
+
+
 def _compare(ours: dict[str, float], theirs: dict[str, float]) -> dict[str, str]:
     if ours.keys() != theirs.keys():
         return {

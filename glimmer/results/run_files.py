@@ -10,7 +10,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from glimmer.errors import InputError
 from glimmer.experiments.settings import SCIENCE_VERSION, TASKS, run_id
+from glimmer.files import read_json, sha256_file
+
+KILT_CHECK = "kilt-check.json"
+"""Beside runs/: what KILT's own package made of guess files after the runs were measured (`glimmer crosscheck`)."""
 
 _ROUNDING = 1e-6  # scores are means of 0/1 (or of fractions) written with full precision; this is slack, not tolerance
 
@@ -37,9 +42,11 @@ class Runs:
 def load_runs(results: str | Path, only: Collection[str] | None = None) -> Runs:
     """Reads `results`/runs/*.json, or of them only those named by the ids in `only`.
 
-    Files that fail a check are listed in `refused`, never used and never fatal.
+    Files that fail a check are listed in `refused`, never used and never fatal. A check by KILT's package that came
+    later than the file, and is about exactly this file, takes the place of what the file says of it.
     """
     by_id, refused = {}, []
+    checked = _later_checks(Path(results) / KILT_CHECK)
     for path in sorted(Path(results).glob("runs/*.json")):
         if only is not None and path.stem not in only:
             continue
@@ -53,8 +60,19 @@ def load_runs(results: str | Path, only: Collection[str] | None = None) -> Runs:
         if problem:
             refused.append(Refused(file=path.name, reason=problem.replace("\n", " ")))
         else:
+            check = checked.get(path.stem, {})
+            if check and check.get("result_sha256") == sha256_file(path):
+                run["kilt_package_check"] = {key: check.get(key) for key in ("status", "detail")}
             by_id[path.stem] = run
     return Runs(by_id=by_id, refused=tuple(refused))
+
+
+def _later_checks(path: Path) -> dict[str, dict[str, str]]:
+    """Run id -> check. Raises InputError for a file of another form."""
+    checks = read_json(path) if path.exists() else {}
+    if not isinstance(checks, dict) or not all(isinstance(check, dict) for check in checks.values()):
+        raise InputError("not what `glimmer crosscheck` writes", where=path, expected="a check a run", found=checks)
+    return checks
 
 
 def example_scores(run: Mapping[str, Any], task: str) -> list[float]:

@@ -15,7 +15,7 @@ from glimmer.compute import operation_counts
 from glimmer.errors import InputError
 from glimmer.evaluation.answering import Answer, Answerer
 from glimmer.evaluation.intervals import Interval, average_interval, mean_interval
-from glimmer.evaluation.kilt_package import cross_check
+from glimmer.evaluation.kilt_package import cross_check, worst
 from glimmer.evaluation.kilt_scores import score_files
 from glimmer.evaluation.kilt_scores.answers import normalise
 from glimmer.files import atomic_write, numbered_lines, read_json
@@ -77,7 +77,7 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
             "tasks": list(scored),
             "n_tasks": len(scored),
         },
-        "kilt_package_check": _worst(checks),
+        "kilt_package_check": worst(checks),
     }
     return result | other
 
@@ -193,12 +193,3 @@ def _task_result(task: str, scores, answers: list[str], resamples: int) -> dict[
             "answers": answers,
         },
     }
-
-
-def _worst(checks: dict[str, dict[str, str]]) -> dict[str, str]:
-    """One verdict over the tasks: differs if any does, absent if KILT's package is, else agrees."""
-    for status in ("differs", "absent"):
-        for task, check in checks.items():
-            if check["status"] == status:
-                return {"status": status, "detail": f"{task}: {check['detail']}"}
-    return {"status": "agrees", "detail": f"all scores of {len(checks)} tasks within 1e-9"}
