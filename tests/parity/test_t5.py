@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from glimmer.models.checkpoint import hugging_face_names, load_t5, save_t5
+from glimmer.models.checkpoint import load_t5, save_t5
 from glimmer.models.config import T5Config
+from glimmer.models.parameter_names import origins
 from glimmer.models.reader import token_log_probability
 from glimmer.models.t5 import greedy_decode
 from tests.models.tiny import tiny_t5
@@ -106,7 +107,7 @@ def test_gradients_of_every_parameter(pair, torch, record):
     theirs_on(torch, theirs, tokens, targets, gradients=True).loss.backward()
     gradients = {name: parameter.grad.numpy() for name, parameter in theirs.named_parameters()}
     compared = set()
-    for origin in hugging_face_names(model.config):
+    for origin in origins(model.config):
         for name, found in origin.tensors(ours[origin.path][...]):
             compared.add(name)
             difference = record("T5 gradients", found, gradients[name])
@@ -134,7 +135,7 @@ def test_their_directories_are_read_bit_for_bit_sharded_too(transformers, tmp_pa
     for kind in ("whole", "sharded"):
         model = load_t5(tmp_path / kind)
         flat = dict(nnx.to_flat_state(nnx.state(model)))
-        for origin in hugging_face_names(model.config):
+        for origin in origins(model.config):
             for name, found in origin.tensors(flat[origin.path][...]):
                 np.testing.assert_array_equal(found, expected[name], err_msg=name)
 

@@ -82,7 +82,7 @@ BREAKAGES = {
     "path below it": lambda d: write_json(
         d / "modules.json", [m | {"path": "../" + m["path"]} for m in read_json(d / "modules.json")]
     ),
-    "pickle": lambda d: (d / "2_Dense/model.safetensors").rename(d / "2_Dense/pytorch_model.bin"),
+    "not a PyTorch file": lambda d: (d / "2_Dense/model.safetensors").rename(d / "2_Dense/pytorch_model.bin"),
     "SelfAttention.q.weight has the wrong shape": lambda d: _edit(d / "config.json", d_kv=8),
     "tensor missing": lambda d: save_file({"x": np.zeros(1)}, d / "model.safetensors"),
 }
