@@ -16,12 +16,13 @@ from flax import nnx
 from jaxtyping import Array, Float
 from safetensors.numpy import save_file
 
-from glimmer.files import atomic_directory, existing, read_json, write_json
+from glimmer.files import atomic_directory, read_json, write_json
 from glimmer.models.config import T5Config, from_hugging_face, to_hugging_face
 from glimmer.models.forms import config_file
 from glimmer.models.parameter_names import Origin, origins
 from glimmer.models.t5 import T5
 from glimmer.models.tensors import StoredTensor
+from glimmer.models.tokenizer import tokenizer_json
 from glimmer.models.weights import Weights, dimensions, open_weights
 
 _SLICE = 32 << 20
@@ -64,14 +65,14 @@ def load_t5(path: str | Path, **changes: Any) -> T5:
 
 
 def save_t5(model: T5, directory: str | Path, tokenizer: str | Path | None = None) -> None:
-    """Writes `model` as a Hugging Face directory (float32), whole or not at all, with `tokenizer.json` if given."""
+    """Writes `model` as a Hugging Face directory (float32), whole or not at all, with a vocabulary if one is given."""
     flat = dict(nnx.to_flat_state(nnx.state(model)))
     tensors = dict(pair for origin in origins(model.config) for pair in origin.tensors(flat[origin.path][...]))
     with atomic_directory(directory) as temporary:
         save_file(tensors, temporary / "model.safetensors", metadata={"format": "pt"})
         write_json(temporary / "config.json", to_hugging_face(model.config))
         if tokenizer is not None:
-            (temporary / "tokenizer.json").write_bytes(Path(existing(tokenizer)).read_bytes())
+            (temporary / "tokenizer.json").write_bytes(tokenizer_json(tokenizer))
 
 
 def read_parameters(

@@ -13,11 +13,12 @@ Where a folder has several, the first in this order is read. A file of these for
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from glimmer.errors import InputError
-from glimmer.files import existing, read_json
+from glimmer.files import canonical_json, existing, read_json, sha256_file
 
 SPIECE_FILES = ("spiece.model", "sentencepiece.model")
 TOKENIZER_FILES = ("tokenizer.json", *SPIECE_FILES)
@@ -101,6 +102,15 @@ def checkpoint_files(directory: str | Path) -> dict[str, Path]:
         if path.is_file() and (path.suffix in (".safetensors", ".json") or path.name in SPIECE_FILES):
             chosen.add(path)
     return {path.relative_to(root).as_posix(): path for path in sorted(chosen)}
+
+
+def weights_sha256(path: str | Path) -> str:
+    """One digest of a checkpoint's weights: that of their file, or of names and digests where there are several."""
+    files = weight_files(path).all
+    if len(files) == 1:
+        return sha256_file(files[0])
+    named = [[file.relative_to(folder_of(path)).as_posix(), sha256_file(file)] for file in files]
+    return hashlib.sha256(canonical_json(named).encode()).hexdigest()
 
 
 def whole(path: Path) -> Path:

@@ -24,9 +24,11 @@ from glimmer.models.forms import folder_of, is_t5x, tokenizer_file
 from glimmer.models.layers import MaybeKey, dropout, split_key
 from glimmer.models.parameter_names import TORCH, Naming, Origin, origins
 from glimmer.models.t5 import T5
+from glimmer.models.tokenizer import tokenizer_json
 from glimmer.models.weights import Weights, open_weights
 
 _MODULE_TYPES = ("Transformer", "Pooling", "Dense", "Normalize")
+_PROJECTION = "projection_layer.kernel"  # in T5X
 _IDENTITY = "torch.nn.modules.linear.Identity"
 
 
@@ -86,14 +88,14 @@ def gtr_from_t5(directory: str | Path, *, dimension: int | None = None, dtype: s
 def save_gtr(gtr: GTR, directory: str | Path, tokenizer: str | Path, *, tokens: int = 512) -> None:
     """Writes a sentence-transformers directory (float32), whole or not at all.
 
-    Args: tokenizer: a `tokenizer.json`; tokens: the longest input that the directory declares (`max_seq_length`).
+    Args: tokenizer: a file or folder of one; tokens: the longest input that the directory declares (`max_seq_length`).
     """
     config = gtr.config
     with atomic_directory(directory) as root:
         save_file(_encoder_tensors(gtr), root / "model.safetensors", metadata={"format": "pt"})
         described = to_hugging_face(config) | {"architectures": ["T5EncoderModel"], "is_encoder_decoder": False}
         write_json(root / "config.json", described)
-        (root / "tokenizer.json").write_bytes(existing(tokenizer).read_bytes())
+        (root / "tokenizer.json").write_bytes(tokenizer_json(tokenizer))
         write_json(root / "sentence_bert_config.json", {"max_seq_length": tokens, "do_lower_case": False})
         paths = ("", "1_Pooling", "2_Dense", "3_Normalize")
         write_json(
@@ -139,7 +141,7 @@ def load_gtr(directory: str | Path, *, dtype: str = "float32") -> GTR:
     if is_t5x(root):
         weights = open_weights(root)
         config = dataclasses.replace(config_of(weights), dtype=dtype)
-        projection = weights.tensor("projection_layer.kernel").read()
+        projection = weights.tensor(_PROJECTION).read()
     else:
         modules = _modules(root)
         _check_pooling(root / modules["Pooling"] / "config.json")
@@ -147,6 +149,14 @@ def load_gtr(directory: str | Path, *, dtype: str = "float32") -> GTR:
         config = dataclasses.replace(config_of(weights), dtype=dtype)
         projection = _dense(root / modules["Dense"], config)
     return _assemble(config, _read_encoder(weights, config) | {("projection",): jnp.array(projection)})
+
+
+def is_gtr(directory: str | Path) -> bool:
+    """Whether a folder holds a dual encoder, and not a T5."""
+    root = existing(directory)
+    if (root / "modules.json").exists():
+        return True
+    return is_t5x(root) and _PROJECTION in open_weights(root).tensors
 
 
 def tokenizer_path(directory: str | Path) -> Path:

@@ -20,9 +20,7 @@ from glimmer.experiments import Run, Study
 from glimmer.experiments.sections import CheckpointInitial, KiltData, PublishedGtr
 from glimmer.files import cache_directory, existing, read_json, sha256_file, write_json
 from glimmer.kilt.formats import knowledge_source_file, task_file
-
-CHECKPOINT_FILES = ("config.json", "model.safetensors", "model.safetensors.index.json", "tokenizer.json")
-"""The files of a T5 directory that decide what is read from it (shards besides, by their own names)."""
+from glimmer.models.forms import checkpoint_files, weight_files
 
 Digests = dict[str, dict[str, dict[str, str]]]
 """section -> release -> file name -> sha256."""
@@ -123,12 +121,19 @@ def given_inputs(study: Study, runs: Mapping[str, Run]) -> list[OutsideInput]:
 
 
 def _checkpoint(name: str, key: str, section: CheckpointInitial | PublishedGtr, directory: Path) -> OutsideInput:
-    files = {
-        path.relative_to(directory).as_posix(): path
-        for path in sorted(existing(directory).rglob("*"))
-        if path.is_file() and (path.name in CHECKPOINT_FILES or path.suffix in (".safetensors", ".json"))
-    }
-    pins = {} if section.sha256 is None else {"model.safetensors": section.sha256}
+    files, pins = checkpoint_files(directory), {}
+    if name == "initial":
+        weight_files(directory)  # none that can be read is said now, and not when training starts
+    if section.sha256 is not None:
+        weights = weight_files(directory).all
+        if len(weights) > 1:
+            raise InputError(
+                "one digest for a checkpoint of several files",
+                where=directory,
+                expected=f"{key}.sha256 null: the lock holds each of them",
+                found=f"{section.sha256} for {len(weights)} files",
+            )
+        pins = {weights[0].relative_to(directory).as_posix(): section.sha256}
     option = f"{key}.directory={directory}"
     return OutsideInput(section=name, release=section.release, option=option, files=files, pins=pins)
 
