@@ -25,7 +25,7 @@ from glimmer.models.tensors import StoredTensor
 from glimmer.models.tokenizer import tokenizer_json
 from glimmer.models.weights import Weights, dimensions, open_weights
 
-_SLICE = 32 << 20
+_SLICE = 16 << 20
 """Bytes of a parameter (float32) that are on the host at a time, in a few copies."""
 
 
