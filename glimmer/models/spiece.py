@@ -98,6 +98,8 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
     while at < len(message):
         key, at = _varint(message, at)
         kind = key & 7
+        if key < 8:
+            raise ValueError(f"no protobuf message: a field without a number before byte {at}")
         if kind == 0:
             value, at = _varint(message, at)
             yield key >> 3, value

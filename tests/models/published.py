@@ -245,3 +245,64 @@ FORMS = {
     "T5X, scanned": t5x_scanned,
     "T5X in one file": t5x_in_one_file,
 }
+
+
+# -- vocabularies -----------------------------------------------------------------------------------------------------
+
+
+def _varint(number: int) -> bytes:
+    out = b""
+    while number > 0x7F:
+        out, number = out + bytes([number & 0x7F | 0x80]), number >> 7
+    return out + bytes([number])
+
+
+def field(number: int, value: int | float | bytes) -> bytes:
+    """A field of a protobuf message."""
+    if isinstance(value, float):
+        return _varint(number << 3 | 5) + struct.pack("<f", value)
+    if isinstance(value, int):
+        return _varint(number << 3) + _varint(value)
+    return _varint(number << 3 | 2) + _varint(len(value)) + value
+
+
+def spiece(pieces: list[tuple[str, float]], charsmap: bytes = b"", *, kind: int = 1) -> bytes:
+    """A SentencePiece model whose first three pieces are T5's pad, end and unknown."""
+    types = {0: 3, 1: 3, 2: 2}
+    out = b""
+    for number, (piece, score) in enumerate(pieces):
+        body = field(1, piece.encode()) + field(2, float(score))
+        out += field(1, body + (field(3, types[number]) if number in types else b""))
+    trainer = field(3, kind) + field(40, 2) + field(41, (1 << 64) - 1) + field(42, 1) + field(43, 0)
+    return out + field(2, trainer) + field(3, field(1, b"nmt_nfkc") + field(2, charsmap) + field(3, 1))
+
+
+def charsmap_of(mapping: dict[str, str]) -> bytes:
+    """SentencePiece's compiled table: the size of a double-array trie, its units, and what strings become.
+
+    A unit has the byte that leads to it, whether a string ends there, and where its children lie: a child is at the
+    children's base XOR its byte, and what a string becomes at the base itself (darts-clone's layout).
+    """
+    strings, trie = b"", {}
+    for source, target in mapping.items():
+        node = trie
+        for byte in source.encode():
+            node = node.setdefault(byte, {})
+        node[None], strings = len(strings), strings + target.encode() + b"\0"
+    units, bases = {}, iter(range(256, 1 << 20, 256))
+
+    def place(node: dict, at: int, label: int) -> None:
+        base = next(bases)
+        units[at] = (at ^ base) << 10 | (None in node) << 8 | label
+        for byte, child in node.items():
+            if byte is None:
+                units[base] = child | 1 << 31
+            else:
+                place(child, base ^ byte, byte)
+
+    place(trie, 0, 0)
+    size = (max(units) | 255) + 1
+    array = np.zeros(size, "<u4")
+    for at, unit in units.items():
+        array[at] = unit
+    return struct.pack("<I", array.nbytes) + array.tobytes() + strings
