@@ -96,8 +96,8 @@ def vocabulary(tmp_path_factory):
     sentencepiece = pytest.importorskip("sentencepiece", reason="no sentencepiece (requirements/parity.txt)")
     folder = tmp_path_factory.mktemp("vocabulary")
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(TEXTS * 20), model_prefix=str(folder / "spiece"), vocab_size=120, model_type="unigram",
-        pad_id=0, eos_id=1, unk_id=2, bos_id=-1, pad_piece="<pad>", minloglevel=2,
+        sentence_iterator=iter(TEXTS * 20), model_prefix=str(folder / "spiece"), vocab_size=120, hard_vocab_limit=False,
+        model_type="unigram", pad_id=0, eos_id=1, unk_id=2, bos_id=-1, pad_piece="<pad>", minloglevel=2,
     )  # fmt: skip
     (folder / "spiece.vocab").unlink()
     return folder
