@@ -93,15 +93,19 @@ def checkpoint_files(directory: str | Path) -> dict[str, Path]:
 
     Settings and the vocabulary count wherever they lie, of weights those in the form that is read.
     """
-    root = existing(directory)
-    chosen = set()
-    for folder in (root, *(child for child in root.iterdir() if child.is_dir())):
-        if _form_of(folder):
-            chosen |= set(weight_files(folder).all)
+    root, files = existing(directory), files_of_weights(directory)
     for path in root.rglob("*"):
         if path.is_file() and (path.suffix in (".safetensors", ".json") or path.name in SPIECE_FILES):
-            chosen.add(path)
-    return {path.relative_to(root).as_posix(): path for path in sorted(chosen)}
+            files[path.relative_to(root).as_posix()] = path
+    return dict(sorted(files.items()))
+
+
+def files_of_weights(directory: str | Path) -> dict[str, Path]:
+    """The weights that are read from a folder and from those in it (a dense layer's), by their names below it."""
+    root = existing(directory)
+    folders = [root, *(child for child in root.iterdir() if child.is_dir())]
+    files = [file for folder in folders if _form_of(folder) for file in weight_files(folder).all]
+    return {file.relative_to(root).as_posix(): file for file in files}
 
 
 def weights_sha256(path: str | Path) -> str:

@@ -20,7 +20,7 @@ from glimmer.experiments import Run, Study
 from glimmer.experiments.sections import CheckpointInitial, KiltData, PublishedGtr
 from glimmer.files import cache_directory, existing, read_json, sha256_file, write_json
 from glimmer.kilt.formats import knowledge_source_file, task_file
-from glimmer.models.forms import checkpoint_files, weight_files
+from glimmer.models.forms import checkpoint_files, files_of_weights, weight_files
 
 Digests = dict[str, dict[str, dict[str, str]]]
 """section -> release -> file name -> sha256."""
@@ -38,6 +38,8 @@ class OutsideInput:
     option: str
     files: Mapping[str, Path]
     pins: Mapping[str, str]
+    weights: frozenset[str] = frozenset()
+    """Those of `files` that are one thing together: where some are locked, there can be no others beside them."""
 
     def digests(self) -> dict[str, str]:
         """File name -> sha256. Raises InputError for a pinned file that is missing or another than was pinned."""
@@ -135,7 +137,8 @@ def _checkpoint(name: str, key: str, section: CheckpointInitial | PublishedGtr, 
             )
         pins = {weights[0].relative_to(directory).as_posix(): section.sha256}
     option = f"{key}.directory={directory}"
-    return OutsideInput(section=name, release=section.release, option=option, files=files, pins=pins)
+    weights = frozenset(files_of_weights(directory))
+    return OutsideInput(section=name, release=section.release, option=option, files=files, pins=pins, weights=weights)
 
 
 def hold(study: Study, inputs: Iterable[OutsideInput]) -> Digests:
@@ -148,20 +151,34 @@ def hold(study: Study, inputs: Iterable[OutsideInput]) -> Digests:
     for item in inputs:
         found = digests.setdefault(item.section, {})[item.release] = item.digests()
         before = lock.setdefault(item.section, {}).setdefault(item.release, {})
+        added = sorted(item.weights - set(before)) if before else []
+        if added:
+            raise InputError(
+                f"other weights under the name {item.release}",
+                where=item.files[added[0]],
+                expected=f"the files of {lock_file}",
+                found=f"another form or another shard, which would be read; {_ways_out(study, item)}",
+            )
         for name, digest in found.items():
             if before.get(name, digest) != digest:
                 raise InputError(
                     f"other bytes under the name {item.release}",
                     where=item.files[name],
                     expected=f"sha256 {before[name]} ({lock_file})",
-                    found=f"{digest}; give the new files a `{item.section}.release` of their own, or withdraw what was "
-                    f"made of the old ones: {_relock_command(study)} --set {item.option}",
+                    found=f"{digest}; {_ways_out(study, item)}",
                 )
             grown = grown or name not in before
             before[name] = digest
     if grown:
         write_json(lock_file, lock)
     return digests
+
+
+def _ways_out(study: Study, item: OutsideInput) -> str:
+    return (
+        f"give the new files a `{item.section}.release` of their own, or withdraw what was made of the old ones: "
+        f"{_relock_command(study)} --set {item.option}"
+    )
 
 
 def _relock_command(study: Study) -> str:
