@@ -31,21 +31,27 @@ _SLICE = 16 << 20
 
 def read_config(path: str | Path) -> T5Config:
     """The dimensions of a checkpoint's folder. Raises InputError if it is missing or no T5."""
-    return config_of(open_weights(path))
+    return open_checkpoint(path)[1]
 
 
-def config_of(weights: Weights) -> T5Config:
-    """What a checkpoint's config.json says; of a T5X checkpoint without one, what its arrays say.
+def open_checkpoint(path: str | Path) -> tuple[Weights, T5Config]:
+    """The tensors of a checkpoint, none of them read yet, and its dimensions.
 
-    The head is the file's own wherever it has one, whatever config.json says: transformers 5 writes T5.1.1's
-    `tie_word_embeddings` as true. Raises InputError if it is missing or no T5.
+    These are config.json's; of a T5X checkpoint without one, its arrays'. The head is the file's own wherever it has
+    one, whatever config.json says: transformers 5 writes T5.1.1's `tie_word_embeddings` as true. What it trains itself
+    shares the table without scaling (`scale_decoder_outputs: false`): then the head is a copy of the table.
+    Raises InputError if it is missing or no T5.
     """
-    path = config_file(weights.where)
-    if weights.naming.t5x and not path.exists():
+    weights, words = open_weights(path), {}
+    described = config_file(path)
+    if weights.naming.t5x and not described.exists():
         config = dimensions(weights)
     else:
-        config = from_hugging_face(read_json(path), where=path)
-    return dataclasses.replace(config, tied_head=False) if weights.own_head else config
+        words = read_json(described)
+        config = from_hugging_face(words, where=described)
+    if words.get("scale_decoder_outputs") is False:
+        weights = weights.with_head()
+    return weights, dataclasses.replace(config, tied_head=False) if weights.own_head else config
 
 
 def load_t5(path: str | Path, **changes: Any) -> T5:
@@ -54,8 +60,8 @@ def load_t5(path: str | Path, **changes: Any) -> T5:
     `changes` replace fields of its T5Config that do not touch shapes (dtype, dropout, rematerialise).
     Raises InputError for a missing tensor or one of the wrong shape, naming it, expected and found.
     """
-    weights = open_weights(path)
-    config = dataclasses.replace(config_of(weights), **changes)
+    weights, config = open_checkpoint(path)
+    config = dataclasses.replace(config, **changes)
     definition, state = nnx.split(nnx.eval_shape(lambda: T5(config, rngs=nnx.Rngs(0))))
     values = dict(nnx.to_flat_state(state))
     listed = [(origin, values[origin.path].shape) for origin in origins(config, weights.naming)]

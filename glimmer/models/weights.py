@@ -62,6 +62,15 @@ class Weights:
             parts.append(tensor)
         return parts
 
+    def with_head(self) -> Weights:
+        """The same, with the embedding table for a head where there is none."""
+        head, table = head_names(self.naming)
+        if head in self.tensors or table not in self.tensors:
+            return self
+        shared = self.tensors[table]
+        tied = shared if "matrix" in self.naming.transposed else shared.transposed()
+        return dataclasses.replace(self, tensors={**self.tensors, head: tied})
+
     @property
     def own_head(self) -> bool:
         """Whether there is a head that is not the embedding table under another name."""

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 
 from glimmer.errors import InputError
 from glimmer.files import atomic_directory, existing, read_json, write_json
-from glimmer.models.checkpoint import config_of, read_parameters
+from glimmer.models.checkpoint import open_checkpoint, read_parameters
 from glimmer.models.config import T5Config, to_hugging_face
 from glimmer.models.forms import folder_of, is_t5x, tokenizer_file
 from glimmer.models.layers import MaybeKey, dropout, split_key
@@ -75,8 +75,8 @@ def gtr_from_t5(directory: str | Path, *, dimension: int | None = None, dtype: s
     The dense layer starts as the identity when E = D (the pooled encoder as it is), else as a random matrix with
     orthonormal columns (or rows), which keeps inner products as well as a width of E can.
     """
-    weights = open_weights(directory)
-    config = dataclasses.replace(config_of(weights), dtype=dtype)
+    weights, config = open_checkpoint(directory)
+    config = dataclasses.replace(config, dtype=dtype)
     dimension = dimension or config.d_model
     projection = jnp.eye(config.d_model)
     if dimension != config.d_model:
@@ -139,15 +139,14 @@ def load_gtr(directory: str | Path, *, dtype: str = "float32") -> GTR:
     """
     root = existing(directory)
     if is_t5x(root):
-        weights = open_weights(root)
-        config = dataclasses.replace(config_of(weights), dtype=dtype)
+        weights, config = open_checkpoint(root)
         projection = weights.tensor(_PROJECTION).read()
     else:
         modules = _modules(root)
         _check_pooling(root / modules["Pooling"] / "config.json")
-        weights = open_weights(root / modules["Transformer"])
-        config = dataclasses.replace(config_of(weights), dtype=dtype)
+        weights, config = open_checkpoint(root / modules["Transformer"])
         projection = _dense(root / modules["Dense"], config)
+    config = dataclasses.replace(config, dtype=dtype)
     return _assemble(config, _read_encoder(weights, config) | {("projection",): jnp.array(projection)})
 
 

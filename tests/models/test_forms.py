@@ -172,9 +172,16 @@ def test_a_head_that_is_the_embedding_under_another_name_is_tied(tmp_path):
 def test_without_a_head_an_untied_model_is_refused(tmp_path):
     folder = safetensors(tmp_path / "model", tiny_t5(dataclasses.replace(CONFIG, tied_head=True)))
     assert load_t5(folder).config.tied_head, "the words say tied: as T5 1.0 is"
-    for words in ({"tie_word_embeddings": False}, {"tie_word_embeddings": True, "scale_decoder_outputs": False}):
-        with pytest.raises(InputError, match=r"tensor missing.*lm_head\.weight"):
-            load_t5(_say(folder, **words))
+    with pytest.raises(InputError, match=r"tensor missing.*lm_head\.weight"):
+        load_t5(_say(folder, tie_word_embeddings=False))
+
+
+def test_a_tied_head_without_scaling_is_a_copy_of_the_table(tmp_path):
+    """What transformers 5 makes of a T5.1.1 that it trains from the start."""
+    folder = safetensors(tmp_path / "model", tiny_t5(dataclasses.replace(CONFIG, tied_head=True)))
+    loaded = load_t5(_say(folder, tie_word_embeddings=True, scale_decoder_outputs=False))
+    assert not loaded.config.tied_head
+    np.testing.assert_array_equal(loaded.embedding.head[...], loaded.embedding.table[...].T)
 
 
 def test_ids_that_are_null_are_those_of_t5(tmp_path):

@@ -122,7 +122,7 @@ def test_the_head_is_untied_in_t5_1_1_and_tied_in_t5_1_0(pair):
     assert tied is model.config.tied_head
 
 
-def test_their_directories_are_read_bit_for_bit_sharded_too(transformers, tmp_path):
+def test_their_directories_are_read_bit_for_bit_sharded_too(transformers, torch, tmp_path):
     config = transformers.T5Config(
         vocab_size=50, d_model=16, d_kv=5, d_ff=20, num_layers=2, num_heads=3, feed_forward_proj="gated-gelu",
         tie_word_embeddings=False, decoder_start_token_id=0,
@@ -138,6 +138,10 @@ def test_their_directories_are_read_bit_for_bit_sharded_too(transformers, tmp_pa
         for origin in origins(model.config):
             for name, found in origin.tensors(flat[origin.path][...]):
                 np.testing.assert_array_equal(found, expected[name], err_msg=name)
+        tokens, targets = inputs(model.config, rows=2, width=9)
+        found = ours_on(load_t5(tmp_path / kind, dropout=0.0), tokens[:1], targets[:1])[1]
+        logits = theirs_on(torch, theirs.eval(), tokens[:1], targets[:1]).logits.numpy()
+        np.testing.assert_allclose(found, logits, atol=TOLERANCE)  # it ties this head, and does not scale it
 
 
 @pytest.mark.slow
