@@ -8,7 +8,8 @@ from workflow.start import start
 
 min_version("9.0")
 layout, drawing = start(config, sys.argv[1:])
-STUDY, W, R = layout.study.name, layout.work, layout.results
+# W and PUBLISHED are patterns in {replicate} where the study has replicates.
+STUDY, W, R, PUBLISHED = layout.study.name, layout.work, layout.results, layout.published_results
 RESULTS, LOGS = str(layout.study.results), f"{layout.study.work}/logs"
 
 # What only shows results does not even load the rules that measure, so it cannot trigger them.

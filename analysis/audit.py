@@ -12,6 +12,7 @@ from analysis import claims
 from analysis.audits import agreement, counts, coverage, curves, exposure, precision, record, shape, truncation
 from analysis.audits.finding import FAILURE, SEVERITIES, Finding, Number, reported_numbers
 from analysis.ledger.bootstrap import JointBootstrap, NotPaired
+from analysis.stage_files import stage_files
 from glimmer import experiments
 from glimmer.files import read_json, sha256_file
 from glimmer.results import PAPER, load_results
@@ -70,13 +71,16 @@ def audit_study(name: str, results: Path) -> dict[str, Any]:
     registry, file = experiments.load_registry(), results / PAPER / "points.csv"
     reported = reported_numbers(usable_paper_values(file), registry.points()) if file.exists() else []
     resolved = _resolver(bootstrap)
-    retrieval = directory / "retrieval.json"
-    metrics = read_json(retrieval) if retrieval.exists() else {}
+    retrieval = stage_files(directory, "retrieval")
     rules = {
         "run-file": record.run_files(directory, planned, runs),
         "origins": record.origins(planned, runs),
         "equal-answers": record.equal_answers(planned, runs),
-        "train-and-dev": exposure.train_and_dev(metrics, planned.values()),
+        "train-and-dev": [
+            finding
+            for replicate, path in retrieval.items()
+            for finding in exposure.train_and_dev(read_json(path), planned.values(), replicate)
+        ],
         "missing": coverage.missing(points, numbers),
         "drawing": coverage.drawings(directory, numbers),
         "operation-count": counts.of_runs(planned, runs.by_id),
@@ -87,8 +91,8 @@ def audit_study(name: str, results: Path) -> dict[str, Any]:
         "cut": truncation.cuts(directory),
     }
     trace = record.trace(directory, points, runs)
-    if metrics:
-        trace["files"] = {retrieval.name: sha256_file(retrieval)}
+    if retrieval:
+        trace["files"] = {str(path.relative_to(directory)): sha256_file(path) for path in retrieval.values()}
     return _document(name, rules) | {"numbers": len(numbers), "trace": trace}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from analysis.figures import BASELINES
 from analysis.names import TASK_NAMES
 from analysis.report.pipeline import answered_in_view
+from analysis.stage_files import stage_document
 from glimmer.experiments import TASKS
 from glimmer.files import existing, read_json
 from glimmer.results import StudyResults
@@ -21,9 +22,9 @@ def properties(study: StudyResults, results: str | Path) -> list[tuple[str, str,
     Raises InputError where the study has no retrieval.json.
     """
     directory = Path(results) / study.study
-    retrieval = read_json(existing(directory / "retrieval.json"))
-    rows = [*_retrieved(retrieval), *_examined(directory / "reading.json"), *_in_view(study, retrieval)]
-    rows += [*_baselines(study), *_filtered(directory / "filter.json")]
+    retrieval = stage_document(directory, "retrieval") or read_json(existing(directory / "retrieval.json"))
+    rows = [*_retrieved(retrieval), *_examined(stage_document(directory, "reading")), *_in_view(study, retrieval)]
+    rows += [*_baselines(study), *_filtered(stage_document(directory, "filter"))]
     return rows
 
 
@@ -35,11 +36,11 @@ def _retrieved(retrieval: Mapping[str, Mapping]) -> Iterator[tuple[str, str, str
     yield what, _joined(f"{mean:.0f}" for mean in means), "`retrieval.json`; the report's retrieval table"
 
 
-def _examined(path: Path) -> Iterator[tuple[str, str, str]]:
-    if not path.is_file():
+def _examined(examination: Mapping[str, Any] | None) -> Iterator[tuple[str, str, str]]:
+    if not examination:
         return
     splits: dict[str, dict[str, float]] = {}
-    for row in read_json(path)["exact_match"]:
+    for row in examination["exact_match"]:
         splits.setdefault(f"alpha {row['alpha']}, {row['passages']} passages", {})[row["task"]] = row["exact_match"]
     for at, scores in splits.items():
         what = f"exact match before fine-tuning, evidence in view ({at}): {_names(scores)}"
@@ -65,9 +66,8 @@ def _baselines(study: StudyResults) -> Iterator[tuple[str, str, str]]:
             yield f"mean of tasks, {what}: {_joined(measured)}", _joined(measured.values()), "the reader table"
 
 
-def _filtered(path: Path) -> Iterator[tuple[str, str, str]]:
-    if path.is_file():
-        counts = read_json(path)
+def _filtered(counts: Mapping[str, Mapping] | None) -> Iterator[tuple[str, str, str]]:
+    if counts:
         tasks = {task: counts[task] for task in TASKS if task in counts}
         sizes = _joined(f"{kept['before']:,} to {kept['after']:,}" for kept in tasks.values())
         yield f"train examples before and after the relevance filter: {_names(tasks)}", sizes, "`filter.json`"

@@ -14,6 +14,7 @@ from typing import Any
 
 from analysis import power, properties
 from analysis.figures.table import markdown
+from analysis.ledger.verdicts import MISSING
 from analysis.report.cells import Cell
 from analysis.report.ledger_tables import draws_text, factors, families
 from analysis.report.reader_tables import readers
@@ -39,16 +40,20 @@ def _text(cell: Cell) -> str:
 
 
 def claims_table(name: str, results: str | Path = "results") -> str:
-    """A study's claims by family, from its claims.json: verdicts, what they rest on, effects, shares of the gap."""
+    """A study's claims by family, from its claims.json: verdicts, what they rest on, effects, shares of the gap.
+
+    Claims whose points are missing are counted and not listed.
+    """
     document = read_json(existing(Path(results) / name / "claims.json"))
     heads = ["claim", "whose", "verdict", "rests on", "effect", "95 % interval"]
     heads += ["share of the gap (the paper's)", "not tested because"]
     text = f"{draws_text(document)}\n\n" if draws_text(document) else ""
     for family in families(document["claims"]):
         counts = ", ".join(f"{n} {verdict}" for verdict, n in family["tally"].items())
+        known = [row for row in family["claims"] if row["verdict"] != MISSING]
         bases = f"; {family['bases']}" if family["bases"] else ""
         text += f"**{family['title']}:** {counts}{bases}.\n\n"
-        text += markdown(heads, [_claim(row) for row in family["claims"]], left=4) + "\n"
+        text += markdown(heads, [_claim(row) for row in known], left=4) + "\n" if known else ""
     return text + f"{document['frozen']['note']}\n"
 
 

@@ -213,9 +213,11 @@ def readable(path: str | Path) -> Path:
     if path.is_dir():
         raise InputError("a directory", where=path, expected="a file", found="a directory")
     with open(path, "rb") as file:
-        if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
-            raise InputError("a Git LFS pointer", where=f"{path}:1", expected="the file itself (`git lfs pull`)",
-                             found="the pointer to it")  # fmt: skip
+        start = file.read(200)
+    if start.startswith(_LFS_POINTER):
+        named = b" ".join(start.split(b"\n")[1:3]).decode("ascii", "replace")
+        raise InputError("a Git LFS pointer, not the file", where=path, expected="the file itself (`git lfs pull`)",
+                         found=named)  # fmt: skip
     return path
 
 

@@ -21,7 +21,8 @@ from glimmer.experiments.sections import (
 from glimmer.experiments.stages import STAGES, decides, work_file
 from glimmer.experiments.strict import record
 from glimmer.files import existing, read_json
-from glimmer.models.config import from_hugging_face, require_size
+from glimmer.models.config import T5Config, from_hugging_face, require_size
+from glimmer.models.forms import config_file
 from glimmer.results.run_files import KILT_CHECK
 from glimmer.retrieval.towers import HALVES, half_directory
 from glimmer.runs.inputs import Digests, check_results, files_of_data, given_inputs, hold
@@ -39,21 +40,60 @@ class Layout:
 
     study: Study
     draws_only: bool
+    replicate: int | None = None
+    """Of which replicate it is; None: of the whole study."""
 
     @functools.cached_property
     def runs(self) -> Mapping[str, Run]:
         """Every run of the study by id."""
         return runs_for(self.study)
 
+    def at(self, wildcards: Any) -> Layout:
+        """The layout of the replicate that a job's wildcards name, or its run belongs to; of a study without, this."""
+        if not self.study.replicates:
+            return self
+        named = getattr(wildcards, "replicate", None)
+        return self.replicates[self.runs[wildcards.run].seed if named is None else int(named)]
+
+    @functools.cached_property
+    def replicates(self) -> Mapping[int, Layout]:
+        """The layout of each replicate, by seed; empty where the study has none."""
+        if not self.study.replicates:
+            return {}
+        return {
+            seed: dataclasses.replace(self, study=self.study.replicate(seed), replicate=seed)
+            for seed in self.study.seeds
+        }
+
     @property
     def work(self) -> str:
-        """The study's heavy files; nothing of it is under version control."""
-        return str(self.study.work_directory)
+        """The heavy files of the study, or of the replicate; nothing of it is under version control.
+
+        Of a study with replicates it is a pattern, `replicate-{replicate}` at its end.
+        """
+        return str(self._work)
+
+    @property
+    def _work(self) -> Path:
+        whole = self.study.work_directory
+        if self.study.replicates:
+            return whole / "replicate-{replicate}"
+        return whole if self.replicate is None else whole / f"replicate-{self.replicate}"
 
     @property
     def results(self) -> str:
         """The study's small results."""
         return str(self.study.results_directory)
+
+    @property
+    def published_results(self) -> str:
+        """Where what stages publish lies among results: a pattern where there are replicates."""
+        return self.results + ("/replicate-{replicate}" if self.study.replicates else "")
+
+    @property
+    def option(self) -> list[str]:
+        """How a stage's command is told of the replicate."""
+        return [] if self.replicate is None else ["--replicate", str(self.replicate)]
 
     @functools.cached_property
     def data(self) -> str:
@@ -99,8 +139,7 @@ class Layout:
         if isinstance(self.study.initial, PretrainedInitial):
             Recipe.from_section(record(self.study.initial), where=self.study.source)
         for directory, run in self._given_checkpoints.items():
-            config = Path(directory) / "config.json"
-            require_size(from_hugging_face(read_json(config), where=config), run.dimensions, directory)
+            require_size(_dimensions(directory), run.dimensions, directory)
         if self.inputs:
             check_results(self.study, self.runs)
 
@@ -145,6 +184,17 @@ class Layout:
         return [str(directory / "meta.json") for directory in places]
 
     @property
+    def tower_options(self) -> list[str]:
+        """How retrieval is told of the tower and its embeddings, where there is one."""
+        if self.study.retriever.kind != "gtr":
+            return []
+        return ["--gtr", self.path("gtr"), "--embeddings", self.path("embeddings")]
+
+    def trained(self, run: str) -> str:
+        """What training a run leaves."""
+        return f"{self.work}/runs/{run}/trained"
+
+    @property
     def files_of_data(self) -> list[str]:
         """What a stage that reads the data depends on: the folder made here, or the user's files one by one."""
         return [self.data] if self.makes_data else self.users_files
@@ -156,7 +206,7 @@ class Layout:
 
     def path(self, name: str) -> str:
         """Where what a stage leaves lies, by its name in glimmer/experiments/stages.py."""
-        return str(work_file(self.study.work_directory, name))
+        return str(work_file(self._work, name))
 
     def decides(self, stage: str) -> dict[str, Any]:
         """What decides a stage's output, as its rule's parameter: the study's part, and bytes of outside inputs.
@@ -198,11 +248,12 @@ class Layout:
         return sorted({*self.run_files(), *found})
 
     def published(self) -> list[str]:
-        """What the report shows of the stages before training; when only drawing, what exists of it."""
+        """What the report shows of the stages before training, of each replicate; when only drawing, what exists."""
         names = ["retrieval", "filter", "lengths"] + (
             ["reading"] if isinstance(self.study.initial, PretrainedInitial) else []
         )
-        files = [f"{self.results}/{name}.json" for name in names]
+        places = [f"{self.results}/replicate-{seed}" for seed in self.replicates] or [self.results]
+        files = [f"{place}/{name}.json" for place in places for name in names]
         files = [file for file in files if Path(file).exists()] if self.draws_only else files
         later = f"{self.results}/{KILT_CHECK}"  # of no rule: `glimmer crosscheck` writes it where KILT's package is
         return files + [later] if Path(later).exists() else files
@@ -243,3 +294,13 @@ class Layout:
             raise InputError("no directory given", where=f"{self.study.source}: {key}",
                              expected=f"--config {option}", found="nothing")  # fmt: skip
         return str(existing(section.directory))
+
+
+def _dimensions(checkpoint: str) -> T5Config:
+    """What a checkpoint says of its size: config.json, else (T5X's form) its arrays."""
+    described = config_file(checkpoint)
+    if described.exists():
+        return from_hugging_face(read_json(described), where=described)
+    from glimmer.models.checkpoint import read_config  # it needs jax, which nothing else here does
+
+    return read_config(checkpoint)

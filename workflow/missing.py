@@ -11,6 +11,7 @@ from glimmer.experiments import Run, Study
 from glimmer.experiments.sections import CheckpointInitial, KiltData, PublishedGtr
 from glimmer.kilt.download import RELEASE
 from glimmer.kilt.formats import knowledge_source_file, task_file
+from glimmer.models.forms import config_file, is_t5x, tokenizer_file, weight_files
 from glimmer.models.published import model_name
 from workflow.options import option_of_size
 
@@ -51,8 +52,33 @@ def missing_inputs(study: Study, runs: Iterable[Run]) -> Iterator[Missing]:
         names = (section.release,) if model_name(section.release) else ()
         if section.directory is None:
             yield Missing(option=option, found=f"nothing for {option}", names=names)
-        elif not (config := Path(section.directory) / "config.json").is_file():
-            yield Missing(option=option, found=f"no {config}", names=names)
+            continue
+        lacks = _lacks_of_retriever if option == "retriever" else _lacks_of_checkpoint
+        for found in lacks(study, option, Path(section.directory)):
+            yield Missing(option=option, found=found, names=names)
+
+
+def _lacks_of_checkpoint(study: Study, option: str, folder: Path) -> Iterator[str]:
+    """In words, what a checkpoint lacks of dimensions, weights and, where a study takes it from there, a vocabulary."""
+    if not folder.exists():
+        yield f"no {folder}"
+        return
+    if not (config_file(folder).is_file() or is_t5x(folder)):  # T5X's arrays say their dimensions
+        yield f"no {config_file(folder)}"
+    takes_vocabulary = option == "checkpoint" and study.tokenizer.kind == "checkpoint"
+    for find in (weight_files, tokenizer_file) if takes_vocabulary else (weight_files,):
+        try:
+            find(folder)
+        except InputError as error:
+            yield f"{error.where}: {error.what}"
+
+
+def _lacks_of_retriever(study: Study, option: str, folder: Path) -> Iterator[str]:
+    """In words, what a sentence-transformers folder, or one of T5X, lacks."""
+    if not folder.exists():
+        yield f"no {folder}"
+    elif folder.is_dir() and not ((folder / "modules.json").is_file() or is_t5x(folder)):
+        yield f"no {folder / 'modules.json'}"
 
 
 def _missing_data(study: Study, section: KiltData) -> Iterator[Missing]:

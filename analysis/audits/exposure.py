@@ -16,11 +16,14 @@ TOLERANCE = 3.0
 _RESOLVED = 1.96  # standard errors: 95 %
 
 
-def train_and_dev(metrics: Mapping[str, Mapping[str, Any]], runs: Iterable[Run]) -> Iterator[Finding]:
+def train_and_dev(
+    metrics: Mapping[str, Mapping[str, Any]], runs: Iterable[Run], replicate: str = ""
+) -> Iterator[Finding]:
     """Tasks whose train and dev questions have evidence in view more than TOLERANCE apart, in either direction.
 
-    In view is what the reader of the fewest passages reads, among questions whose evidence can be trusted. A difference
-    that two samples of these sizes can show by chance is a note.
+    `metrics` are those of `replicate`, where the study has some. In view is what the reader of the fewest passages
+    reads, among questions whose evidence can be trusted. A difference that two samples of these sizes can show by
+    chance is a note.
     """
     ks = [run.reader.k for run in runs if run.reader.k]
     if not ks:
@@ -28,6 +31,7 @@ def train_and_dev(metrics: Mapping[str, Mapping[str, Any]], runs: Iterable[Run])
     for gap in evidence_gaps(metrics, min(ks)):
         if abs(gap.difference) <= TOLERANCE:
             continue
+        name = f"{replicate} {gap.task}".strip()
         clear = abs(gap.difference) > _RESOLVED * gap.standard_error
         yield unequal(
             kind="train-and-dev",
@@ -35,7 +39,7 @@ def train_and_dev(metrics: Mapping[str, Mapping[str, Any]], runs: Iterable[Run])
             expected=gap.dev,
             found=gap.train,
             tolerance=TOLERANCE,
-            explanation=f"{gap.task}: of the questions with trusted evidence, {gap.train:.1f} % of {gap.n_train} in"
+            explanation=f"{name}: of the questions with trusted evidence, {gap.train:.1f} % of {gap.n_train} in"
             f" train and {gap.dev:.1f} % of {gap.n_dev} in dev have some among the first {gap.k} passages, the fewest"
             f" that a reader of the study reads. The difference of {gap.difference:+.1f} points has a standard error of"
             f" {gap.standard_error:.1f}"
@@ -44,5 +48,5 @@ def train_and_dev(metrics: Mapping[str, Mapping[str, Any]], runs: Iterable[Run])
                 if clear
                 else ": so many questions cannot tell it from none."
             ),
-            about=gap.task,
+            about=name,
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.audits.finding import NOTE, Finding
+from analysis.stage_files import stage_files
 from glimmer.files import read_json
 
 TOLERATED = 0.05
@@ -22,15 +23,13 @@ _WHAT = {
 
 def cuts(directory: Path) -> Iterator[Finding]:
     """Every share of lengths.json above what is tolerated; nothing where a study has none."""
-    path = directory / "lengths.json"
-    if not path.exists():
-        return
-    counted = read_json(path)
-    yield from _above("passages", counted["passages"])
-    for task, splits in counted["tasks"].items():
-        for split, kinds in splits.items():
-            for kind, counts in kinds.items():
-                yield from _above(f"{task} {split} {kind}", counts)
+    for replicate, path in stage_files(directory, "lengths").items():
+        counted, of = read_json(path), f" of {replicate}" if replicate else ""
+        yield from _above(f"passages{of}", counted["passages"])
+        for task, splits in counted["tasks"].items():
+            for split, kinds in splits.items():
+                for kind, counts in kinds.items():
+                    yield from _above(f"{task} {split} {kind}{of}", counts)
 
 
 def _above(about: str, counts: Mapping[str, Any]) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ from analysis.ledger.bootstrap import JointBootstrap, NotPaired
 from analysis.names import reader_text
 from analysis.report import ledger_tables, pictures, pipeline, reader_tables, training_units
 from analysis.report.cells import Cell, CellTable, ordered_runs, percent
+from analysis.stage_files import stage_document, stage_files
 from glimmer import experiments
 from glimmer.files import existing, json_text, read_json
 from glimmer.results import PAPER, PointResult, StudyResults, load_reference, load_results, load_runs
@@ -190,9 +191,10 @@ def _table(table: TableArtifact, study: StudyResults, reference: StudyResults | 
 
 
 def _stages(study: StudyResults, directory: Path) -> dict[str, Any]:
-    documents = (_optional(directory / f"{name}.json") for name in ("retrieval", "filter", "lengths", "reading"))
-    metrics, counts, cuts, examination = documents
+    names = ("retrieval", "filter", "lengths", "reading")
+    metrics, counts, cuts, examination = (stage_document(directory, name) for name in names)
     return {
+        "stages_of": next(iter(stage_files(directory, "retrieval")), ""),
         "retrieval": pipeline.retrieval(metrics) if metrics else None,
         "evidence": pipeline.evidence(metrics) if metrics else None,
         "ranks": pipeline.evidence_ranks(metrics) if metrics else [],

@@ -9,7 +9,7 @@ from glimmer.experiments.stages import view
 
 
 def add_study_arguments(parser: argparse.ArgumentParser) -> None:
-    """`--study` and `--set`, which every command over a study takes."""
+    """`--study`, `--set` and `--replicate`, which every command over a study takes."""
     parser.add_argument("--study", default="embedded", help="a name in config/ or a .yaml file (default: embedded)")
     parser.add_argument(
         "--set",
@@ -19,9 +19,12 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> None:
         dest="overrides",
         help="change the study: training.steps=10, data=DIR; may be repeated",
     )
+    parser.add_argument("--replicate", type=int, metavar="SEED", help="one replicate of a study that has some")
 
 
 def study_of(args: argparse.Namespace, stage: str | None = None) -> Study:
     """The study that the command line names; with `stage`, a view of what that stage reads of it."""
     study = load_study(args.study, parse_overrides(args.overrides))
+    if args.replicate is not None:
+        study = study.replicate(args.replicate)
     return study if stage is None else view(study, stage)

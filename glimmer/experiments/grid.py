@@ -130,7 +130,7 @@ class _AtScale:
     def run_ids(self, reader: ReaderSettings, size: str) -> Mapping[int, str]:
         """Seed -> run. A reader that no seed changes is one run, which stands at every seed."""
         seeds = self.study.seeds
-        own = {seed: seed if reader.is_drawn else seeds[0] for seed in seeds}
+        own = {seed: seed if reader.is_drawn or self.study.replicates else seeds[0] for seed in seeds}
         return {seed: run_id(self.study.run_settings(reader, own[seed], size)) for seed in seeds}
 
 

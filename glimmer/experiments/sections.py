@@ -118,7 +118,7 @@ class CheckpointInitial:
     release: str
     directory: Annotated[str, Like(".")] | None = _outside_ids()
     sha256: Sha256 | None
-    """Of model.safetensors; null: not pinned."""
+    """Of the file of its weights; null: not pinned. Where they are several, the lock alone holds them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -217,7 +217,7 @@ class PublishedGtr(Gtr):
     release: str
     directory: Annotated[str, Like(".")] | None = _outside_ids()
     sha256: Sha256 | None
-    """Of model.safetensors; null: not pinned."""
+    """Of the file of its weights; null: not pinned. Where they are several, the lock alone holds them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -110,7 +110,7 @@ STAGES: Mapping[str, Stage] = {
 _SECTIONS = tuple(
     field.name
     for field in dataclasses.fields(Study)
-    if field.name not in ("name", "title", "description", "work", "results", "source")
+    if field.name not in ("name", "title", "description", "replicates", "work", "results", "source")
 )
 
 

@@ -79,6 +79,8 @@ class Study:
     scale: Scale
     baselines: Annotated[tuple[Literal["untrained", "no_passages"], ...], Distinct()]
     seeds: Annotated[tuple[sections.Seed, ...], Distinct(1)]
+    replicates: bool = False
+    """Each seed draws world, initial checkpoint and retriever anew too, and not fine-tuning alone."""
     work: Path
     results: Path
     source: Path
@@ -88,6 +90,25 @@ class Study:
         if k is not None and k > depth:
             expected = f"at most retriever.depth, {depth}"
             raise InputError("relevance_filter.k is not valid", expected=expected, found=k)
+        if self.replicates and not isinstance(self.data, sections.GeneratedData):
+            raise InputError(
+                "replicates is not valid", expected="false, since given data cannot be redrawn", found=True
+            )
+
+    def replicate(self, seed: int) -> Study:
+        """One replicate as a study of its own: the seeds of world, checkpoint and retriever moved by `seed`.
+
+        A study without replicates is every seed's.
+        """
+        if not self.replicates:
+            return self
+        parts = {name: getattr(self, name) for name in ("data", "initial", "retriever")}
+        drawn = {
+            name: dataclasses.replace(part, seed=part.seed + seed)
+            for name, part in parts.items()
+            if hasattr(part, "seed")
+        }
+        return dataclasses.replace(self, replicates=False, seeds=(seed,), **drawn)
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -157,13 +178,14 @@ class Study:
     def run_settings(self, reader: ReaderSettings, seed: int, size: str = "") -> dict[str, Any]:
         """Everything that decides the numbers of one run, and nothing else: no paths, no artifact names, no batch size
         of the evaluation. `glimmer.experiments.run_id` digests it."""
+        drawn = self.replicate(seed)
         return {
             "science_version": SCIENCE_VERSION,
             "seed": seed,
             "model": dataclasses.asdict(self.dimensions(size)),
-            "initial": record(self.initial_for(size)),
-            "data": record(self.data) | {"tasks": list(self.tasks)},
-            **{name: record(getattr(self, name)) for name in _IN_EVERY_RUN},
+            "initial": record(drawn.initial_for(size)),
+            "data": record(drawn.data) | {"tasks": list(self.tasks)},
+            **{name: record(getattr(drawn, name)) for name in _IN_EVERY_RUN},
             "reader": reader.to_json(),
         }
 

@@ -93,7 +93,7 @@ def from_hugging_face(config: dict[str, Any], where: object = "config.json") -> 
     if activation not in ("gated-gelu", "relu"):
         raise InputError("unknown feed_forward_proj", where=where, expected="gated-gelu or relu", found=activation)
     for key in ("pad_token_id", "eos_token_id", "decoder_start_token_id"):
-        if not isinstance(config.get(key, 0), int):
+        if not isinstance(config.get(key), int | None):
             raise InputError(key, where=where, expected="an id, a whole number", found=json.dumps(config[key]))
     try:
         return T5Config(
@@ -109,14 +109,21 @@ def from_hugging_face(config: dict[str, Any], where: object = "config.json") -> 
             dropout=config.get("dropout_rate", 0.1),
             norm_epsilon=config.get("layer_norm_epsilon", 1e-6),
             activation=activation,
-            # transformers' own default is tied; T5.1.1 directories say false.
-            tied_head=config.get("tie_word_embeddings", True),
-            pad_id=config.get("pad_token_id", 0),
-            end_id=config.get("eos_token_id", 1),
-            start_id=config.get("decoder_start_token_id", 0),
+            # transformers' own default is tied; T5.1.1 directories say false. transformers 5 writes true for both and
+            # tells them apart by scale_decoder_outputs; the file's own head has the last word (checkpoint.config_of).
+            tied_head=config.get("tie_word_embeddings", True) and config.get("scale_decoder_outputs") is not False,
+            pad_id=_given(config, "pad_token_id", 0),
+            end_id=_given(config, "eos_token_id", 1),
+            start_id=_given(config, "decoder_start_token_id", 0),
         )
     except KeyError as missing:
         raise InputError("key missing", where=where, expected=missing.args[0], found=sorted(config)) from None
+
+
+def _given(config: dict[str, Any], key: str, default: int) -> int:
+    """A key that may be null."""
+    value = config.get(key)
+    return default if value is None else value
 
 
 def require_size(config: T5Config, expected: Dimensions, where: object, *, any_vocabulary: bool = False) -> None:

@@ -11,21 +11,20 @@ from jaxtyping import Int
 from tokenizers import Tokenizer as _Tokenizer
 
 from glimmer.errors import InputError
-from glimmer.files import existing
+from glimmer.models.forms import tokenizer_file
+from glimmer.models.spiece import read_spiece
 
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 
 
 class Tokenizer:
-    """T5's conventions over a `tokenizer.json`: pad 0, end 1, and an end token after every text."""
+    """T5's conventions over a vocabulary: pad 0, end 1, and an end token after every text.
+
+    `path` is a `tokenizer.json`, a SentencePiece model (`spiece.model`), or a folder that has one of them.
+    """
 
     def __init__(self, path: str | Path):
-        try:
-            self._tokenizer = _Tokenizer.from_file(str(existing(path)))
-        except InputError:
-            raise
-        except Exception as error:  # the library raises bare Exception for a file it cannot read
-            raise InputError("not a tokenizer", where=path, expected="tokenizers' JSON", found=error) from None
+        self._tokenizer = _read(tokenizer_file(path))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         for token, number in ((PAD, 0), (END, 1)):
@@ -103,3 +102,28 @@ class Tokenizer:
                 break
             kept.append(int(number))
         return self._tokenizer.decode(kept, skip_special_tokens=True).strip()
+
+
+def tokenizer_json(path: str | Path) -> bytes:
+    """The `tokenizer.json` of a vocabulary: its bytes where it is one, else written from the SentencePiece model."""
+    file = tokenizer_file(path)
+    content = file.read_bytes()
+    if _is_json(content):
+        return content
+    return read_spiece(file).to_str().encode()
+
+
+def _read(file: Path) -> _Tokenizer:
+    with open(file, "rb") as opened:
+        start = opened.read(64)
+    if not _is_json(start):
+        return read_spiece(file)
+    try:
+        return _Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises bare Exception for a file it cannot read
+        raise InputError("not a tokenizer", where=file, expected="tokenizers' JSON", found=error) from None
+
+
+def _is_json(start: bytes) -> bool:
+    """No SentencePiece model begins so: the first byte of a list of pieces is a line feed, and its length follows."""
+    return start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"{", b"["))

@@ -14,16 +14,21 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from glimmer.errors import InputError
 from glimmer.files import atomic_directory, existing, read_json, write_json
-from glimmer.models.checkpoint import Origin, TensorFiles, hugging_face_names, read_config
+from glimmer.models.checkpoint import open_checkpoint, read_parameters
 from glimmer.models.config import T5Config, to_hugging_face
+from glimmer.models.forms import folder_of, is_t5x, tokenizer_file
 from glimmer.models.layers import MaybeKey, dropout, split_key
+from glimmer.models.parameter_names import TORCH, Naming, Origin, origins
 from glimmer.models.t5 import T5
+from glimmer.models.tokenizer import tokenizer_json
+from glimmer.models.weights import Weights, open_weights
 
 _MODULE_TYPES = ("Transformer", "Pooling", "Dense", "Normalize")
+_PROJECTION = "projection_layer.kernel"  # in T5X
 _IDENTITY = "torch.nn.modules.linear.Identity"
 
 
@@ -65,31 +70,32 @@ def with_activations(gtr: GTR, *, dtype: str | None = None, dropout: float | Non
 
 
 def gtr_from_t5(directory: str | Path, *, dimension: int | None = None, dtype: str = "float32", seed: int = 0) -> GTR:
-    """An untrained GTR tower on the encoder of a Hugging Face T5 directory.
+    """An untrained GTR tower on the encoder of a T5 checkpoint, in any form that is read.
 
     The dense layer starts as the identity when E = D (the pooled encoder as it is), else as a random matrix with
     orthonormal columns (or rows), which keeps inner products as well as a width of E can.
     """
-    config = dataclasses.replace(read_config(directory), dtype=dtype)
+    weights, config = open_checkpoint(directory)
+    config = dataclasses.replace(config, dtype=dtype)
     dimension = dimension or config.d_model
     projection = jnp.eye(config.d_model)
     if dimension != config.d_model:
         initial = jax.nn.initializers.orthogonal()
         projection = initial(jax.random.key(seed), (config.d_model, dimension), jnp.float32)
-    return _assemble(config, _read_encoder(directory, config) | {("projection",): projection})
+    return _assemble(config, _read_encoder(weights, config) | {("projection",): projection})
 
 
 def save_gtr(gtr: GTR, directory: str | Path, tokenizer: str | Path, *, tokens: int = 512) -> None:
     """Writes a sentence-transformers directory (float32), whole or not at all.
 
-    Args: tokenizer: a `tokenizer.json`; tokens: the longest input that the directory declares (`max_seq_length`).
+    Args: tokenizer: a file or folder of one; tokens: the longest input that the directory declares (`max_seq_length`).
     """
     config = gtr.config
     with atomic_directory(directory) as root:
         save_file(_encoder_tensors(gtr), root / "model.safetensors", metadata={"format": "pt"})
         described = to_hugging_face(config) | {"architectures": ["T5EncoderModel"], "is_encoder_decoder": False}
         write_json(root / "config.json", described)
-        (root / "tokenizer.json").write_bytes(existing(tokenizer).read_bytes())
+        (root / "tokenizer.json").write_bytes(tokenizer_json(tokenizer))
         write_json(root / "sentence_bert_config.json", {"max_seq_length": tokens, "do_lower_case": False})
         paths = ("", "1_Pooling", "2_Dense", "3_Normalize")
         write_json(
@@ -125,24 +131,37 @@ def save_gtr(gtr: GTR, directory: str | Path, tokenizer: str | Path, *, tokens: 
 
 
 def load_gtr(directory: str | Path, *, dtype: str = "float32") -> GTR:
-    """Reads a sentence-transformers directory such as gtr-t5-base: encoder, mean pooling, dense, normalisation.
+    """Reads a sentence-transformers directory such as gtr-t5-base (encoder, mean pooling, dense, normalisation).
 
+    T5X's own checkpoint of a dual encoder is read too: it has the same parts, and no settings of them.
     Raises InputError if a part is missing or another one: leaving out the dense layer or the normalisation would give
     other embeddings without a sign of it.
     """
     root = existing(directory)
-    modules = _modules(root)
-    _check_pooling(root / modules["Pooling"] / "config.json")
-    directory = root / modules["Transformer"]
-    config = dataclasses.replace(read_config(directory), dtype=dtype)
-    projection = jnp.asarray(_dense(root / modules["Dense"], config))
-    return _assemble(config, _read_encoder(directory, config) | {("projection",): projection})
+    if is_t5x(root):
+        weights, config = open_checkpoint(root)
+        projection = weights.tensor(_PROJECTION).read()
+    else:
+        modules = _modules(root)
+        _check_pooling(root / modules["Pooling"] / "config.json")
+        weights, config = open_checkpoint(root / modules["Transformer"])
+        projection = _dense(root / modules["Dense"], config)
+    config = dataclasses.replace(config, dtype=dtype)
+    return _assemble(config, _read_encoder(weights, config) | {("projection",): jnp.array(projection)})
+
+
+def is_gtr(directory: str | Path) -> bool:
+    """Whether a folder holds a dual encoder, and not a T5."""
+    root = existing(directory)
+    if (root / "modules.json").exists():
+        return True
+    return is_t5x(root) and _PROJECTION in open_weights(root).tensors
 
 
 def tokenizer_path(directory: str | Path) -> Path:
-    """Where a sentence-transformers directory keeps its `tokenizer.json`."""
+    """Where a sentence-transformers directory keeps its vocabulary; a T5X checkpoint has it beside its files."""
     root = existing(directory)
-    return existing(root / _modules(root)["Transformer"] / "tokenizer.json")
+    return tokenizer_file(folder_of(root) if is_t5x(root) else root / _modules(root)["Transformer"])
 
 
 def _modules(root: Path) -> dict[str, str]:
@@ -179,38 +198,26 @@ def _dense(directory: Path, config: T5Config) -> np.ndarray:
             expected=f"no bias, {_IDENTITY}",
             found=f"bias {described.get('bias')}, {described.get('activation_function')}",
         )
-    if not (directory / "model.safetensors").exists() and (directory / "pytorch_model.bin").exists():
-        raise InputError(
-            "the dense layer is a pickle, which is not read",
-            where=directory,
-            expected="model.safetensors",
-            found="pytorch_model.bin",
-        )
-    weight = load_file(existing(directory / "model.safetensors")).get("linear.weight")
+    tensor = open_weights(directory).tensor("linear.weight")
     expected = (described.get("out_features"), config.d_model)
-    if weight is None or weight.shape != expected:
-        raise InputError(
-            "dense layer of the wrong shape",
-            where=directory,
-            expected=expected,
-            found=None if weight is None else weight.shape,
-        )
-    return np.ascontiguousarray(weight.astype(np.float32).T)
+    if tensor.shape != expected:
+        raise InputError("dense layer of the wrong shape", where=directory, expected=expected, found=tensor.shape)
+    return tensor.transposed().read()
 
 
-def _encoder_origins(config: T5Config) -> Iterator[Origin]:
+def _encoder_origins(config: T5Config, naming: Naming = TORCH) -> Iterator[Origin]:
     """Where every parameter of a tower but the projection comes from."""
-    for origin in hugging_face_names(config):
+    for origin in origins(config, naming):
         if origin.path == ("embedding", "table"):
             yield dataclasses.replace(origin, path=("embedding_table",))
         elif origin.path[0].startswith("encoder"):
             yield origin
 
 
-def _read_encoder(directory: str | Path, config: T5Config) -> dict[tuple[str, ...], jax.Array]:
-    tensors = TensorFiles(Path(directory))
+def _read_encoder(weights: Weights, config: T5Config) -> dict[tuple[str, ...], jax.Array]:
     shapes = dict(nnx.to_flat_state(nnx.state(_abstract(config, (config.d_model, 1)))))
-    return {origin.path: tensors.parameter(origin, shapes[origin.path].shape) for origin in _encoder_origins(config)}
+    listed = [(origin, shapes[origin.path].shape) for origin in _encoder_origins(config, weights.naming)]
+    return dict(read_parameters(weights, listed))
 
 
 def _encoder_tensors(gtr: GTR) -> dict[str, np.ndarray]:

@@ -14,12 +14,13 @@ from glimmer.files import atomic_directory, read_json, sha256_directory, sha256_
 from glimmer.kilt.formats import Example, read_examples, task_file
 from glimmer.kilt.passages import PassageFile
 from glimmer.kilt.provenance import PageIndex
+from glimmer.models.forms import tokenizer_file
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.retrieval.bm25 import build_bm25, search_bm25
 from glimmer.retrieval.contrastive import train_gtr
 from glimmer.retrieval.embed import Embedder, embed_corpus, passage_text
 from glimmer.retrieval.evidence import evidence_metrics, judged, pages_of
-from glimmer.retrieval.gtr import GTR, gtr_from_t5, load_gtr, save_gtr, tokenizer_path
+from glimmer.retrieval.gtr import GTR, gtr_from_t5, is_gtr, load_gtr, save_gtr, tokenizer_path
 from glimmer.retrieval.pairs import gold_pairs, hard_negatives, training_pairs
 from glimmer.retrieval.retrieved import Retrieved, retrieved_path, write_retrieved
 from glimmer.retrieval.search import search
@@ -46,7 +47,7 @@ def train_retriever(
 ) -> dict[str, Any]:
     """Trains a GTR tower on the tasks' train questions and writes a sentence-transformers directory to `out`.
 
-    `init` is a T5 directory, or a sentence-transformers one, which zero steps pass on as it is. `training.json` beside
+    `init` is a T5 checkpoint, or a published GTR, which zero steps pass on as it is. `training.json` beside
     the tower has settings, counts of pairs and every step's loss. `cross_fit` trains two towers instead, each from
     `init` on one half of the questions, and writes them to `out/half-0` and `out/half-1` (`glimmer.retrieval.towers`);
     with zero steps there is nothing to fit. Returns a summary.
@@ -211,9 +212,9 @@ def retrieve_tasks(
 
 
 def _initial(init: Path, dimension: int | None, seed: int) -> tuple[GTR, Path]:
-    """The tower to start from and its tokenizer, of a T5 or of a sentence-transformers directory."""
-    if not (init / "modules.json").exists():
-        return gtr_from_t5(init, dimension=dimension, seed=seed), init / "tokenizer.json"
+    """The tower to start from and its vocabulary, of a T5 checkpoint or of a published GTR."""
+    if not is_gtr(init):
+        return gtr_from_t5(init, dimension=dimension, seed=seed), tokenizer_file(init)
     gtr = load_gtr(init)
     if dimension not in (None, gtr.dimension):
         raise InputError("the tower has another width", where=init, expected=dimension, found=gtr.dimension)

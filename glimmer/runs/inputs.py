@@ -20,9 +20,7 @@ from glimmer.experiments import Run, Study
 from glimmer.experiments.sections import CheckpointInitial, KiltData, PublishedGtr
 from glimmer.files import cache_directory, existing, read_json, sha256_file, write_json
 from glimmer.kilt.formats import knowledge_source_file, task_file
-
-CHECKPOINT_FILES = ("config.json", "model.safetensors", "model.safetensors.index.json", "tokenizer.json")
-"""The files of a T5 directory that decide what is read from it (shards besides, by their own names)."""
+from glimmer.models.forms import checkpoint_files, files_of_weights, weight_files
 
 Digests = dict[str, dict[str, dict[str, str]]]
 """section -> release -> file name -> sha256."""
@@ -40,6 +38,8 @@ class OutsideInput:
     option: str
     files: Mapping[str, Path]
     pins: Mapping[str, str]
+    weights: frozenset[str] = frozenset()
+    """Those of `files` that are one thing together: where some are locked, there can be no others beside them."""
 
     def digests(self) -> dict[str, str]:
         """File name -> sha256. Raises InputError for a pinned file that is missing or another than was pinned."""
@@ -127,14 +127,22 @@ def given_inputs(study: Study, runs: Mapping[str, Run]) -> list[OutsideInput]:
 
 
 def _checkpoint(name: str, key: str, section: CheckpointInitial | PublishedGtr, directory: Path) -> OutsideInput:
-    files = {
-        path.relative_to(directory).as_posix(): path
-        for path in sorted(existing(directory).rglob("*"))
-        if path.is_file() and (path.name in CHECKPOINT_FILES or path.suffix in (".safetensors", ".json"))
-    }
-    pins = {} if section.sha256 is None else {"model.safetensors": section.sha256}
+    files, pins = checkpoint_files(directory), {}
+    if name == "initial":
+        weight_files(directory)  # none that can be read is said now, and not when training starts
+    if section.sha256 is not None:
+        weights = weight_files(directory).all
+        if len(weights) > 1:
+            raise InputError(
+                "one digest for a checkpoint of several files",
+                where=directory,
+                expected=f"{key}.sha256 null: the lock holds each of them",
+                found=f"{section.sha256} for {len(weights)} files",
+            )
+        pins = {weights[0].relative_to(directory).as_posix(): section.sha256}
     option = f"{key}.directory={directory}"
-    return OutsideInput(section=name, release=section.release, option=option, files=files, pins=pins)
+    weights = frozenset(files_of_weights(directory))
+    return OutsideInput(section=name, release=section.release, option=option, files=files, pins=pins, weights=weights)
 
 
 def hold(study: Study, inputs: Iterable[OutsideInput]) -> Digests:
@@ -147,20 +155,34 @@ def hold(study: Study, inputs: Iterable[OutsideInput]) -> Digests:
     for item in inputs:
         found = digests.setdefault(item.section, {})[item.release] = item.digests()
         before = lock.setdefault(item.section, {}).setdefault(item.release, {})
+        added = sorted(item.weights - set(before)) if before else []
+        if added:
+            raise InputError(
+                f"other weights under the name {item.release}",
+                where=item.files[added[0]],
+                expected=f"the files of {lock_file}",
+                found=f"another form or another shard, which would be read; {_ways_out(study, item)}",
+            )
         for name, digest in found.items():
             if before.get(name, digest) != digest:
                 raise InputError(
                     f"other bytes under the name {item.release}",
                     where=item.files[name],
                     expected=f"sha256 {before[name]} ({lock_file})",
-                    found=f"{digest}; give the new files a `{item.section}.release` of their own, or withdraw what was "
-                    f"made of the old ones: {_relock_command(study)} --set {item.option}",
+                    found=f"{digest}; {_ways_out(study, item)}",
                 )
             grown = grown or name not in before
             before[name] = digest
     if grown:
         write_json(lock_file, lock)
     return digests
+
+
+def _ways_out(study: Study, item: OutsideInput) -> str:
+    return (
+        f"give the new files a `{item.section}.release` of their own, or withdraw what was made of the old ones: "
+        f"{_relock_command(study)} --set {item.option}"
+    )
 
 
 def _relock_command(study: Study) -> str:

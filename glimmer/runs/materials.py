@@ -18,6 +18,7 @@ from glimmer.files import existing, sha256_file
 from glimmer.kilt.formats import task_file
 from glimmer.models.checkpoint import load_t5, read_config
 from glimmer.models.config import require_size
+from glimmer.models.forms import weights_sha256
 from glimmer.models.reader import Reader
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.runs.inputs import hold, inputs_of_run, outside_inputs
@@ -128,7 +129,7 @@ class Materials:
         retrieved = [self._file("retrieved") / f"{task}-{split}.npz" for task, split in splits]
         return {
             "data": {name: sha256_file(path) for name, path in sorted(files.items())},
-            "initial_checkpoint": sha256_file(self.initial / "model.safetensors"),
+            "initial_checkpoint": weights_sha256(self.initial),
             "tokenizer": sha256_file(self._file("tokenizer")),
             "tokens": sha256_file(self._tokens),
             "retrieved": {path.name: sha256_file(path) for path in retrieved},

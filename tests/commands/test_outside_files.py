@@ -105,7 +105,10 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize
 @pytest.mark.parametrize("name", ["knowledge_source.jsonl", "nq-train-kilt.jsonl"])
 def test_a_pointer_instead_of_a_file_is_named_alike(name, data, tmp_path, capsys):
     (data / name).write_text(POINTER)
-    expected = f"{data / name}:1: a Git LFS pointer; expected the file itself (`git lfs pull`); found the pointer to it"
+    expected = (
+        f"{data / name}: a Git LFS pointer, not the file; expected the file itself (`git lfs pull`); found "
+        "oid sha256:4d7a2146 size 12345"
+    )
     for command in (
         ["validate", data / name],
         ["chunk", "--study", "smoke", "--data", data, "--out", tmp_path / "out"],
@@ -131,9 +134,9 @@ def test_a_folder_instead_of_a_file_and_a_place_that_takes_no_files_are_one_line
         assert len(error.splitlines()) == 1 and named in error and "Traceback" not in error
 
 
-def test_a_null_id_in_a_configuration_is_one_line_that_names_it():
+def test_an_id_that_is_none_in_a_configuration_is_one_line_that_names_it():
     from glimmer.errors import InputError
     from glimmer.models.config import from_hugging_face
 
-    with pytest.raises(InputError, match="D/config.json: pad_token_id; expected an id, a whole number; found null"):
-        from_hugging_face({"model_type": "t5", "pad_token_id": None}, where="D/config.json")
+    with pytest.raises(InputError, match=r"D/config.json: eos_token_id; expected an id, a whole number; found \[1\]"):
+        from_hugging_face({"model_type": "t5", "pad_token_id": None, "eos_token_id": [1]}, where="D/config.json")

@@ -11,8 +11,9 @@ from safetensors.numpy import load_file, save_file
 
 from glimmer.errors import InputError
 from glimmer.files import read_json, write_json
-from glimmer.models.checkpoint import hugging_face_names, load_t5, read_config, save_t5
+from glimmer.models.checkpoint import load_t5, read_config, save_t5
 from glimmer.models.config import from_hugging_face, to_hugging_face
+from glimmer.models.parameter_names import origins
 from tests.models.tiny import CONFIG, tiny_t5
 
 T5_1_0 = dataclasses.replace(CONFIG, activation="relu", tied_head=True)
@@ -42,7 +43,7 @@ def test_export_and_import_round_trip_bit_for_bit(tmp_path, config):
 
 def test_every_parameter_has_a_name_and_every_tensor_a_parameter(saved):
     ours = {path for path, _ in nnx.to_flat_state(nnx.state(tiny_t5()))}
-    listed = list(hugging_face_names(CONFIG))
+    listed = list(origins(CONFIG))
     assert {origin.path for origin in listed} == ours
     names = [name for origin in listed for name in origin.names]
     assert len(names) == len(set(names)) and set(names) == set(load_file(saved / "model.safetensors"))

@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,9 +11,19 @@ from safetensors.numpy import load_file, save_file
 
 from glimmer.errors import InputError
 from glimmer.files import read_json, write_json
+from glimmer.models.parameter_names import T5X
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.retrieval.embed import Embedder, batch_width
-from glimmer.retrieval.gtr import gtr_from_t5, load_gtr, save_gtr, tokenizer_path, with_activations
+from glimmer.retrieval.gtr import (
+    _encoder_origins,
+    gtr_from_t5,
+    is_gtr,
+    load_gtr,
+    save_gtr,
+    tokenizer_path,
+    with_activations,
+)
+from tests.models.published import write_state_dict, write_t5x
 
 TOKENS = np.random.default_rng(0).integers(2, 120, (5, 12)).astype(np.int32)
 
@@ -82,7 +93,7 @@ BREAKAGES = {
     "path below it": lambda d: write_json(
         d / "modules.json", [m | {"path": "../" + m["path"]} for m in read_json(d / "modules.json")]
     ),
-    "pickle": lambda d: (d / "2_Dense/model.safetensors").rename(d / "2_Dense/pytorch_model.bin"),
+    "not a PyTorch file": lambda d: (d / "2_Dense/model.safetensors").rename(d / "2_Dense/pytorch_model.bin"),
     "SelfAttention.q.weight has the wrong shape": lambda d: _edit(d / "config.json", d_kv=8),
     "tensor missing": lambda d: save_file({"x": np.zeros(1)}, d / "model.safetensors"),
 }
@@ -128,3 +139,59 @@ def test_changing_the_activations_keeps_the_parameters(make_gtr):
 def test_the_declared_length_is_the_one_it_was_trained_with(make_gtr, small_world, tmp_path):
     save_gtr(make_gtr(), tmp_path / "gtr", small_world / "tokenizer.json", tokens=33)
     assert json.loads((tmp_path / "gtr/sentence_bert_config.json").read_text())["max_seq_length"] == 33
+
+
+def as_pickles(folder, dtype):
+    """The folder with its weights as PyTorch pickles them."""
+    for path in (folder / "model.safetensors", folder / "2_Dense/model.safetensors"):
+        write_state_dict(path.with_name("pytorch_model.bin"), load_file(path), dtype)
+        path.unlink()
+    return folder
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_pickled_towers_are_read_as_they_were_published(make_gtr, small_world, tmp_path, dtype):
+    gtr = make_gtr(dimension=6, activation="relu", tied_head=True)
+    save_gtr(gtr, tmp_path / "gtr", small_world / "tokenizer.json")
+    loaded = load_gtr(as_pickles(tmp_path / "gtr", dtype))
+    for found, whole in zip(jax.tree.leaves(nnx.state(loaded)), jax.tree.leaves(nnx.state(gtr)), strict=True):
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, whole.astype(dtype).astype(np.float32))
+
+
+def test_a_published_tower_brings_spiece_model_or_tokenizer_json(make_gtr, small_world, tmp_path):
+    save_gtr(make_gtr(), tmp_path / "gtr", small_world / "tokenizer.json")
+    assert tokenizer_path(tmp_path / "gtr").name == "tokenizer.json"
+    (tmp_path / "gtr/tokenizer.json").rename(tmp_path / "gtr/spiece.model")
+    assert tokenizer_path(tmp_path / "gtr").name == "spiece.model"
+
+
+def test_a_pointer_in_place_of_the_dense_layer_is_named(make_gtr, small_world, tmp_path):
+    save_gtr(make_gtr(), tmp_path / "gtr", small_world / "tokenizer.json")
+    (tmp_path / "gtr/2_Dense/model.safetensors").write_bytes(
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n"
+    )
+    with pytest.raises(InputError, match=r"2_Dense/model\.safetensors: a Git LFS pointer"):
+        load_gtr(tmp_path / "gtr")
+
+
+def test_a_tower_in_t5xs_form_is_the_same(make_gtr, tmp_path):
+    gtr = make_gtr(dimension=6, activation="relu", tied_head=True)
+    flat = {path: leaf[...] for path, leaf in nnx.to_flat_state(nnx.state(gtr))}
+    listed = _encoder_origins(gtr.config, T5X)
+    tensors = dict(pair for origin in listed for pair in origin.tensors(flat[origin.path]))
+    folder = write_t5x(tmp_path / "t5x", tensors | {"projection_layer.kernel": np.asarray(flat[("projection",)])})
+    assert is_gtr(folder)
+    loaded = load_gtr(folder)
+    for found, whole in zip(jax.tree.leaves(nnx.state(loaded)), jax.tree.leaves(nnx.state(gtr)), strict=True):
+        np.testing.assert_array_equal(found, whole)
+
+
+def test_the_real_dual_encoder_of_t5x(shared):
+    folder = shared / "t5x-checkpoints/test_de_t5_tiny.checkpoint_1000"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}")
+    gtr = load_gtr(folder)
+    assert (gtr.dimension, gtr.config.d_model, gtr.config.encoder_layers, gtr.config.activation) == (768, 4, 2, "relu")
+    found = np.asarray(gtr(np.asarray([[7, 8, 9, 1, 0]])))
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)

@@ -89,6 +89,43 @@ def test_another_checkpoint_under_the_same_name_stops(study, data, checkpoint, n
         held(study(), data, checkpoint)
 
 
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "flax_model.msgpack", "checkpoint"])
+def test_weights_are_held_in_the_form_in_which_they_are_read(study, data, checkpoint, name):
+    weights = (checkpoint / "model.safetensors").rename(checkpoint / name)
+    (checkpoint / "tf_model.h5").write_bytes(b"never read")
+    digests = held(study(), data, checkpoint)["initial"]["a release"]
+    assert set(digests) == {"config.json", "tokenizer.json", name}
+    held(study(**{"initial.sha256": sha256_file(weights)}), data, checkpoint)
+    weights.write_bytes(b"other")
+    with pytest.raises(InputError, match=f"{name}: other bytes under the name a release"):
+        held(study(), data, checkpoint)
+
+
+def test_another_form_beside_locked_weights_is_other_weights(study, data, checkpoint):
+    """It would be read first, and the lock does not know it."""
+    (checkpoint / "model.safetensors").rename(checkpoint / "pytorch_model.bin")
+    held(study(), data, checkpoint)
+    (checkpoint / "model.safetensors").write_bytes(b"other")
+    with pytest.raises(InputError, match=r"model\.safetensors: other weights under the name a release.*--relock"):
+        held(study(), data, checkpoint)
+
+
+def test_shards_are_locked_each_and_cannot_share_one_pin(study, data, checkpoint):
+    (checkpoint / "model.safetensors").rename(checkpoint / "one.safetensors")
+    write_json(checkpoint / "model.safetensors.index.json", {"weight_map": {"x": "one.safetensors"}})
+    assert {"one.safetensors", "model.safetensors.index.json"} <= set(
+        held(study(), data, checkpoint)["initial"]["a release"]
+    )
+    with pytest.raises(InputError, match="one digest for a checkpoint of several files"):
+        held(study(**{"initial.sha256": "0" * 64}), data, checkpoint)
+
+
+def test_a_folder_without_weights_is_refused_at_the_start(study, data, checkpoint):
+    (checkpoint / "model.safetensors").rename(checkpoint / "tf_model.h5")
+    with pytest.raises(InputError, match="no weights that can be read"):
+        held(study(), data, checkpoint)
+
+
 def test_a_replaced_file_is_noticed_though_size_and_modification_time_are_the_same(study, data, checkpoint):
     import os
 

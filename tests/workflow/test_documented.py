@@ -29,6 +29,7 @@ def published(tmp_path):
         write_json(folders[name] / "config.json", to_hugging_face(config))
         (folders[name] / "model.safetensors").write_bytes(b"weights")
         write_json(folders[name] / "tokenizer.json", {})
+    write_json(folders["retriever"] / "modules.json", [])
     return folders
 
 

@@ -89,7 +89,8 @@ def test_what_is_missing_in_given_folders_is_named_file_by_file(capsys, tmp_path
         (data / name).touch()
     line = said(capsys, {"study": "kilt", "data": data, "checkpoint": tmp_path, "checkpoint_xxl": tmp_path / "none"})
     assert f"no {data}/fever-train-kilt.jsonl" in line and "nq-" not in line and "knowledge" not in line
-    assert f"no {tmp_path}/config.json, no {tmp_path}/none/config.json, nothing for retriever" in line
+    assert f"no {tmp_path}/config.json, {tmp_path}: no weights that can be read, {tmp_path}: no vocabulary" in line
+    assert f"no {tmp_path}/none, nothing for retriever" in line
     assert "glimmer fetch triviaqa hotpotqa fever zsre trex google/t5-v1_1-large google/t5-v1_1-xxl " in line
     assert line.endswith(f"--out {data}")
 

@@ -111,9 +111,9 @@ def test_every_command_of_a_rule_is_one_that_glimmer_takes(tmp_path, given, unpi
 def test_every_stage_of_the_table_has_a_rule_that_takes_what_makes_it_stale_from_there():
     rules = "".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
     for name, stage in STAGES.items():
-        assert f'layout.decides("{name}")' in rules, name
+        assert f'layout.at(wildcards).decides("{name}")' in rules, name
         assert f'"glimmer {stage.command} ' in rules, name
-    assert rules.count("decides=layout.decides(") == len(STAGES)
+    assert rules.count("decides=lambda wildcards: layout.at(wildcards).decides(") == len(STAGES)
 
 
 @pytest.mark.slow

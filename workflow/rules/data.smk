@@ -14,8 +14,8 @@ if layout.study.data.kind == "generated":
         resources:
             **layout.resources("generate"),
         params:
-            sizes=layout.generated_sizes(layout.study.data),
-            decides=layout.decides("generate"),
+            sizes=lambda wildcards: layout.generated_sizes(layout.at(wildcards).study.data),
+            decides=lambda wildcards: layout.at(wildcards).decides("generate"),
         shell:
             "glimmer generate --out {output.data:q} {params.sizes:q} > {log:q} 2>&1"
 
@@ -36,8 +36,8 @@ if layout.study.retriever_has_world:
         resources:
             **layout.resources("generate_for_retriever"),
         params:
-            sizes=layout.generated_sizes(layout.study.data.of_retriever),
-            decides=layout.decides("generate_for_retriever"),
+            sizes=lambda wildcards: layout.generated_sizes(layout.at(wildcards).study.data.of_retriever),
+            decides=lambda wildcards: layout.at(wildcards).decides("generate_for_retriever"),
         shell:
             "glimmer generate --out {output.data:q} {params.sizes:q} > {log:q} 2>&1"
 
@@ -59,8 +59,8 @@ if layout.takes_subset:
         resources:
             **layout.resources("subset"),
         params:
-            study=STUDY,
-            decides=layout.decides("subset"),
+            study=lambda wildcards: [STUDY, *layout.at(wildcards).option],
+            decides=lambda wildcards: layout.at(wildcards).decides("subset"),
             users=lambda wildcards: layout.users_data,
         shell:
             "glimmer subset --study {params.study:q} --set results={resources.results:q}"

@@ -1,25 +1,25 @@
 # The result file of one reader.
 rule evaluate:
     input:
-        data=ancient(layout.files_of_data),
-        initial=ancient(lambda wildcards: layout.initial_of(wildcards.run)),
-        stages=ancient(layout.stages),
-        trained=ancient(f"{W}/runs/{{run}}/trained"),
+        data=ancient(lambda wildcards: layout.at(wildcards).files_of_data),
+        initial=ancient(lambda wildcards: layout.at(wildcards).initial_of(wildcards.run)),
+        stages=ancient(lambda wildcards: layout.at(wildcards).stages),
+        trained=ancient(lambda wildcards: layout.at(wildcards).trained(wildcards.run)),
     output:
         result=f"{R}/runs/{{run}}.json",
     log:
-        f"{W}/logs/evaluate/{{run}}.log",
+        f"{layout.study.work_directory}/logs/evaluate/{{run}}.log",
     benchmark:
-        f"{W}/benchmarks/evaluate/{{run}}.tsv"
+        f"{layout.study.work_directory}/benchmarks/evaluate/{{run}}.tsv"
     conda:
         "../../environment.yml"
     threads: layout.needs("evaluate")["threads"]
     resources:
         **layout.resources("evaluate"),
     params:
-        study=STUDY,
-        data=lambda wildcards: layout.data,
-        work=lambda wildcards: W,
+        study=lambda wildcards: [STUDY, *layout.at(wildcards).option],
+        data=lambda wildcards: layout.at(wildcards).data,
+        work=lambda wildcards: layout.at(wildcards).work,
     shell:
         "glimmer evaluate --study {params.study:q} --set results={resources.results:q}"
         " --run {wildcards.run} --work {params.work:q} --data {params.data:q}"

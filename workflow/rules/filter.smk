@@ -14,8 +14,8 @@ rule filter_by_relevance:
     resources:
         **layout.resources("filter_by_relevance"),
     params:
-        study=STUDY,
-        decides=layout.decides("filter_by_relevance"),
+        study=lambda wildcards: [STUDY, *layout.at(wildcards).option],
+        decides=lambda wildcards: layout.at(wildcards).decides("filter_by_relevance"),
     shell:
         "glimmer filter --study {params.study:q} --set results={resources.results:q}"
         " --retrieved {input.retrieved:q} --out {output.filtered:q} > {log:q} 2>&1"
@@ -25,7 +25,7 @@ rule publish_filter:
     input:
         filtered=f"{W}/filtered",
     output:
-        counts=f"{R}/filter.json",
+        counts=f"{PUBLISHED}/filter.json",
     log:
         f"{W}/logs/publish-filter.log",
     localrule: True

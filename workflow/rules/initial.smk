@@ -16,8 +16,8 @@ if layout.study.initial.kind == "pretrain":
         resources:
             **layout.resources("pretrain"),
         params:
-            study=STUDY,
-            decides=layout.decides("pretrain"),
+            study=lambda wildcards: [STUDY, *layout.at(wildcards).option],
+            decides=lambda wildcards: layout.at(wildcards).decides("pretrain"),
         shell:
             "glimmer pretrain --study {params.study:q} --set results={resources.results:q}"
             " --tokenizer {input.tokenizer:q} --out {output.initial:q}"
@@ -27,7 +27,7 @@ if layout.study.initial.kind == "pretrain":
         input:
             initial=f"{W}/init",
         output:
-            reading=f"{R}/reading.json",
+            reading=f"{PUBLISHED}/reading.json",
         log:
             f"{W}/logs/publish-reading.log",
         localrule: True

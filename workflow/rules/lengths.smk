@@ -1,7 +1,7 @@
 # What the study's lengths cut off: no reader needs it, so nothing waits for it but the report and the audit.
 rule lengths:
     input:
-        data=layout.files_of_data,
+        data=lambda wildcards: layout.at(wildcards).files_of_data,
         passages=f"{W}/passages",
         tokenizer=f"{W}/tokenizer/tokenizer.json",
     output:
@@ -16,9 +16,9 @@ rule lengths:
     resources:
         **layout.resources("lengths"),
     params:
-        study=STUDY,
-        decides=layout.decides("lengths"),
-        data=lambda wildcards: layout.data,
+        study=lambda wildcards: [STUDY, *layout.at(wildcards).option],
+        decides=lambda wildcards: layout.at(wildcards).decides("lengths"),
+        data=lambda wildcards: layout.at(wildcards).data,
     shell:
         "glimmer lengths --study {params.study:q} --set results={resources.results:q}"
         " --data {params.data:q} --passages {input.passages:q} --tokenizer {input.tokenizer:q}"
@@ -29,7 +29,7 @@ rule publish_lengths:
     input:
         counts=f"{W}/lengths.json",
     output:
-        counts=f"{R}/lengths.json",
+        counts=f"{PUBLISHED}/lengths.json",
     log:
         f"{W}/logs/publish-lengths.log",
     localrule: True

@@ -1,7 +1,7 @@
 # Pages to passages.
 rule chunk:
     input:
-        data=layout.files_of_data,
+        data=lambda wildcards: layout.at(wildcards).files_of_data,
     output:
         passages=directory(f"{W}/passages"),
     log:
@@ -14,9 +14,9 @@ rule chunk:
     resources:
         **layout.resources("chunk"),
     params:
-        study=STUDY,
-        decides=layout.decides("chunk"),
-        data=lambda wildcards: layout.data,
+        study=lambda wildcards: [STUDY, *layout.at(wildcards).option],
+        decides=lambda wildcards: layout.at(wildcards).decides("chunk"),
+        data=lambda wildcards: layout.at(wildcards).data,
     shell:
         "glimmer chunk --study {params.study:q} --set results={resources.results:q}"
         " --data {params.data:q} --out {output.passages:q} > {log:q} 2>&1"
@@ -39,8 +39,8 @@ if layout.study.retriever_has_world:
         resources:
             **layout.resources("chunk_for_retriever"),
         params:
-            study=STUDY,
-            decides=layout.decides("chunk_for_retriever"),
+            study=lambda wildcards: [STUDY, *layout.at(wildcards).option],
+            decides=lambda wildcards: layout.at(wildcards).decides("chunk_for_retriever"),
         shell:
             "glimmer chunk --study {params.study:q} --set results={resources.results:q}"
             " --data {input.data:q} --out {output.passages:q} > {log:q} 2>&1"

@@ -21,9 +21,9 @@ if GTR:
         resources:
             **layout.resources("train_retriever"),
         params:
-            study=STUDY,
-            decides=layout.decides("train_retriever"),
-            data=lambda wildcards: layout.data_of_retriever,
+            study=lambda wildcards: [STUDY, *layout.at(wildcards).option],
+            decides=lambda wildcards: layout.at(wildcards).decides("train_retriever"),
+            data=lambda wildcards: layout.at(wildcards).data_of_retriever,
         shell:
             "glimmer train-retriever --study {params.study:q} --set results={resources.results:q}"
             " --init {input.initial:q} --passages {input.passages:q}"
@@ -33,7 +33,7 @@ if GTR:
         input:
             gtr=f"{W}/gtr",
             passages=f"{W}/passages",
-        # Only the file of each tower that is written last: Snakemake deletes what a rule names before it runs it again, and the
+        # Only the file of each tower that is written last: Snakemake deletes what a rule names before it runs it again, and
         # shards that an interrupted call has left are to be resumed.
         output:
             meta=layout.embedded,
@@ -47,9 +47,9 @@ if GTR:
         resources:
             **layout.resources("embed"),
         params:
-            study=STUDY,
-            decides=layout.decides("embed"),
-            embeddings=lambda wildcards: f"{W}/embeddings",
+            study=lambda wildcards: [STUDY, *layout.at(wildcards).option],
+            decides=lambda wildcards: layout.at(wildcards).decides("embed"),
+            embeddings=lambda wildcards: layout.at(wildcards).path("embeddings"),
         shell:
             "glimmer embed --study {params.study:q} --set results={resources.results:q}"
             " --gtr {input.gtr:q} --passages {input.passages:q}"
@@ -58,7 +58,7 @@ if GTR:
 
 rule retrieve:
     input:
-        data=layout.files_of_data,
+        data=lambda wildcards: layout.at(wildcards).files_of_data,
         passages=f"{W}/passages",
         gtr=[f"{W}/gtr", *layout.embedded] if GTR else [],
     output:
@@ -73,10 +73,10 @@ rule retrieve:
     resources:
         **layout.resources("retrieve"),
     params:
-        study=STUDY,
-        decides=layout.decides("retrieve"),
-        data=lambda wildcards: layout.data,
-        gtr=["--gtr", f"{W}/gtr", "--embeddings", f"{W}/embeddings"] if GTR else [],
+        study=lambda wildcards: [STUDY, *layout.at(wildcards).option],
+        decides=lambda wildcards: layout.at(wildcards).decides("retrieve"),
+        data=lambda wildcards: layout.at(wildcards).data,
+        gtr=lambda wildcards: layout.at(wildcards).tower_options,
     shell:
         "glimmer retrieve --study {params.study:q} --set results={resources.results:q}"
         " --data {params.data:q} --passages {input.passages:q} {params.gtr:q}"
@@ -87,7 +87,7 @@ rule publish_retrieval:
     input:
         retrieved=f"{W}/retrieved",
     output:
-        metrics=f"{R}/retrieval.json",
+        metrics=f"{PUBLISHED}/retrieval.json",
     log:
         f"{W}/logs/publish-retrieval.log",
     localrule: True

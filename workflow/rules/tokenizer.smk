@@ -16,8 +16,8 @@ if layout.study.tokenizer.kind == "checkpoint":
         resources:
             **layout.resources("tokenizer"),
         params:
-            study=STUDY,
-            decides=layout.decides("copy_tokenizer"),
+            study=lambda wildcards: [STUDY, *layout.at(wildcards).option],
+            decides=lambda wildcards: layout.at(wildcards).decides("copy_tokenizer"),
         shell:
             "glimmer tokenizer --study {params.study:q} --set results={resources.results:q}"
             " --checkpoint {input.checkpoint:q} --out {output.tokenizer:q} > {log:q} 2>&1"
@@ -26,7 +26,7 @@ else:
 
     rule tokenizer:
         input:
-            data=layout.files_of_data,
+            data=lambda wildcards: layout.at(wildcards).files_of_data,
             passages=f"{W}/passages",
         output:
             tokenizer=f"{W}/tokenizer/tokenizer.json",
@@ -40,9 +40,9 @@ else:
         resources:
             **layout.resources("tokenizer"),
         params:
-            study=STUDY,
-            decides=layout.decides("train_vocabulary"),
-            data=lambda wildcards: layout.data,
+            study=lambda wildcards: [STUDY, *layout.at(wildcards).option],
+            decides=lambda wildcards: layout.at(wildcards).decides("train_vocabulary"),
+            data=lambda wildcards: layout.at(wildcards).data,
         shell:
             "glimmer vocabulary --study {params.study:q} --set results={resources.results:q}"
             " --data {params.data:q} --passages {input.passages:q}"
@@ -65,8 +65,8 @@ rule tokenize:
     resources:
         **layout.resources("tokenize"),
     params:
-        study=STUDY,
-        decides=layout.decides("tokenize"),
+        study=lambda wildcards: [STUDY, *layout.at(wildcards).option],
+        decides=lambda wildcards: layout.at(wildcards).decides("tokenize"),
     shell:
         "glimmer tokenize --study {params.study:q} --set results={resources.results:q}"
         " --tokenizer {input.tokenizer:q} --passages {input.passages:q}"

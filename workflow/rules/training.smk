@@ -3,15 +3,16 @@
 
 wildcard_constraints:
     run="[0-9a-f]{12}",
+    replicate="[0-9]+",
 
 
 # One reader of the study's grid. Its inputs are ancient: the run's id digests all that decides the result, so what stands
 # under that id is current, whatever the clock says. Checkpoints lie beside `trained`, out of Snakemake's reach, to resume.
 rule train:
     input:
-        data=ancient(layout.files_of_data),
-        initial=ancient(lambda wildcards: layout.initial_of(wildcards.run)),
-        stages=ancient(layout.stages),
+        data=ancient(lambda wildcards: layout.at(wildcards).files_of_data),
+        initial=ancient(lambda wildcards: layout.at(wildcards).initial_of(wildcards.run)),
+        stages=ancient(lambda wildcards: layout.at(wildcards).stages),
     output:
         trained=directory(f"{W}/runs/{{run}}/trained"),
     log:
@@ -24,9 +25,9 @@ rule train:
     resources:
         **layout.resources("train"),
     params:
-        study=STUDY,
-        data=lambda wildcards: layout.data,
-        work=lambda wildcards: W,
+        study=lambda wildcards: [STUDY, *layout.at(wildcards).option],
+        data=lambda wildcards: layout.at(wildcards).data,
+        work=lambda wildcards: layout.at(wildcards).work,
     shell:
         "glimmer train --study {params.study:q} --set results={resources.results:q}"
         " --run {wildcards.run} --work {params.work:q} --data {params.data:q}"

@@ -1,0 +1,79 @@
+"""Studies whose seeds redraw everything: what differs between replicates, and what is planned for each."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from glimmer.errors import InputError
+from glimmer.experiments import load_study, runs_for
+from glimmer.experiments.stages import STAGES, decides
+from tests.workflow.test_snakefile import MEASURING, planned
+from workflow.layout import Layout
+
+ROOT = Path(__file__).resolve().parents[2]
+SEEDS = [0, 2]
+
+
+@pytest.fixture
+def study():
+    return load_study("smoke", {"replicates": True, "seeds": SEEDS})
+
+
+def test_a_replicate_moves_the_seeds_of_world_checkpoint_and_retriever_and_nothing_else(study):
+    usual = load_study("smoke", {"seeds": [0]})
+    moved = {"data.seed": 2, "initial.seed": 2, "retriever.seed": 2}
+    assert study.replicate(2) == load_study("smoke", {"seeds": [2], **moved})
+    assert study.replicate(0) == usual and usual.replicate(2) == usual
+
+
+def test_runs_of_a_replicate_are_those_of_the_study_that_it_is(study):
+    moved = {"data.seed": 2, "initial.seed": 2, "retriever.seed": 2}
+    alone = runs_for(load_study("smoke", {"seeds": [2], **moved}))
+    ours = {id for id, run in runs_for(study).items() if run.seed == 2}
+    assert ours == set(alone)
+    assert len(runs_for(study)) == 2 * len(alone), "untrained readers too: each replicate has its own"
+
+
+def test_a_replicate_is_one_draw_for_every_stage(study):
+    for stage in STAGES:
+        assert decides(study.replicate(0), stage) != decides(study.replicate(2), stage) or stage in (
+            "chunk", "copy_tokenizer", "tokenize", "embed", "filter_by_relevance", "lengths"
+        ) or "data" not in STAGES[stage].reads  # fmt: skip
+
+
+def test_given_data_cannot_be_redrawn():
+    with pytest.raises(InputError, match="replicates"):
+        load_study("kilt", {"replicates": True})
+
+
+def test_files_of_replicates_lie_apart(study):
+    layout = Layout(study=study, draws_only=True)
+    first, second = (layout.replicates[seed] for seed in SEEDS)
+    assert first.path("gtr") != second.path("gtr") and "replicate-2" in second.path("gtr")
+    assert "{replicate}" in layout.path("gtr") and second.option == ["--replicate", "2"]
+    run = next(id for id, run in layout.runs.items() if run.seed == 2)
+    assert layout.at(type("Wildcards", (), {"run": run})()).trained(run).startswith(second.work)
+
+
+def test_every_stage_is_planned_for_every_replicate(tmp_path):
+    for name in ("Snakefile", "workflow", "glimmer", "worlds", "analysis", "environment.yml"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    shutil.copytree(ROOT / "results" / "paper", tmp_path / "results" / "paper")
+    stated = {
+        "like": "smoke",
+        "name": "mine",
+        "title": "Mine",
+        "description": "Mine.",
+        "seeds": SEEDS,
+        "replicates": True,
+    }
+    (tmp_path / "config" / "mine.yaml").write_text(yaml.safe_dump(stated))
+    jobs = planned("all", "--config", "study=mine", "results=r", "work=w", cwd=tmp_path)
+    twice = MEASURING - {"train", "evaluate"} | {
+        f"publish_{name}" for name in ("retrieval", "filter", "lengths", "reading")
+    }
+    assert {rule: jobs.get(rule) for rule in twice} == dict.fromkeys(twice, 2)
+    assert jobs["train"] == jobs["evaluate"] == 2 * len(runs_for(load_study("smoke")))
