@@ -51,7 +51,9 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
             yield file
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:  # no space left: where, is what a person asks
+            error.filename = str(path)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise

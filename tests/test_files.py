@@ -2,6 +2,7 @@
 
 import json
 import math
+import resource
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from glimmer.errors import InputError
 from glimmer.files import (
     atomic_directory,
+    atomic_write,
     json_text,
     open_binary,
     read_json,
@@ -85,3 +87,16 @@ def test_what_only_points_to_a_file_has_no_digest(tmp_path):
             InputError, match="model.bin: a Git LFS pointer, not the file; expected the file itself.*size 9"
         ):
             read(tmp_path / "model.bin")
+
+
+def test_a_disk_that_is_full_is_an_error_that_names_the_file_and_leaves_none(tmp_path):
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))
+    try:
+        with pytest.raises(OSError) as error, atomic_write(tmp_path / "x.npy", "wb") as file:
+            for _ in range(100):
+                file.write(bytes(1000))
+                file.flush()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert error.value.filename == str(tmp_path / "x.npy") and not list(tmp_path.iterdir())

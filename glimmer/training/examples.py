@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from glimmer.errors import InputError
 from glimmer.experiments.sections import Lengths
-from glimmer.files import existing
+from glimmer.files import atomic_write, existing
 from glimmer.kilt.aliases import answer_to_train_on
 from glimmer.kilt.formats import Example, read_examples, task_file
 from glimmer.kilt.passages import PassageFile
@@ -185,16 +185,13 @@ def tokenize_passages(tokenizer: Tokenizer, passages: PassageFile, length: int, 
 
     `template` holds {title} and {text}; the end token stands last, as in T5's inputs.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.tmp.npy")
-    array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.int32, shape=(len(passages), length))
-    block: list[str] = []
-    start = 0
-    for number, passage in enumerate(passages):
-        block.append(template.format(title=passage["title"], text=passage["text"]))
-        if len(block) == 4096 or number == len(passages) - 1:
-            array[start : start + len(block)] = tokenizer.encode_array(block, length, end=True)
-            start, block = start + len(block), []
-    array.flush()
-    del array
-    temporary.replace(out)
+    # Written, not mapped: where a disk is full, writing says so, and a page that cannot be stored kills the process.
+    header = {"descr": "<i4", "fortran_order": False, "shape": (len(passages), length)}
+    with atomic_write(out, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        block: list[str] = []
+        for number, passage in enumerate(passages):
+            block.append(template.format(title=passage["title"], text=passage["text"]))
+            if len(block) == 4096 or number == len(passages) - 1:
+                file.write(tokenizer.encode_array(block, length, end=True).astype("<i4", copy=False).tobytes())
+                block = []

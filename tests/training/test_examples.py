@@ -2,6 +2,7 @@
 
 import copy
 import json
+import resource
 from types import SimpleNamespace
 
 import numpy as np
@@ -200,3 +201,19 @@ def test_files_that_do_not_belong_together_are_input_errors(stages, tmp_path):
     np.savez(tmp_path / "nq-train.npz", passages=np.zeros((2, 3), int))
     with pytest.raises(InputError, match="retrieved for another file.*3.*2"):
         TaskExamples("nq", stages.root / "data", "train", tmp_path)
+
+
+def test_tokens_of_all_passages_are_one_array_and_a_full_disk_is_an_error(stages, tmp_path):
+    corpus, tokenizer = stages.corpus.file, stages.tokenizer
+    tokenize_passages(tokenizer, corpus, 5, "{title} : {text}", tmp_path / "tokens.npy")
+    array = np.load(tmp_path / "tokens.npy", mmap_mode="r", allow_pickle=False)
+    rows = [tokenizer.encode_array([f"{row['title']} : {row['text']}"], 5, end=True)[0] for row in corpus]
+    assert array.dtype == np.int32 and np.array_equal(array, np.stack(rows))
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, limit[1]))
+    try:
+        with pytest.raises(OSError):
+            tokenize_passages(tokenizer, corpus, 5, "{title} : {text}", tmp_path / "full" / "tokens.npy")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert not list((tmp_path / "full").iterdir())
