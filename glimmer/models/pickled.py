@@ -1,8 +1,9 @@
 """PyTorch's `pytorch_model.bin` without PyTorch and without running anything from it.
 
-Such a file is a zip archive: a pickle that says which tensors there are, and their bytes, stored as they are. A pickle
-is a program that may call what it names. This one may name three kinds of things (a tensor, an ordered dictionary, a
-type of storage); here they are stand-ins that only note places in the file. Any other name ends the reading.
+Such a file is a zip archive: a pickle that says which tensors there are, and their bytes, stored as they are. Before
+PyTorch 1.6 it was a row of pickles, and the bytes of the storages after them. A pickle is a program that may call what
+it names. This one may name three kinds of things (a tensor, an ordered dictionary, a type of storage); here they are
+stand-ins that only note places in the file. Any other name ends the reading.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _STORAGES = {
        {"Long": "i8", "Int": "i4", "Short": "i2", "Char": "i1", "Byte": "u1", "Bool": "?"}.items()},
 }  # fmt: skip
 _LARGEST_INDEX = 64 << 20
+_OLD_MAGIC, _OLD_PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+_COUNT = struct.Struct("<q")
 _LOCAL_HEADER = struct.Struct("<26xHH")
 
 
@@ -37,15 +40,12 @@ def read_state_dict(path: Path) -> dict[str, FileTensor]:
     """The tensors of a file by name. Raises InputError for another file, and for a pickle that names anything else."""
     with open(path, "rb") as file:
         start = file.read(4)
+        if start[:1] == b"\x80":
+            file.seek(0)
+            return _Old(path, file).state_dict()
         if not start.startswith(b"PK"):
-            old = start[:1] == b"\x80"
-            raise InputError(
-                "a pickle in the form of before PyTorch 1.6, which is not read" if old else "not a PyTorch file",
-                where=path,
-                expected="the zip form: `torch.save(torch.load(FILE, weights_only=True), FILE)` in a newer PyTorch"
-                " writes it; model.safetensors beside it is read first",
-                found="a bare pickle" if old else f"a file that begins with {start!r}",
-            )
+            expected, found = "a zip archive or a pickle", f"a file that begins with {start!r}"
+            raise InputError("not a PyTorch file", where=path, expected=expected, found=found)
         try:
             with zipfile.ZipFile(file) as archive:
                 return _Archive(path, file, archive).state_dict()
@@ -71,22 +71,11 @@ class _Archive:
         size = self.archive.getinfo(f"{self.root}data.pkl").file_size
         if size > _LARGEST_INDEX:
             raise InputError("an index of tensors too large", where=self.path, expected=_LARGEST_INDEX, found=size)
-        index = self.archive.read(f"{self.root}data.pkl")
-        try:
-            state = _StateDictUnpickler(io.BytesIO(index), self).load()
-        except (InputError, MemoryError):
-            raise
-        except Exception as error:  # an odd pickle may raise anything
-            raise InputError("not a state dict", where=self.path, expected="tensors by name", found=error) from None
-        items = dict.items(state) if isinstance(state, dict) else ()
-        named = {str(name): value for name, value in items if isinstance(value, FileTensor)}
-        if not named:
-            kind = f"a {type(state).__name__} without"
-            raise InputError("not a state dict", where=self.path, expected="tensors by name", found=kind)
-        return named
+        index = io.BytesIO(self.archive.read(f"{self.root}data.pkl"))
+        return _named_tensors(_load(index, self), self.path)
 
-    def place(self, key: str) -> tuple[int, int]:
-        """(offset, bytes) of a storage in the file."""
+    def place(self, key: str, size: int) -> tuple[int, int]:
+        """(offset, bytes) of a storage in the file; `size` is what its tensors say."""
         try:
             entry = self.archive.getinfo(f"{self.root}data/{key}")
         except KeyError:
@@ -96,6 +85,68 @@ class _Archive:
         self.file.seek(entry.header_offset)
         name, extra = _LOCAL_HEADER.unpack(self.file.read(_LOCAL_HEADER.size))
         return entry.header_offset + _LOCAL_HEADER.size + name + extra, entry.file_size
+
+
+class _Old:
+    """The form of before PyTorch 1.6: magic, protocol, machine, state dict and keys of storages, each a pickle; then of
+    each storage, in the order of the keys, its number of elements (int64) and its bytes."""
+
+    def __init__(self, path: Path, file: io.BufferedReader):
+        self.path, self.file = path, file
+        self.sizes: dict[str, int] = {}
+        self.places: dict[str, tuple[int, int]] | None = None  # known once the storages were walked
+
+    def state_dict(self) -> dict[str, FileTensor]:
+        magic, protocol, machine = (_load(self.file, self) for _ in range(3))
+        if (magic, protocol) != (_OLD_MAGIC, _OLD_PROTOCOL) or not isinstance(machine, dict):
+            found = f"{magic!r:.40}, {protocol!r:.40}"
+            raise InputError("not a PyTorch file", where=self.path, expected="its magic number", found=found)
+        if machine.get("little_endian") is not True:
+            raise InputError("another order of bytes", where=self.path, expected="little", found=machine)
+        index = self.file.tell()
+        _load(self.file, self)  # to learn how long each storage is
+        self.places = self._walked(_load(self.file, self))
+        self.file.seek(index)
+        return _named_tensors(_load(self.file, self), self.path)
+
+    def place(self, key: str, size: int) -> tuple[int, int]:
+        """(offset, bytes) of a storage in the file; on the first reading, which only asks for sizes, anywhere."""
+        if self.places is None:
+            self.sizes[key] = size
+            return 0, size
+        if key not in self.places:
+            raise InputError("storage missing", where=self.path, expected=f"storage {key}", found="no such key")
+        return self.places[key]
+
+    def _walked(self, keys: Any) -> dict[str, tuple[int, int]]:
+        places, end = {}, self.path.stat().st_size
+        for key in keys if isinstance(keys, list) else ():
+            begin, size = self.file.tell() + _COUNT.size, self.sizes.get(str(key), 0)
+            if begin + size > end:
+                needed = f"{begin + size} bytes"
+                raise InputError("not a whole PyTorch file", where=self.path, expected=needed, found=end)
+            self.file.seek(begin + size)
+            places[str(key)] = begin, size
+        return places
+
+
+def _load(file: io.BufferedIOBase, source: _Archive | _Old) -> Any:
+    """One pickle of a file, by the few names that it may name. Raises InputError for anything else."""
+    try:
+        return _StateDictUnpickler(file, source).load()
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # an odd pickle may raise anything
+        raise InputError("not a state dict", where=source.path, expected="tensors by name", found=error) from None
+
+
+def _named_tensors(state: Any, path: Path) -> dict[str, FileTensor]:
+    items = dict.items(state) if isinstance(state, dict) else ()
+    named = {str(name): value for name, value in items if isinstance(value, FileTensor)}
+    if not named:
+        kind = f"a {type(state).__name__} without"
+        raise InputError("not a state dict", where=path, expected="tensors by name", found=kind)
+    return named
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -135,9 +186,9 @@ class _RebuildTensor:
 class _StateDictUnpickler(pickle.Unpickler):
     """Knows the names that a state dict needs, and refuses every other one."""
 
-    def __init__(self, file: io.BytesIO, archive: _Archive):
+    def __init__(self, file: io.BufferedIOBase, source: _Archive | _Old):
         super().__init__(file)
-        self._archive = archive
+        self._source = source
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
@@ -148,17 +199,21 @@ class _StateDictUnpickler(pickle.Unpickler):
             return _StorageType(_STORAGES[name])
         raise InputError(
             "the pickle names something that no state dict needs; nothing of it was run",
-            where=self._archive.path,
+            where=self._source.path,
             expected="torch._utils._rebuild_tensor_v2, collections.OrderedDict and types of storage",
             found=f"{module}.{name}",
         )
 
     def persistent_load(self, pid: Any) -> _Storage:
-        kind, storage_type, key, _, count = pid
-        if kind != "storage" or not isinstance(storage_type, _StorageType) or type(count) is not int:
+        kind, storage_type, key, _, count, *part = (
+            pid  # the old form has a sixth item: the part of another storage, or None
+        )
+        is_storage = kind == "storage" and isinstance(storage_type, _StorageType) and part in ([], [None])
+        if not is_storage or type(count) is not int or count < 0:
             raise ValueError(f"a storage named {pid!r}")
-        offset, size = self._archive.place(str(key))
-        if not 0 <= count * storage_type.dtype.itemsize <= size:
+        needed = count * storage_type.dtype.itemsize
+        offset, size = self._source.place(str(key), needed)
+        if needed > size:
             message = "storage shorter than its tensors"
-            raise InputError(message, where=self._archive.path, expected=f"{count} elements", found=f"{size} bytes")
-        return _Storage(self._archive.path, offset, size, storage_type.dtype)
+            raise InputError(message, where=self._source.path, expected=f"{count} elements", found=f"{size} bytes")
+        return _Storage(self._source.path, offset, size, storage_type.dtype)

@@ -44,17 +44,17 @@ class Tensor:
 
 
 class _Pickler(pickle.Pickler):
-    """Pickles names of a library that need not be here."""
+    """Pickles names of a library that need not be here; `old`: as PyTorch did before 1.6."""
 
-    def __init__(self, file, torch: dict[str, types.ModuleType]):
+    def __init__(self, file, torch: dict[str, types.ModuleType], old: bool):
         super().__init__(file, protocol=2)
-        self.torch = torch
+        self.torch, self.old = torch, old
 
     def persistent_id(self, value):
         if not isinstance(value, _Storage):
             return None
         kind = getattr(self.torch["torch"], STORAGES[value.array.dtype.name])
-        return ("storage", kind, value.key, "cpu", value.array.size)
+        return ("storage", kind, value.key, "cpu", value.array.size, *([None] if self.old else []))
 
     def reducer_override(self, value):
         if not isinstance(value, Tensor):
@@ -80,7 +80,7 @@ def _torch() -> dict[str, types.ModuleType]:
     return {"torch": torch, "torch._utils": utils}
 
 
-def pickle_of(state) -> tuple[bytes, list[_Storage]]:
+def pickle_of(state, old: bool = False) -> tuple[bytes, list[_Storage]]:
     """`data.pkl` of a state dict of Tensors, and the storages that it names."""
     storages: list[_Storage] = []
     for tensor in state.values():
@@ -92,7 +92,7 @@ def pickle_of(state) -> tuple[bytes, list[_Storage]]:
     sys.modules.update(modules)
     try:
         file = io.BytesIO()
-        _Pickler(file, modules).dump(state)
+        _Pickler(file, modules, old).dump(state)
     finally:
         for name, module in before.items():
             if module is None:
@@ -111,6 +111,18 @@ def write_zip(path: Path, index: bytes, storages: list[_Storage], compression=zi
             memory = storage.array if storage.array.flags.c_contiguous else storage.array.T
             archive.writestr(f"archive/data/{storage.key}", np.ascontiguousarray(memory).tobytes())
         archive.writestr("archive/version", "3\n")
+
+
+def write_old(path: Path, index: bytes, storages: list[_Storage], magic=0x1950A86A20F9469CFC6C, little=True) -> None:
+    """The file of before PyTorch 1.6: pickles in a row, then each storage's number of elements and bytes."""
+    machine = {"protocol_version": 1001, "little_endian": little, "type_sizes": {"short": 2, "int": 4, "long": 4}}
+    keys = [storage.key for storage in storages]
+    heads = [pickle.dumps(value, protocol=2) for value in (magic, 1001, machine)]
+    with open(path, "wb") as file:
+        file.write(b"".join([*heads, index, pickle.dumps(keys, protocol=2)]))
+        for storage in storages:
+            memory = storage.array if storage.array.flags.c_contiguous else storage.array.T
+            file.write(struct.pack("<q", storage.array.size) + np.ascontiguousarray(memory).tobytes())
 
 
 def write_state_dict(path: Path, tensors: dict[str, np.ndarray], dtype="float32") -> None:

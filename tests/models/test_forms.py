@@ -30,6 +30,7 @@ from tests.models.published import (
     safetensors,
     scanned,
     t5x,
+    write_old,
     write_state_dict,
     write_t5x,
     write_zip,
@@ -271,13 +272,36 @@ def test_broken_pytorch_files_end_in_one_line(tmp_path):
         read_state_dict(path)
 
 
-def test_an_old_pickle_is_refused_with_the_way_out(tmp_path):
-    folder = pytorch(tmp_path / "model", tiny_t5())
-    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2))
-    with pytest.raises(
-        InputError, match=r"pytorch_model\.bin: a pickle in the form of before PyTorch 1\.6.*torch\.save"
-    ):
-        load_t5(folder)
+def test_a_file_of_before_pytorch_1_6_holds_the_same_tensors(tmp_path):
+    whole, half = np.arange(12, dtype=np.float32).reshape(3, 4), np.arange(5, dtype=np.float16)
+    state = {"half": Tensor(half), "whole": Tensor(whole)}
+    pickle_of(state, old=True)  # gives each its storage
+    state["turned"] = Tensor(whole.T, state["whole"].storage)  # the storage of another tensor
+    index, storages = pickle_of(state, old=True)
+    write_old(tmp_path / "x.bin", index, storages[::-1])  # the keys say in which order the storages stand
+    found = {name: tensor.read() for name, tensor in read_state_dict(tmp_path / "x.bin").items()}
+    for name, expected in (("whole", whole), ("turned", whole.T), ("half", half)):
+        np.testing.assert_array_equal(found[name], expected)
+
+
+def test_an_old_file_that_is_not_one_is_refused(tmp_path):
+    path, whole = tmp_path / "x.bin", np.arange(6, dtype=np.float32)
+    index, storages = pickle_of({"x": Tensor(whole)}, old=True)
+    for options, message in (({"magic": 7}, "not a PyTorch file"), ({"little": False}, "another order of bytes")):
+        write_old(path, index, storages, **options)
+        with pytest.raises(InputError, match=message):
+            read_state_dict(path)
+    write_old(path, index, storages)
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(InputError, match="not a whole PyTorch file"):
+        read_state_dict(path)
+    write_old(path, index, [])
+    with pytest.raises(InputError, match="storage missing"):
+        read_state_dict(path)
+    write_old(path, pickle.dumps({"x": Evil(os.mkdir, str(tmp_path / "ran"))}), [])
+    with pytest.raises(InputError, match="nothing of it was run"):
+        read_state_dict(path)
+    assert not (tmp_path / "ran").exists()
 
 
 # -- other files ------------------------------------------------------------------------------------------------------

@@ -37,13 +37,14 @@ def tensors_of(model):
     return dict(pair for origin in origins(model.config) for pair in origin.tensors(flat[origin.path][...]))
 
 
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before 1.6"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-def test_what_torch_saves_of_transformers_model(pair, torch, dtype):
+def test_what_torch_saves_of_transformers_model(pair, torch, dtype, zipped):
     """Its state dict names the shared table several times, and for T5 1.0 the head too."""
     model, theirs, folder = pair
     state = theirs.to(getattr(torch, dtype)).state_dict()
     assert {"shared.weight", "encoder.embed_tokens.weight", "lm_head.weight"} <= set(state)
-    torch.save(state, folder / "pytorch_model.bin")
+    torch.save(state, folder / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
     (folder / "model.safetensors").unlink()
     loaded = load_t5(folder)
     assert loaded.config == model.config
