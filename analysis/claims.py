@@ -164,7 +164,7 @@ class Ledger:
             outcome = _effect(verdicts.by_number(needed, values, rounding)[1]) | {"interval": None}
             return _Evaluated(row=_row(claim, study, verdicts.UNDECIDED, note=f"no interval: {reason}", **outcome))
         inexact = [required for required in needed if required not in exact]
-        sampled = verdicts.by_sample(inexact, sample, [self._alike(required) for required in inexact])
+        sampled = verdicts.by_sample(inexact, sample, [self._delivery.alike(required) for required in inexact])
         rests = {"n": sample.n, "seeds": list(sample.seeds)}
         if exact_verdict == verdicts.CONTRADICTED:  # no sampling can mend an exact count
             outcome = _effect(exact_parts, exact_parts + sampled) | rests | {"interval": None}
@@ -174,9 +174,6 @@ class Ledger:
         row = _row(claim, study, verdicts.UNDECIDED, **outcome)
         sizes = verdicts.carried_effects(inexact, self._paper, factor)
         return _Evaluated(row=row, parts=sampled, p_as_large=verdicts.p_as_large(sizes, sample))
-
-    def _alike(self, required: Requirement) -> str:
-        return self._delivery.alike(required)
 
     def _sampled(
         self,

@@ -110,6 +110,11 @@ class Study:
         }
         return dataclasses.replace(self, replicates=False, seeds=(seed,), **drawn)
 
+    def run_directory(self, run_id: str, seed: int) -> Path:
+        """Where what training and evaluation of a run leave lies: beside the study's stages, or its replicate's."""
+        whole = self.work_directory / f"replicate-{seed}" if self.replicates else self.work_directory
+        return whole / "runs" / run_id
+
     @property
     def tasks(self) -> tuple[str, ...]:
         """The tasks present, in the order of every table."""

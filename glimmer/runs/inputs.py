@@ -247,7 +247,7 @@ def relock(study: Study, inputs: Iterable[OutsideInput], runs: Mapping[str, Run]
         study.result_file(id).unlink()
     for id, run in runs.items():
         if id in withdrawn or _difference(before[id], inputs_of_run(study, run)):
-            shutil.rmtree(study.work_directory / "runs" / id, ignore_errors=True)
+            shutil.rmtree(study.run_directory(id, run.seed), ignore_errors=True)
     return withdrawn
 
 

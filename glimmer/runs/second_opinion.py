@@ -7,20 +7,20 @@ stands beside the result files, in kilt-check.json, with the digest of the resul
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from glimmer.evaluation.kilt_package import TOLERANCE, cross_check, worst
 from glimmer.evaluation.kilt_scores import Scores, score_files
-from glimmer.experiments import Study
+from glimmer.experiments import Run, Study
 from glimmer.files import read_json, sha256_file, write_json
 from glimmer.results.run_files import KILT_CHECK
 
 NO_GUESSES, OTHER_GUESSES = "no guesses", "other guesses"
 
 
-def check_runs(study: Study, ids: Iterable[str]) -> dict[str, dict[str, str]]:
+def check_runs(study: Study, runs: Mapping[str, Run]) -> dict[str, dict[str, str]]:
     """Run id -> {"status", "detail"} of every run that has a result; what was checked is written beside the results.
 
     "no guesses": its guess files are not in the study's work directory (any more). "other guesses": those that are
@@ -29,11 +29,11 @@ def check_runs(study: Study, ids: Iterable[str]) -> dict[str, dict[str, str]]:
     results = study.results_directory
     lasting = read_json(results / KILT_CHECK) if (results / KILT_CHECK).exists() else {}
     checks: dict[str, dict[str, str]] = {}
-    for id in ids:
+    for id, run in runs.items():
         file = study.result_file(id)
         if not file.exists():
             continue
-        checks[id] = _check(study.work_directory / "runs" / id, read_json(file))
+        checks[id] = _check(study.run_directory(id, run.seed), read_json(file))
         if checks[id]["status"] not in (NO_GUESSES, "absent"):
             lasting[id] = checks[id] | {"result_sha256": sha256_file(file)}
     if lasting:

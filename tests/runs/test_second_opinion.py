@@ -58,7 +58,7 @@ def study(tmp_path):
 def test_runs_are_checked_whose_guesses_are_there_and_results_stay_as_they_are(study, package):
     ids = list(runs_for(study))
     before = [study.result_file(id).read_bytes() for id in ids[:3]]
-    checks = check_runs(study, ids)
+    checks = check_runs(study, runs_for(study))
     assert [checks[id]["status"] for id in ids[:3]] == ["agrees", "agrees", "no guesses"] and len(checks) == 3
     assert [study.result_file(id).read_bytes() for id in ids[:3]] == before
     kept = read_json(study.results_directory / KILT_CHECK)
@@ -78,7 +78,7 @@ def test_guesses_of_another_call_are_not_taken_for_those_of_the_result(study, pa
     result = read_json(study.result_file(id))
     result["tasks"]["nq"]["downstream"]["em"] += 0.25
     write_json(study.result_file(id), result)
-    check = check_runs(study, [id])[id]
+    check = check_runs(study, {id: runs_for(study)[id]})[id]
     assert check["status"] == "other guesses" and "em 0.5 of the guesses, 0.75 of the result" in check["detail"]
 
 
