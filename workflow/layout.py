@@ -191,8 +191,8 @@ class Layout:
         return ["--gtr", self.path("gtr"), "--embeddings", self.path("embeddings")]
 
     def trained(self, run: str) -> str:
-        """What training a run leaves."""
-        return f"{self.work}/runs/{run}/trained"
+        """What training leaves of a run's parameters."""
+        return f"{self.work}/runs/{self.runs[run].trained_id}/trained"
 
     @property
     def files_of_data(self) -> list[str]:

@@ -20,6 +20,7 @@ from glimmer.experiments import TASKS, Point
 from glimmer.experiments.registry import Measure
 from glimmer.files import canonical_json
 from glimmer.results import StudyResults, example_scores
+from glimmer.results.points import measured_tasks, task_score
 
 RESAMPLES = 4000
 
@@ -145,22 +146,22 @@ class JointBootstrap:
         if not self.replicated and any(len(counts) > 1 for counts in sizes.values()):
             return None
         try:
-            draws, values = self._of_arms((first, second), seeds, tasks)
+            draws, values = self._of_arms((first, second), seeds, tasks, measure.score)
         except NotPaired:
             return None
         several = self.replicated and len(seeds) > 1
         low, high = (Replicated(draws=draws) if several else Resampled(draws=draws)).interval
         return Interval(mean=float(np.mean(values)), low=low, high=high, n=0, seeds=len(seeds))
 
-    def _of_arms(self, arms, seeds: tuple[int, ...], tasks: list[str]) -> tuple[np.ndarray, list[float]]:
+    def _of_arms(self, arms, seeds: tuple[int, ...], tasks: list[str], score: str) -> tuple[np.ndarray, list[float]]:
         """(draws of the difference, its value at each seed)."""
         runs = self.results.runs.by_id
-        scores = [[np.mean([runs[arm[s]]["tasks"][t]["score"] for t in tasks]) for s in seeds] for arm in arms]
+        scores = [[np.mean([task_score(runs[arm[s]], t, score) for t in tasks]) for s in seeds] for arm in arms]
         values = [100 * (one - other) for one, other in zip(*scores, strict=True)]
         if self.replicated and len(seeds) > 1:
             return np.array(values), values
         weights = self._weights(len(seeds))
-        one, other = (self._of_runs([arm[seed] for seed in seeds], tasks, weights) for arm in arms)
+        one, other = (self._of_runs([arm[seed] for seed in seeds], tasks, score, weights) for arm in arms)
         return one - other, values
 
     def _sizes(self, ids: Iterable[str], seeds: Iterable[int]) -> dict[str, set[int]]:
@@ -177,8 +178,7 @@ class JointBootstrap:
         return self._tasks_of(run_id, point.measure)
 
     def _tasks_of(self, run_id: str, measure: Measure) -> list[str]:
-        everything = list(self.results.runs.by_id[run_id]["tasks"])
-        return {"average": everything, "task": [measure.task], "speed": []}[measure.kind]
+        return measured_tasks(self.results.runs.by_id[run_id], measure)
 
     def _weights(self, seeds: int) -> np.ndarray:
         """One draw of seeds for everything; the generator starts anew so that equal seeds give equal draws."""
@@ -191,37 +191,43 @@ class JointBootstrap:
         total = np.zeros(self.resamples)
         for term in point.terms:
             runs = [term.run_ids[seed] for seed in seeds]
-            total += term.weight * self._of_runs(runs, self._tasks(runs[0], point), weights)
+            total += term.weight * self._of_runs(runs, self._tasks(runs[0], point), point.measure.score, weights)
         return total
 
-    def _of_runs(self, runs: list[str], tasks: list[str], weights: np.ndarray) -> np.ndarray:
+    def _of_runs(self, runs: list[str], tasks: list[str], score: str, weights: np.ndarray) -> np.ndarray:
         """[resamples], percent: runs, weighted [resamples, runs], each the mean over tasks of its replicates."""
         total = np.zeros(self.resamples)
         for column, run in enumerate(runs):
-            means = [self._run_replicates(run, task) for task in tasks]
+            means = [self._run_replicates(run, task, score) for task in tasks]
             total += weights[:, column] * 100 * np.mean(means, axis=0)
         return total
 
-    def _run_replicates(self, run_id: str, task: str) -> np.ndarray:
-        scores = example_scores(self.results.runs.by_id[run_id], task)
+    def _run_replicates(self, run_id: str, task: str, score: str) -> np.ndarray:
+        scores = example_scores(self.results.runs.by_id[run_id], task, score)
         if not scores:
             raise NotPaired(f"run {run_id} kept no scores per example of {task}")
-        return self._of_task[task, len(scores)][run_id]
+        return self._of_task[task, len(scores)][run_id, score]
 
     @functools.cached_property
-    def _of_task(self) -> dict[tuple[str, int], dict[str, np.ndarray]]:
-        """(task, examples) -> run id -> resampled means [resamples], all runs over the same drawn examples."""
+    def _of_task(self) -> dict[tuple[str, int], dict[tuple[str, str], np.ndarray]]:
+        """(task, examples) -> (run id, score) -> resampled means [resamples], all over the same drawn examples."""
         runs = self.results.runs.by_id
-        groups: dict[tuple[str, int], dict[str, list[float]]] = {}
-        for run_id in dict.fromkeys(
-            id for point in self.results.planned.values() for id in point.run_ids if id in runs
-        ):
+        measured = {
+            (id, point.measure.score): None
+            for point in self.results.planned.values()
+            for id in point.run_ids
+            if id in runs
+        }
+        groups: dict[tuple[str, int], dict[tuple[str, str], list[float]]] = {}
+        for run_id, score in measured:
             for task in runs[run_id]["tasks"]:
-                if scores := example_scores(runs[run_id], task):
-                    groups.setdefault((task, len(scores)), {})[run_id] = scores
+                if scores := example_scores(runs[run_id], task, score):
+                    groups.setdefault((task, len(scores)), {})[run_id, score] = scores
         return {key: self._resampled(*key, group) for key, group in groups.items()}
 
-    def _resampled(self, task: str, n: int, group: Mapping[str, list[float]]) -> dict[str, np.ndarray]:
+    def _resampled(
+        self, task: str, n: int, group: Mapping[tuple[str, str], list[float]]
+    ) -> dict[tuple[str, str], np.ndarray]:
         rng = np.random.default_rng([self.seed, 2, TASKS.index(task), n])
         means = resampled_means(np.asarray(list(group.values()), dtype=float), self.resamples, rng)
         return dict(zip(group, means.T, strict=True))

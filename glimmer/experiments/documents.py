@@ -38,12 +38,13 @@ def read_yaml(path: str | Path) -> Any:
         raise InputError("not YAML", where=path, expected="one YAML document", found=str(error)) from None
 
 
-def claims_digest() -> str | None:
-    """12 hex digits of the sha256 of what config/claims.yaml says, whatever its comments and layout; None without one.
+def claims_digest(name: str = "claims") -> str | None:
+    """12 hex digits of the sha256 of what config/`name`.yaml says, whatever its comments and layout; None without one.
 
-    A result file keeps it: whether claims were stated before or after a result was seen can then be checked.
+    A result file keeps it, of claims and of endpoints: whether they were stated before or after a result was seen can
+    then be checked.
     """
-    path = repository_path("config/experiments.yaml").with_name("claims.yaml")
+    path = repository_path("config/experiments.yaml").with_name(f"{name}.yaml")
     if not path.exists():
         return None
     return hashlib.sha256(canonical_json(read_yaml(path)).encode()).hexdigest()[:12]

@@ -144,6 +144,8 @@ class _Builder:
             expected = "`at` or `level` in a panel with x, neither without"
             raise InputError("series and x axis do not fit", where=where, expected=expected, found=f"x {x_name}")
         points = []
+        name_of_measure = entry.get("measure", inner["measure"])
+        measure = Measure(name=name_of_measure, **self.known(self.document["measures"], name_of_measure, where))
         for value in values:
             x = None if value is None else _number(x_name, value, where)
             own = base if level or x is None else base | {x_name: x}
@@ -155,7 +157,7 @@ class _Builder:
                     panel=panel,
                     series=name,
                     label=name,
-                    measure=Measure(name=inner["measure"], **self.document["measures"][inner["measure"]]),
+                    measure=measure,
                     size=size,
                     x_name=x_name,
                     level=level,

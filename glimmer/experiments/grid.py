@@ -17,9 +17,13 @@ from glimmer.experiments.study import Study
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
-    """One trained and evaluated reader. `settings` is what `id` digests, `points` the ids of the points it serves."""
+    """One trained and evaluated reader. `settings` is what `id` digests, `points` the ids of the points it serves.
+
+    `trained_id` is the run whose parameters it has: its own id, but where it is given other passages on dev.
+    """
 
     id: str
+    trained_id: str
     seed: int
     size: str
     reader: ReaderSettings
@@ -69,6 +73,8 @@ def runs_for(study: Study) -> dict[str, Run]:
             for term in point.terms:
                 id = term.run_ids[seed]
                 run = runs.get(id) or _run(study, term.reader, seed, point.size)
+                if run.trained_id != id and run.trained_id not in runs:
+                    runs[run.trained_id] = _run(study, run.reader.as_trained, run.seed, point.size)
                 if point.id not in run.points:
                     run = dataclasses.replace(run, points=(*run.points, point.id))
                 runs[id] = run
@@ -79,6 +85,7 @@ def _run(study: Study, reader: ReaderSettings, seed: int, size: str) -> Run:
     settings = study.run_settings(reader, seed, size)
     return Run(
         id=run_id(settings),
+        trained_id=run_id(study.run_settings(reader.as_trained, seed, size)),
         seed=seed,
         size=size,
         reader=reader,

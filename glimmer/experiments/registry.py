@@ -13,9 +13,10 @@ from glimmer.experiments.settings import ReaderSettings
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Measure:
-    """What a point measures. `kind`: "average" over tasks, one "task"'s headline score, or "speed" (no run needed).
+    """What a point measures. `kind`: "average" over tasks, one "task"'s score, or "speed" (no run needed).
 
-    `label` is what an axis says of it; {tasks} in it stands for how many tasks were averaged.
+    `score` names the scores per example that are meant: "metric", the task's headline metric, or another that run
+    files keep (glimmer/runs/evaluate.py); an average is over the tasks that have it. `label` is what an axis says of it; {tasks} in it stands for how many tasks were averaged.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Measure:
     unit: str
     kind: str
     task: str | None = None
+    score: str = "metric"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -118,6 +118,9 @@ class ReaderSettings:
     """A control: "shuffled" trains every question on the answer of another of its task, by the run's seed."""
     evidence: str = _choice("as_retrieved", "first", readers=_EVERY_READER)
     """A control: "first" puts the gold passages before what was retrieved, found there or not, in train and dev."""
+    dev_evidence: str = _choice("as_trained", "first", "of_another_question", readers=_EVERY_READER)
+    """What the trained reader is given on dev, by another rule than it was trained with: the gold passages first, or
+    what was retrieved for another question of the task, by the run's seed. No such reader is trained: `as_trained`."""
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -171,6 +174,11 @@ class ReaderSettings:
             changes["m"] = changes["k"]
         return dataclasses.replace(self, **changes)
 
+    @property
+    def as_trained(self) -> ReaderSettings:
+        """The reader whose parameters this one has."""
+        return dataclasses.replace(self, dev_evidence="as_trained")
+
     def split(self, layers: int) -> LayerSplit:
         """How an encoder of `layers` layers is split under these settings."""
         return split_layers(layers, self.alpha, self.beta)
@@ -185,7 +193,7 @@ class ReaderSettings:
         """
         no_memory = self.name == "lumen" and self.memory == "trained" and self.split(layers).memory_layers == 0
         if self.k == 0:
-            return dataclasses.replace(self._as_fid(), evidence="as_retrieved")
+            return dataclasses.replace(self._as_fid(), evidence="as_retrieved", dev_evidence="as_trained")
         if no_memory:
             return self._as_fid()
         split = self.split(layers)

@@ -54,6 +54,10 @@ class Scale:
                 )
 
 
+Baseline = Literal["untrained", "no_passages", "other_passages", "gold_first", "as_many_kept"]
+"""The panels of the artifact `baselines`."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Study:
     """A named set of sizes, data and seeds over which artifacts are produced."""
@@ -77,7 +81,7 @@ class Study:
     evaluation: sections.Evaluation
     artifacts: Annotated[tuple[str, ...], Distinct(1)]
     scale: Scale
-    baselines: Annotated[tuple[Literal["untrained", "no_passages"], ...], Distinct()]
+    baselines: Annotated[tuple[Baseline, ...], Distinct()]
     seeds: Annotated[tuple[sections.Seed, ...], Distinct(1)]
     replicates: bool = False
     """Each seed draws world, initial checkpoint and retriever anew too, and not fine-tuning alone."""
@@ -237,7 +241,7 @@ def study_names() -> list[str]:
     return sorted(path.stem for path in directory.glob("*.yaml") if path.stem not in _NOT_STUDIES)
 
 
-_NOT_STUDIES = ("experiments", "claims")
+_NOT_STUDIES = ("experiments", "claims", "endpoints")
 
 
 def _study_file(name: str) -> Path:

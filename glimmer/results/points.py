@@ -27,6 +27,7 @@ PRESENT, MISSING = "present", "missing"
 EXAMPLES = "95 %, bootstrap over dev examples"
 SEEDS = "95 %, bootstrap over dev examples and seeds"
 PAIRED = "95 %, paired bootstrap over dev examples"
+HEADLINE_SCORE = "metric"
 _RESAMPLES = 2000
 _SYMBOLS = {"alpha": "α", "beta": "β"}
 
@@ -160,7 +161,9 @@ class StudyResults:
         """One point with what its runs measured, over the seeds that have results."""
         values = {seed: self.value(point, seed) for seed in _distinct_seeds(point)}
         values = {seed: value for seed, value in values.items() if value is not None}
-        averaged = [self.runs.by_id[id]["average"]["n_tasks"] for id in point.run_ids if id in self.runs]
+        averaged = [
+            len(measured_tasks(self.runs.by_id[id], point.measure)) for id in point.run_ids if id in self.runs
+        ]
         result = PointResult(
             study=self.study,
             point=point,
@@ -182,7 +185,7 @@ class StudyResults:
         if point.measure.kind == "speed":
             return None, None, ""
         by_term = [[self.runs.by_id[term.run_ids[seed]] for seed in seeds] for term in point.terms]
-        if len(seeds) == len(by_term) == 1:  # one run: the interval that was measured with it
+        if len(seeds) == len(by_term) == 1 and point.measure.score == HEADLINE_SCORE:  # measured with the run
             bounds = _scored(by_term[0][0], point.measure).get("interval")
             return (100 * bounds[0], 100 * bounds[1], EXAMPLES) if bounds else (None, None, "")
         scores = [_per_example(runs, point.measure) for runs in by_term]
@@ -222,14 +225,34 @@ def speed(run: Mapping[str, Any]) -> float | None:
     return 1e12 / macs if macs else None
 
 
+def measured_tasks(run: Mapping[str, Any], measure: Measure) -> list[str]:
+    """The tasks of a run that a measure is over: of a score beside the headline ones, those that have it."""
+    if measure.kind == "speed":
+        return []
+    tasks = run["average"]["tasks"] if measure.kind == "average" else [measure.task]
+    return list(tasks) if measure.score == HEADLINE_SCORE else [t for t in tasks if example_scores(run, t, measure.score)]
+
+
+def task_score(run: Mapping[str, Any], task: str, score: str) -> float:
+    """One task's score, a fraction."""
+    if score == HEADLINE_SCORE:
+        return run["tasks"][task]["score"]
+    return statistics.fmean(example_scores(run, task, score))
+
+
 def _scored(run: Mapping[str, Any], measure: Measure) -> dict | None:
-    return run["average"] if measure.kind == "average" else run["tasks"].get(measure.task)
+    """`score` and, where it was measured with the run, `interval`."""
+    if measure.score == HEADLINE_SCORE:
+        return run["average"] if measure.kind == "average" else run["tasks"].get(measure.task)
+    tasks = measured_tasks(run, measure)
+    return {"score": statistics.fmean(task_score(run, task, measure.score) for task in tasks)} if tasks else None
 
 
 def _per_example(runs: Sequence[Mapping], measure: Measure) -> dict[str, list[list[float]]] | None:
     """Per task its scores [seeds][examples]; None where a run kept none, or seeds answered different numbers."""
-    tasks = runs[0]["average"]["tasks"] if measure.kind == "average" else [measure.task]
-    scores = {task: [example_scores(run, task) for run in runs] for task in tasks}
+    scores = {
+        task: [example_scores(run, task, measure.score) for run in runs] for task in measured_tasks(runs[0], measure)
+    }
     complete = all(all(rows) and len(set(map(len, rows))) == 1 for rows in scores.values())
     return scores if complete else None
 

@@ -75,9 +75,12 @@ def _later_checks(path: Path) -> dict[str, dict[str, str]]:
     return checks
 
 
-def example_scores(run: Mapping[str, Any], task: str) -> list[float]:
-    """The scores per example, fractions, that a run kept of a task; none where it kept none."""
-    return (run["tasks"].get(task, {}).get("per_example") or {}).get("metric") or []
+def example_scores(run: Mapping[str, Any], task: str, score: str = "metric") -> list[float]:
+    """The scores per example, fractions, that a run kept of a task; none where it kept none.
+
+    `score` names which: "metric" is the task's headline metric, others are in glimmer/runs/evaluate.py.
+    """
+    return (run["tasks"].get(task, {}).get("per_example") or {}).get(score) or []
 
 
 def answers_apart(first: Mapping[str, Any], second: Mapping[str, Any], tasks: Iterable[str]) -> tuple[int, int] | None:
@@ -148,6 +151,10 @@ def _task_problems(task: str, result: Any) -> Iterator[str]:
     answers = (result.get("per_example") or {}).get("answers")  # none in files of before
     if answers is not None and len(answers) != result.get("n"):
         yield f"{task}: n is {result.get('n')!r} but digests of {len(answers)} answers are kept"
+    for name, values in (result.get("per_example") or {}).items():
+        if name not in ("metric", "answers") and len(values) != result.get("n"):
+            yield f"{task}: n is {result.get('n')!r} but {len(values)} values of {name} are kept"
+            return
     examples = (result.get("per_example") or {}).get("metric")
     if examples is None:
         return
@@ -177,8 +184,9 @@ def _not_finite(value: dict | list, where: str = "") -> Iterator[tuple[str, floa
 def _numbers(result: dict) -> Iterator[tuple[str, Any]]:
     yield "score", result.get("score")
     yield from _bounds(result)
-    for index, value in enumerate((result.get("per_example") or {}).get("metric") or ()):
-        yield f"per_example.metric[{index}]", value
+    for name, values in (result.get("per_example") or {}).items():
+        if name != "answers":
+            yield from ((f"per_example.{name}[{index}]", value) for index, value in enumerate(values or ()))
 
 
 def _bounds(result: dict) -> Iterator[tuple[str, Any]]:

@@ -22,9 +22,11 @@ from glimmer.files import atomic_write, numbered_lines, read_json
 from glimmer.kilt.formats import HEADLINE, Guess, write_guesses
 from glimmer.kilt.passages import PassageFile
 from glimmer.models.mesh import device_mesh, place_parameters
-from glimmer.runs.made_by import made_by
+from glimmer.runs.made_by import made_by, peak_memory
 from glimmer.runs.materials import Materials
 from glimmer.runs.memory import write_memory
+from glimmer.runs.order import order_scores
+from glimmer.runs.shown import shown_questions
 from glimmer.training.checkpoints import Which, restore_parameters
 from glimmer.training.examples import TaskExamples
 from glimmer.training.loop import Selection
@@ -35,10 +37,11 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
     """Answers and scores a run's dev sets; returns the result file's content. Scores are fractions in [0, 1].
 
     `trained` is what `train_run` wrote. Guess files, the gold lines they are scored against and the memory store are
-    left in `guesses`, `gold` and `memory` beside it. Where the best and the last parameters differ, the kept ones are
+    left in `guesses`, `gold` and `memory` beside it (of a run that has another's parameters, in a folder of its own). Where the best and the last parameters differ, the kept ones are
     evaluated, and `other` says what the others score on the same questions.
     """
-    study, run, aside = materials.study, materials.run, trained.parent
+    study, run = materials.study, materials.run
+    aside = trained.parent if run.trained_id == run.id else trained.parent.parent / run.id
     training = _training_of(materials, trained)
     mesh = device_mesh()
     reader = place_parameters(split_reader(materials.reader, materials.frozen), mesh)
@@ -50,7 +53,7 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
     other = {} if selection is None else _other(materials, answerer, reader, trained, selection)
     resamples = evaluation.bootstrap_samples
     scored = {
-        task: _task_result(task, scores, answered.digests[task], resamples) for task, scores in answered.scores.items()
+        task: _task_result(task, scores, answered.kept[task], resamples) for task, scores in answered.scores.items()
     }
     per_example = {task: result["per_example"]["metric"] for task, result in scored.items()}
     interval = average_interval(per_example, resamples=resamples)
@@ -63,6 +66,7 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
         "inputs": materials.inputs,
         "wall_seconds": {"train": training["seconds"]} | answered.seconds,
         "operation_counts": operation_counts(run.dimensions, run.workload),
+        "peak_memory_bytes": {"train": training["peak_memory_bytes"], "evaluate": peak_memory()},
         "memory_bytes_per_passage": answered.bytes_per_passage,
         "learning_curve": training["curve"],
         "training_units": training["training_units"],
@@ -71,6 +75,7 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
         "stopped": training["stopped"],
         "dev_slices": {slices.selection.task: slices.described() for slices in materials.dev},
         "tasks": scored,
+        "shown": answered.shown,
         "average": {
             "score": interval.mean,
             "interval": [interval.low, interval.high],
@@ -85,9 +90,12 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
 def _training_of(materials: Materials, trained: Path) -> dict[str, Any]:
     """What training left. Raises InputError if earlier code left it, or if a file that it was computed from changed."""
     training, digests = read_json(trained / "training.json"), materials.digests
-    missing = sorted({"selection", "training_units"} - set(training))
+    missing = sorted({"selection", "training_units", "run"} - set(training))
     if missing:
         raise InputError("trained by an earlier version", where=trained, expected=", ".join(missing), found="neither")
+    if training["run"] != materials.run.trained_id:
+        expected = f"those of run {materials.run.trained_id}"
+        raise InputError("parameters of another run", where=trained, expected=expected, found=training["run"])
     changed = sorted(key for key in digests if digests[key] != training["digests"][key])
     if changed:
         raise InputError("files changed since training", where=trained, expected="none", found=changed)
@@ -96,10 +104,12 @@ def _training_of(materials: Materials, trained: Path) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Answered:
-    """By task a reader's scores and a digest of each answer, seconds by part, what its store takes for a passage."""
+    """By task a reader's scores, what else is kept of each example, and questions to look at; seconds by part, what its
+    store takes for a passage."""
 
     scores: dict[str, Any]
-    digests: dict[str, list[str]]
+    kept: dict[str, dict[str, list]]
+    shown: dict[str, list[dict[str, Any]]]
     seconds: dict[str, float]
     bytes_per_passage: int
 
@@ -109,17 +119,21 @@ def _answer(materials: Materials, answerer: Answerer, reader: SplitReader, aside
     started = time.monotonic()
     store = write_memory(reader.merge(), materials, aside / "memory")
     remembered = time.monotonic()
-    scores, digests = {}, {}
+    scores, kept, shown = {}, {}, {}
     for task in materials.evaluated:
         guesses, gold = (aside / kind / f"{task.task}.jsonl" for kind in ("guesses", "gold"))
         answers = list(answerer.answers(reader, task, store))
         _write_guesses(guesses, task, answers, materials.batcher.corpus.file)
         _write_gold(gold, task)
         scores[task.task] = score_files(gold, guesses)
-        digests[task.task] = [_answer_digest(answer.text) for answer in answers]
+        m = materials.run.reader.m
+        kept[task.task] = {"answers": [_answer_digest(answer.text) for answer in answers]}
+        kept[task.task] |= order_scores(task, answers, materials.batcher, m, gold)
+        shown[task.task] = shown_questions(task, answers, materials.batcher, m)
     return _Answered(
         scores=scores,
-        digests=digests,
+        kept=kept,
+        shown=shown,
         seconds={"memory": remembered - started, "evaluate": time.monotonic() - remembered},
         bytes_per_passage=0 if store is None else store.bytes_per_passage,
     )
@@ -175,7 +189,7 @@ def _answer_digest(answer: str) -> str:
     return f"{zlib.crc32(normalise(answer).encode()):08x}"
 
 
-def _task_result(task: str, scores, answers: list[str], resamples: int) -> dict[str, Any]:
+def _task_result(task: str, scores, kept: dict[str, list], resamples: int) -> dict[str, Any]:
     metric = HEADLINE[task]
     interval: Interval = mean_interval(scores.per_example[metric], resamples=resamples)
     return {
@@ -190,6 +204,6 @@ def _task_result(task: str, scores, answers: list[str], resamples: int) -> dict[
         "per_example": {
             "metric": scores.per_example[metric].tolist(),
             "rprec": scores.per_example["Rprec"].tolist(),
-            "answers": answers,
-        },
+        }
+        | kept,
     }

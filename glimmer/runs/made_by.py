@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import resource
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,10 +27,22 @@ def made_by(study: Study, run: Run) -> dict[str, Any]:
         "seed": run.seed,
         "code_version": code_version(),
         "claims": claims_digest(),
+        "endpoints": claims_digest("endpoints"),
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")},
-        "device": {"kind": device.device_kind, "count": jax.device_count(), "platform": device.platform},
+        "device": {"kind": device.device_kind, "count": jax.device_count(), "platform": device.platform, "cores": cores()},
     }
+
+
+def peak_memory() -> int:
+    """Bytes of host memory that this process held at most so far."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most  # Linux counts in KiB
+
+
+def cores() -> int:
+    """Cores that compiled programs may use here: `--threads`, or all."""
+    return int(os.environ.get("NPROC") or len(os.sched_getaffinity(0)))
 
 
 def code_version() -> str:

@@ -108,7 +108,7 @@ class Materials:
         selection, evaluated = self.study.training.dev_examples, self.study.evaluation.dev_examples
         tasks = self.run.reader.train_tasks
         examples = [TaskExamples(task, self.data, "dev", self._file("retrieved")) for task in tasks]
-        return [dev_slices(self._as_read(task), selection, evaluated) for task in examples]
+        return [dev_slices(self._as_read_on_dev(task), selection, evaluated) for task in examples]
 
     @property
     def selection(self) -> list[TaskExamples]:
@@ -142,8 +142,17 @@ class Materials:
         return inputs_of_run(self.study, self.run)
 
     def _as_read(self, examples: TaskExamples) -> TaskExamples:
-        """Examples with their passages as the run's reader is given them."""
+        """Examples with their passages as the run's reader is trained with them."""
         return examples.with_evidence_first() if self.run.reader.evidence == "first" else examples
+
+    def _as_read_on_dev(self, examples: TaskExamples) -> TaskExamples:
+        """The same on dev, where a trained reader may be given other passages than it was trained with."""
+        match self.run.reader.dev_evidence:
+            case "first":
+                return examples.with_evidence_first()
+            case "of_another_question":
+                return self._as_read(examples).with_passages_of_another(self.run.seed)
+        return self._as_read(examples)
 
     def _file(self, name: str) -> Path:
         return work_file(self.work, name)

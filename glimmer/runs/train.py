@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from jax.sharding import Mesh
 
+from glimmer.errors import InputError
 from glimmer.evaluation.answering import Answerer
 from glimmer.evaluation.dev import dev_scores
 from glimmer.files import atomic_directory, write_json
 from glimmer.models.mesh import device_mesh, place_parameters
+from glimmer.runs.made_by import peak_memory
 from glimmer.runs.materials import Materials
 from glimmer.training.checkpoints import restore_parameters
 from glimmer.training.loop import Selection, TrainingPlan, train
@@ -28,11 +30,15 @@ def train_run(materials: Materials, out: Path) -> dict[str, Any]:
     """Trains a run and writes `out`: training.json, and the best and last parameters (none for an untrained baseline).
 
     Checkpoints lie in `checkpoints` beside `out` while training lasts, so that an interrupted run resumes.
+    Raises InputError for a run that has another's parameters.
     """
     run, training = materials.run, materials.study.training
+    if run.trained_id != run.id:
+        raise InputError("not a run that is trained", where=run.id, expected=f"run {run.trained_id}, whose parameters"
+                         " it has", found=f"dev_evidence {run.reader.dev_evidence}")  # fmt: skip
     if not run.reader.trained:
         untrained = {"curve": [], "selection": None, "training_units": None, "stopped": "untrained baseline"}
-        return _write(out, untrained | {"seconds": 0.0, "digests": materials.digests}, None)
+        return _write(out, untrained | {"seconds": 0.0} | _identity(materials), None)
     batcher, examples, evaluation = materials.batcher, materials.train, materials.study.evaluation
     mixture = UniformMixture({task: len(rows) for task, rows in examples.items()}, seed=run.seed)
     mesh = device_mesh()
@@ -63,10 +69,15 @@ def train_run(materials: Materials, out: Path) -> dict[str, Any]:
         identity={"run": run.id, "digests": materials.digests},
     )
     units = _units(materials, mixture, outcome.selection, checkpoints, mesh)
-    left = dataclasses.asdict(outcome) | {"training_units": units, "digests": materials.digests}
+    left = dataclasses.asdict(outcome) | {"training_units": units} | _identity(materials)
     written = _write(out, left, checkpoints)
     shutil.rmtree(checkpoints)
     return written
+
+
+def _identity(materials: Materials) -> dict[str, Any]:
+    """Whose parameters these are, what they were computed from, and the most memory that it took."""
+    return {"run": materials.run.id, "digests": materials.digests, "peak_memory_bytes": peak_memory()}
 
 
 def _units(

@@ -125,6 +125,20 @@ class TaskExamples:
         part._answers = {}
         return part
 
+    def with_passages_of_another(self, seed: int) -> TaskExamples:
+        """The same task with what was retrieved for each row given to another: one cycle through all rows, by `seed`.
+
+        Raises InputError for a task of one question, which has no other.
+        """
+        if len(self.passages) < 2:
+            raise InputError("no other question", where=self.path, expected="two questions or more", found=1)
+        part = copy.copy(self)
+        cycle = np.random.default_rng([seed, len(self.passages)]).permutation(len(self.passages))
+        part.passages = self.passages.copy()
+        part.passages[cycle] = self.passages[np.roll(cycle, 1)]
+        part._gold, part._answers = None, {}
+        return part
+
     def with_shuffled_answers(self, seed: int) -> TaskExamples:
         """The same task with the answer of each of its rows given to another: one cycle through all rows, by `seed`."""
         part = copy.copy(self)
