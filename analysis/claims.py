@@ -12,6 +12,7 @@ from typing import Any
 from analysis.ledger import verdicts
 from analysis.ledger.bootstrap import RESAMPLES, JointBootstrap, NotPaired, Sample
 from analysis.ledger.delivered import Delivery
+from analysis.ledger.endpoints import endpoints_document
 from analysis.ledger.frozen import frozen
 from analysis.ledger.language import Requirement
 from analysis.ledger.scale_factor import ScaleFactor, scale_factor, share_of_gap
@@ -257,6 +258,7 @@ def evaluate(name: str, results: Path) -> dict[str, Any]:
         sampled = {"resamples": resamples_for(study), "scale": ledger.scale.to_json()}
         document["method"] = {"interval": interval} | _METHOD | sampled
         document |= {"draws": ledger.draws, "by_factor": ledger.by_factor(), "frozen": frozen(study)}
+        document["own_endpoints"] = endpoints_document(study, ledger.bootstrap)
     for row in rows:
         row["verdict_text"] = f"{row['verdict']} {document['evaluated']}"
     return document | {

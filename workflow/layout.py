@@ -249,7 +249,7 @@ class Layout:
 
     def published(self) -> list[str]:
         """What the report shows of the stages before training, of each replicate; when only drawing, what exists."""
-        names = ["retrieval", "filter", "lengths"] + (
+        names = ["retrieval", "filter", "lengths", "priors"] + (
             ["reading"] if isinstance(self.study.initial, PretrainedInitial) else []
         )
         places = [f"{self.results}/replicate-{seed}" for seed in self.replicates] or [self.results]

@@ -6,6 +6,7 @@ always a linear combination of points. A statement is one of
     greater: [a, b, c]          each term above the next
     increasing: [a, b, c]       each term below the next (decreasing: the reverse, the same as greater)
     positive: [a, b]            each term above zero
+    exceeds: {of: a, by: t}     a above t, in the points of the study itself
     within: {of: a, tolerance: t}      a lies in [-t, t]; t in points of the paper, see analysis/ledger/scale_factor.py
     diminishing: [p1, p2, p3]   along x, the gain for one step of x falls from point to point
     best: {point: p, of: [...]} p is above every other one
@@ -156,6 +157,7 @@ class _Compiler:
             "decreasing": self.greater,
             "increasing": lambda terms: self.greater(terms[::-1]),
             "positive": self.positive,
+            "exceeds": self.exceeds,
             "within": self.within,
             "diminishing": self.diminishing,
             "best": lambda named: self.best(named["point"], named["of"]),
@@ -174,6 +176,11 @@ class _Compiler:
     def positive(self, terms: Sequence[Any]) -> Iterator[Requirement]:
         for term in terms:
             yield self.linear(f"{name_of(term)} above 0", term)
+
+    def exceeds(self, limits: Mapping[str, Any]) -> Iterator[Requirement]:
+        term, least = self.linear(name_of(limits["of"]), limits["of"]), float(limits["by"])
+        name = f"{term.name} above {least:g}"
+        yield dataclasses.replace(term, name=name, constant=-least, shown_constant=least)
 
     def within(self, limits: Mapping[str, Any]) -> Iterator[Requirement]:
         term, tolerance = self.linear(name_of(limits["of"]), limits["of"]), self.factor * float(limits["tolerance"])

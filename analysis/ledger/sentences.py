@@ -55,7 +55,7 @@ class Claim:
 
     def requirements(self, points: Mapping[str, Point], where: object = None, factor: float = 1.0) -> list[Requirement]:
         """What it requires: x as these points have it (a study's own, or the paper's), tolerances times `factor`."""
-        aliases = {alias: _aliased(points[id]) for alias, id in self.points.items()}
+        aliases = {alias: aliased(points[id]) for alias, id in self.points.items()}
         return compile_statement(self.expression, aliases, where or self.id, factor)
 
 
@@ -91,5 +91,6 @@ def _claim(entry: Mapping[str, Any]) -> Claim:
     return Claim(**{**entry, "rests_on": bases})
 
 
-def _aliased(point: Point) -> AliasedPoint:
+def aliased(point: Point) -> AliasedPoint:
+    """What an alias of a point stands for."""
     return AliasedPoint(id=point.id, x=None if point.x is None else float(point.x), unit=point.measure.unit)

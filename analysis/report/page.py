@@ -15,7 +15,7 @@ from analysis.figures.artifact import missing_note
 from analysis.figures.table import interval_text
 from analysis.ledger.bootstrap import JointBootstrap, NotPaired
 from analysis.names import reader_text
-from analysis.report import ledger_tables, pictures, pipeline, reader_tables, training_units
+from analysis.report import ledger_tables, pictures, pipeline, reader_tables, shown_tables, training_units
 from analysis.report.cells import Cell, CellTable, ordered_runs, percent
 from analysis.stage_files import stage_document, stage_files
 from glimmer import experiments
@@ -57,6 +57,8 @@ def build(study_name: str, results: Path, reference_runs: Path | None = None) ->
             ],
             "missing": [result for result in shown if result.value is None],
             "readers": reader_tables.readers(study),
+            "shown": shown_tables.shown_questions(study),
+            "own_endpoints": claims.get("own_endpoints") if isinstance(claims, Mapping) else None,
             "costs": pipeline.costs(study),
             "environment": pipeline.environment(study),
             "kilt_check": pipeline.kilt_check(study),
@@ -191,8 +193,8 @@ def _table(table: TableArtifact, study: StudyResults, reference: StudyResults | 
 
 
 def _stages(study: StudyResults, directory: Path) -> dict[str, Any]:
-    names = ("retrieval", "filter", "lengths", "reading")
-    metrics, counts, cuts, examination = (stage_document(directory, name) for name in names)
+    names = ("retrieval", "filter", "lengths", "reading", "priors")
+    metrics, counts, cuts, examination, scored = (stage_document(directory, name) for name in names)
     return {
         "stages_of": next(iter(stage_files(directory, "retrieval")), ""),
         "retrieval": pipeline.retrieval(metrics) if metrics else None,
@@ -201,6 +203,7 @@ def _stages(study: StudyResults, directory: Path) -> dict[str, Any]:
         "filter": pipeline.filter_counts(counts) if counts else None,
         "lengths": pipeline.lengths(cuts) if cuts else None,
         "in_view": pipeline.answered_in_view(study, metrics) if metrics else None,
+        "priors": pipeline.priors(scored) if scored else None,
         "reading": pipeline.reading(examination) if examination else None,
     }
 

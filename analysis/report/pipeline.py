@@ -247,13 +247,42 @@ def reading(examination: Mapping[str, Any]) -> CellTable:
     )
 
 
+def priors(scored: Mapping[str, Mapping[str, Any]]) -> CellTable:
+    """What the most frequent answers of training score, and how many dev answers training has; by task."""
+    rows = []
+    for task, found in scored.items():
+        shares = (found["majority"], found["relation"], found["seen_in_train"])
+        rows.append(
+            (
+                Cell(TASK_NAMES.get(task, task)),
+                count(found["n"], "{:,}"),
+                *(NOTHING if share is None else count(100 * share, "{:.1f}") for share in shares),
+                Cell(found["majority_answer"]),
+            )
+        )
+    return CellTable(
+        caption="Percent, by each task's headline metric, of the questions that readers are scored on; no reader is"
+        " asked. Training is the whole train file.",
+        heads=(
+            "Task",
+            "Questions",
+            "Most frequent answer for all",
+            "Most frequent answer of the relation",
+            "An answer that training has",
+            "The most frequent answer",
+        ),
+        rows=tuple(rows),
+    )
+
+
 def costs(study: StudyResults) -> CellTable:
-    """Measured seconds, counted operations and stored bytes of every run."""
+    """Measured seconds and memory, counted operations and stored bytes of every run."""
     heads = (
         "Run",
         "Train (s)",
         "Memory (s)",
         "Evaluate (s)",
+        "Most memory, train / evaluate (GB)",
         "Figure 2 count (million MACs an example)",
         "Printed formula (million MACs)",
         "Exact count (million MACs)",
@@ -269,6 +298,7 @@ def costs(study: StudyResults) -> CellTable:
             (
                 Cell(reader_text(run["settings"]), links=run_links([run_id], study.runs.by_id)),
                 *(count(seconds.get(key), "{:.1f}") for key in ("train", "memory", "evaluate")),
+                _most_memory(run.get("peak_memory_bytes") or {}),
                 *(count(value, "{:,.1f}") for value in millions),
                 Cell(speed_text(samples), sort=samples) if samples else NOTHING,
                 count(run.get("memory_bytes_per_passage"), "{:,.0f}"),
@@ -276,6 +306,11 @@ def costs(study: StudyResults) -> CellTable:
         )
     caption = "Seconds are measured on the machine named under the environment; operations are counted."
     return CellTable(caption=caption, heads=heads, rows=tuple(rows))
+
+
+def _most_memory(peaks: Mapping[str, int]) -> Cell:
+    shown = [f"{peaks[part] / 1e9:.1f}" for part in ("train", "evaluate") if part in peaks]
+    return Cell(" / ".join(shown), sort=max(peaks.values())) if shown else NOTHING
 
 
 def environment(study: StudyResults) -> CellTable:

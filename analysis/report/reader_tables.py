@@ -17,11 +17,14 @@ from glimmer.results import PAPER, PointResult, StudyResults
 
 
 def readers(study: StudyResults) -> CellTable | None:
-    """FiD, LUMEN and GLIMMER per task and on average, each followed by its baselines; None without any run."""
+    """FiD, LUMEN and GLIMMER per task and on average, each before its floors and ceilings; None without any run."""
     groups = (
         ("figure2", "performance", ""),
+        (BASELINES, "as_many_kept", "with as many passages as GLIMMER keeps"),
+        (BASELINES, "gold_first", "given the gold passages first"),
+        (BASELINES, "other_passages", "given passages of another question"),
+        (BASELINES, "no_passages", "trained without passages (all readers are one)"),
         (BASELINES, "untrained", "untrained, with passages"),
-        (BASELINES, "no_passages", "trained, without passages (all readers are one)"),
     )
     rows, runs = [], {}
     for series in dict.fromkeys(result.point.series for result in study.of("figure2", "performance")):
@@ -38,7 +41,7 @@ def readers(study: StudyResults) -> CellTable | None:
     heads = ["Reader", f"Mean of {len(tasks)} tasks (percent)"]
     heads += [f"{TASK_NAMES[task]} {METRIC_NAMES.get(metrics[task], metrics[task])} (percent)" for task in tasks]
     return CellTable(
-        caption="Dev scores in percent; in small print 95 % intervals. Baselines stand below their reader.",
+        caption="Dev scores in percent; in small print 95 % intervals. Floors and ceilings stand below their reader.",
         heads=(*heads, "Examples"),
         rows=tuple(_reader_row(result, what, study, tasks) for result, what in rows),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import referencing
 import yaml
 
 from glimmer.errors import InputError
@@ -82,8 +83,11 @@ def _explain(error: jsonschema.ValidationError) -> tuple[str, Any]:
 
 @functools.cache
 def _validator(schema_name: str) -> jsonschema.Draft202012Validator:
-    schema = read_json(repository_path(f"config/schema/{schema_name}.schema.json"))
-    return jsonschema.Draft202012Validator(schema)
+    def read(name: str) -> Any:
+        return read_json(repository_path(f"config/schema/{name}"))
+
+    registry = referencing.Registry(retrieve=lambda name: referencing.Resource.from_contents(read(name)))
+    return jsonschema.Draft202012Validator(read(f"{schema_name}.schema.json"), registry=registry)
 
 
 class _Loader(yaml.SafeLoader):

@@ -28,6 +28,7 @@ FILES: Mapping[str, str] = {
     "retrieved": "retrieved",
     "filtered": "filtered",
     "lengths": "lengths.json",
+    "priors": "priors.json",
 }
 """What stages leave in a study's work directory, by name."""
 
@@ -103,6 +104,12 @@ STAGES: Mapping[str, Stage] = {
         reads=("lengths", "templates", "data"),
         inputs=("data", "passages", "tokenizer"),
         output="lengths",
+    ),
+    "priors": Stage(
+        command="priors",
+        reads=("data", "training.dev_examples", "evaluation.dev_examples"),
+        inputs=("data",),
+        output="priors",
     ),
 }
 """By name. Two of them are one rule, `tokenizer`: a study takes its vocabulary or trains one."""

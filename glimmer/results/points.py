@@ -161,9 +161,7 @@ class StudyResults:
         """One point with what its runs measured, over the seeds that have results."""
         values = {seed: self.value(point, seed) for seed in _distinct_seeds(point)}
         values = {seed: value for seed, value in values.items() if value is not None}
-        averaged = [
-            len(measured_tasks(self.runs.by_id[id], point.measure)) for id in point.run_ids if id in self.runs
-        ]
+        averaged = [len(measured_tasks(self.runs.by_id[id], point.measure)) for id in point.run_ids if id in self.runs]
         result = PointResult(
             study=self.study,
             point=point,
@@ -230,7 +228,9 @@ def measured_tasks(run: Mapping[str, Any], measure: Measure) -> list[str]:
     if measure.kind == "speed":
         return []
     tasks = run["average"]["tasks"] if measure.kind == "average" else [measure.task]
-    return list(tasks) if measure.score == HEADLINE_SCORE else [t for t in tasks if example_scores(run, t, measure.score)]
+    return (
+        list(tasks) if measure.score == HEADLINE_SCORE else [t for t in tasks if example_scores(run, t, measure.score)]
+    )
 
 
 def task_score(run: Mapping[str, Any], task: str, score: str) -> float:

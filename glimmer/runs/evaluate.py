@@ -37,8 +37,9 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
     """Answers and scores a run's dev sets; returns the result file's content. Scores are fractions in [0, 1].
 
     `trained` is what `train_run` wrote. Guess files, the gold lines they are scored against and the memory store are
-    left in `guesses`, `gold` and `memory` beside it (of a run that has another's parameters, in a folder of its own). Where the best and the last parameters differ, the kept ones are
-    evaluated, and `other` says what the others score on the same questions.
+    left in `guesses`, `gold` and `memory` beside it (of a run that has another's parameters, in a folder of its own).
+    Where the best and the last parameters differ, the kept ones are evaluated, and `other` says what the others score on
+    the same questions.
     """
     study, run = materials.study, materials.run
     aside = trained.parent if run.trained_id == run.id else trained.parent.parent / run.id
@@ -64,7 +65,7 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
     result = made_by(study, run) | {
         "digests": materials.digests,
         "inputs": materials.inputs,
-        "wall_seconds": {"train": training["seconds"]} | answered.seconds,
+        "wall_seconds": {"train": training["seconds"] if run.trained_id == run.id else 0.0} | answered.seconds,
         "operation_counts": operation_counts(run.dimensions, run.workload),
         "peak_memory_bytes": {"train": training["peak_memory_bytes"], "evaluate": peak_memory()},
         "memory_bytes_per_passage": answered.bytes_per_passage,

@@ -30,7 +30,12 @@ def made_by(study: Study, run: Run) -> dict[str, Any]:
         "endpoints": claims_digest("endpoints"),
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")},
-        "device": {"kind": device.device_kind, "count": jax.device_count(), "platform": device.platform, "cores": cores()},
+        "device": {
+            "kind": device.device_kind,
+            "count": jax.device_count(),
+            "platform": device.platform,
+            "cores": cores(),
+        },
     }
 
 

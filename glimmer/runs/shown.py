@@ -18,9 +18,7 @@ _WORDS = 14
 _ACCEPTED = 5
 
 
-def shown_questions(
-    task: TaskExamples, answers: Sequence[Answer], batcher: Batcher, kept: int
-) -> list[dict[str, Any]]:
+def shown_questions(task: TaskExamples, answers: Sequence[Answer], batcher: Batcher, kept: int) -> list[dict[str, Any]]:
     """The questions, each with its id, text, accepted answers (the first few), the reader's answer, and passages.
 
     Passages stand in the reader's order: title, the rank that the retriever gave each, whether it was kept (then with

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from glimmer.errors import InputError
-from glimmer.training.examples import TaskExamples
+from glimmer.training.examples import TaskExamples, evenly
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,16 +35,27 @@ def dev_slices(task: TaskExamples, selection: int, evaluated: int | None) -> Dev
     The order depends on ids alone: neither on the file's order nor on what is evaluated. `evaluated` None: all of the
     rest. Raises InputError if there is no rest.
     """
-    ranked = sorted(task.rows, key=lambda row: (_sha256(task.examples[row].id), row))
+    ids = {int(row): task.examples[row].id for row in task.rows}
+    chosen, rest = slice_rows(ids, selection, evaluated, task.path)
+    return DevSlices(selection=_with_rows(task, chosen), evaluated=_with_rows(task, rest))
+
+
+def slice_rows(
+    ids: Mapping[int, str], selection: int, evaluated: int | None, where: object
+) -> tuple[list[int], list[int]]:
+    """The rows (of row -> id) of the two parts, in order. Raises InputError, naming `where`, if nothing is evaluated."""
+    ranked = sorted(ids, key=lambda row: (_sha256(ids[row]), row))
     if len(ranked) <= selection:
         raise InputError(
             "no dev question is left to evaluate",
-            where=task.path,
+            where=where,
             expected=f"more than training.dev_examples = {selection} of them",
             found=len(ranked),
         )
-    rest = _with_rows(task, ranked[selection:])
-    return DevSlices(selection=_with_rows(task, ranked[:selection]), evaluated=rest.first(evaluated))
+    rest = sorted(ranked[selection:])
+    if evaluated is not None and evaluated < len(rest):
+        rest = [rest[place] for place in evenly(len(rest), evaluated)]
+    return sorted(ranked[:selection]), rest
 
 
 def _with_rows(task: TaskExamples, rows: list[int]) -> TaskExamples:

@@ -103,7 +103,7 @@ class TaskExamples:
         if count is None or count >= len(self.rows):
             return self
         part = copy.copy(self)
-        part.rows = self.rows[np.linspace(0, len(self.rows) - 1, count).astype(int)]
+        part.rows = self.rows[evenly(len(self.rows), count)]
         return part
 
     def with_evidence_first(self) -> TaskExamples:
@@ -154,6 +154,11 @@ class TaskExamples:
         if row not in self._answers:
             self._answers[row] = self._choice(self.examples[row].answers, self.passages[row])
         return self._answers[row]
+
+
+def evenly(n: int, count: int) -> Int[np.ndarray, " count"]:
+    """`count` places of `n`, spread evenly, first and last among them."""
+    return np.linspace(0, n - 1, count).astype(int)
 
 
 def _first(gold: Int[np.ndarray, " parts"], retrieved: Int[np.ndarray, " depth"]) -> Int[np.ndarray, " places"]:

@@ -64,6 +64,7 @@ def run_file(
         "kept_step": 150,
         "stopped": "all steps done",
         "tasks": scores,
+        "shown": {task: [_shown(task, run.reader)] for task in scores},
         "average": {
             "score": average,
             "interval": [max(0.0, average - 0.03), min(1.0, average + 0.03)],
@@ -72,6 +73,16 @@ def run_file(
         },
         "kilt_package_check": {"status": "absent", "detail": "kilt is not importable here"},
     }
+
+
+def _shown(task: str, reader: experiments.ReaderSettings) -> dict:
+    passages = [
+        {"title": f"Page {rank}", "rank": rank, "kept": rank <= reader.m, "holds_answer": rank == 2}
+        | ({"words": "a few words"} if rank <= reader.m else {})
+        for rank in range(1, reader.k + 1)
+    ]
+    return {"id": f"{task}-1", "question": f"a question of {task}", "accepted": ["one", "1"], "answer": "One",
+            "passages": passages}  # fmt: skip
 
 
 def _quality(reader: experiments.ReaderSettings) -> float:
@@ -97,7 +108,9 @@ def _task(rng: np.random.Generator, quality: float, metric: str, n: int) -> dict
         "downstream": dict.fromkeys(("accuracy", "em", "f1", "rougel"), score),
         "kilt": {"KILT-em": score / 2},
         "retrieval": {"Rprec": 0.5, "recall@5": 0.6},
-        "per_example": {"metric": right.tolist(), "rprec": right.tolist()},
+        "per_example": {"metric": right.tolist(), "rprec": right.tolist()}
+        | {name: right[::-1].tolist() for name in ("retriever_rprec", "retriever_answer_at_m")}
+        | {"answer_at_m": right.tolist()},
     }
 
 
@@ -128,7 +141,7 @@ def write_paper(results: Path) -> Path:
 
 
 def write_stages(results: Path, study: str) -> None:
-    """Invented retrieval.json, filter.json, lengths.json and reading.json, as published beside the runs."""
+    """Invented retrieval.json, filter.json, lengths.json, priors.json and reading.json, as published."""
     tasks = experiments.load_study(study).tasks
     counts = [30, 12, 8, 5, 3, 2]
     one = {
@@ -151,6 +164,15 @@ def write_stages(results: Path, study: str) -> None:
     kept |= {"after_by_threshold": {"0": 500, "0.25": 420}, "after_by_mode": {"labels": 420, "retrieved": 390}}
     write_json(results / study / "filter.json", dict.fromkeys(tasks, kept))
     write_json(results / study / "lengths.json", lengths_file(tasks))
+    floors = {
+        "n": 40,
+        "metric": "em",
+        "majority": 0.1,
+        "majority_answer": "yes",
+        "relation": None,
+        "seen_in_train": 0.2,
+    }
+    write_json(results / study / "priors.json", dict.fromkeys(tasks, floors))
     examined = [
         {"alpha": alpha, "passages": 5, "task": task, "examples": 32, "exact_match": 0.75}
         for alpha in ("1", "1/8")

@@ -36,6 +36,7 @@ OTHER = {
     "trained": False,
     "labels": "shuffled",
     "evidence": "first",
+    "dev_evidence": "of_another_question",
 }
 
 

@@ -29,7 +29,7 @@ def test_a_stage_sees_what_it_declares():
 
 
 def test_the_stage_that_trains_the_retriever_sees_whether_towers_are_cross_fitted():
-    assert view(load_study("sample"), "train_retriever").cross_fits_retriever
+    assert view(load_study("kilt", {"retriever.steps": 10}), "train_retriever").cross_fits_retriever
     assert not view(load_study("smoke"), "train_retriever").cross_fits_retriever
 
 

@@ -26,8 +26,9 @@ def given(tmp_path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def unpinned(copy_of_the_code) -> Path:
-    """A checkout with the study `unpinned`: the sample without any sha256, so that any files will do."""
-    stated = {"like": "sample", "name": "unpinned", "data": {"sha256": None}, "initial": {"sha256": None}}
+    """A checkout with the study `unpinned`: a part of the sample without any sha256, so that any files will do."""
+    subset = {"train_examples": 600, "dev_examples": 200, "distractor_pages": 6000}
+    stated = {"like": "sample", "name": "unpinned", "data": {"sha256": None, "subset": subset}}
     initial = {"kind": "checkpoint", "release": "a checkpoint", "directory": None, "sha256": None}
     text = yaml.safe_dump(stated | {"initial": initial})
     (copy_of_the_code / "config" / "unpinned.yaml").write_text(text)

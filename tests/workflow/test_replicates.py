@@ -73,7 +73,9 @@ def test_every_stage_is_planned_for_every_replicate(tmp_path):
     (tmp_path / "config" / "mine.yaml").write_text(yaml.safe_dump(stated))
     jobs = planned("all", "--config", "study=mine", "results=r", "work=w", cwd=tmp_path)
     twice = MEASURING - {"train", "evaluate"} | {
-        f"publish_{name}" for name in ("retrieval", "filter", "lengths", "reading")
+        f"publish_{name}" for name in ("retrieval", "filter", "lengths", "priors", "reading")
     }
     assert {rule: jobs.get(rule) for rule in twice} == dict.fromkeys(twice, 2)
-    assert jobs["train"] == jobs["evaluate"] == 2 * len(runs_for(load_study("smoke")))
+    runs = runs_for(load_study("smoke"))
+    assert jobs["evaluate"] == 2 * len(runs)
+    assert jobs["train"] == 2 * len({run.trained_id for run in runs.values()})
