@@ -77,6 +77,15 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
         raise
 
 
+def remove_directory(path: str | Path) -> None:
+    """Removes a directory so that nobody ever finds a part of it under its name; nothing where there is none."""
+    path = Path(path)
+    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    with contextlib.suppress(FileNotFoundError):
+        os.replace(path, aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
 def _take_the_name(temporary: Path, path: Path) -> None:
     """Renames a directory to `path`. What stands there moves aside first: of two writers the later one stays, whole."""
     aside = temporary.with_name(f"{temporary.name}.old")

@@ -4,6 +4,7 @@ import json
 import math
 import resource
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from glimmer.files import (
     json_text,
     open_binary,
     read_json,
+    remove_directory,
     sha256_directory,
     sha256_file,
     write_json,
@@ -69,6 +71,19 @@ def test_of_two_writers_of_a_directory_one_stays_whole(tmp_path):
     write("last", meanwhile="first")
     assert [(tmp_path / "stage" / name).read_text() for name in "ab"] == ["last", "last"]
     assert [path.name for path in tmp_path.iterdir()] == ["stage"]
+
+
+def test_no_part_of_a_directory_that_is_removed_is_ever_found_under_its_name(tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "a").write_text("a")
+    found = []
+    monkeypatch.setattr("shutil.rmtree", lambda path, **_: found.append((Path(path).name, (tmp_path / "run").exists())))
+    remove_directory(tmp_path / "run")
+    ((name, there),) = found
+    assert name.startswith(".run.") and not there
+    monkeypatch.undo()
+    remove_directory(tmp_path / "run")  # there is none
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_a_download_leaves_hidden_is_no_part_of_a_directory(tmp_path):

@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from glimmer.errors import InputError
 from glimmer.evaluation.answering import Answerer
 from glimmer.evaluation.dev import dev_scores
-from glimmer.files import atomic_directory, write_json
+from glimmer.files import atomic_directory, remove_directory, write_json
 from glimmer.models.mesh import device_mesh, place_parameters
 from glimmer.runs.made_by import peak_memory
 from glimmer.runs.materials import Materials
@@ -71,7 +71,7 @@ def train_run(materials: Materials, out: Path) -> dict[str, Any]:
     units = _units(materials, mixture, outcome.selection, checkpoints, mesh)
     left = dataclasses.asdict(outcome) | {"training_units": units} | _identity(materials)
     written = _write(out, left, checkpoints)
-    shutil.rmtree(checkpoints)
+    remove_directory(checkpoints)  # at once: half of it would be taken for a run to resume
     return written
 
 

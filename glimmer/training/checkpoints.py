@@ -9,6 +9,7 @@ from typing import Any, Literal
 import jax
 import orbax.checkpoint as ocp
 
+from glimmer.errors import InputError
 from glimmer.files import existing
 
 Which = Literal["best", "last"]
@@ -44,9 +45,14 @@ class RunCheckpoints:
             _save(manager, step, ocp.args.StandardSave(_plain(parameters)))
 
     def restore_latest(self, like: Any, identity: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
-        """The latest state, shaped and placed like `like`, and its progress; None if there is none of this identity."""
+        """The latest state, shaped and placed like `like`, and its progress; None if there is none of this identity.
+
+        A step directory that lacks one of the two, as a writer that was killed can leave it, counts as none.
+        """
         step = self._latest.latest_step()
-        if step is None:
+        if step is None or not all(
+            (self._root / "latest" / str(step) / part).is_dir() for part in ("state", "progress")
+        ):
             return None
         progress = self._latest.restore(step, args=ocp.args.Composite(progress=ocp.args.JsonRestore()))["progress"]
         if progress.get("identity") != identity:
@@ -77,10 +83,14 @@ def _save(manager: ocp.CheckpointManager, step: int, arguments: ocp.args.Checkpo
 def restore_parameters(directory: str | Path, which: Which, like: Any) -> Any:
     """The best or the last parameters under `directory`, shaped and placed like `like`.
 
-    Raises InputError where there are none: of the last step, too, where it is the best one.
+    Raises InputError where there are none: of the last step, too, where it is the best one; or an empty step.
     """
-    with ocp.CheckpointManager(existing(Path(directory).absolute() / which)) as manager:
-        return _unplain(like, manager.restore(manager.latest_step(), args=ocp.args.StandardRestore(_plain(like))))
+    path = existing(Path(directory).absolute() / which)
+    with ocp.CheckpointManager(path) as manager:
+        step = manager.latest_step()
+        if step is None or not any((path / str(step)).iterdir()):
+            raise InputError("no checkpoint here", where=path, expected="a step that was written whole", found=step)
+        return _unplain(like, manager.restore(step, args=ocp.args.StandardRestore(_plain(like))))
 
 
 def _plain(tree: Any) -> dict[str, Any]:

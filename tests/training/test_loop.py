@@ -1,6 +1,7 @@
 """The training loop: it learns, resumes exactly, leaves its best and its last parameters, and stops by one rule."""
 
 import dataclasses
+import shutil
 
 import jax
 import numpy as np
@@ -157,6 +158,28 @@ def test_what_another_run_left_is_neither_resumed_nor_left_again(run, toy, tmp_p
     assert [entry["step"] for entry in result.curve] == [2, 4]
     assert_equal(left(toy, tmp_path / "checkpoints", "best"), seen[1])
     assert not (tmp_path / "checkpoints" / "last").exists()
+
+
+@pytest.mark.parametrize("lost", ["", "progress", "state"], ids=["all of it", "progress", "state"])
+def test_a_step_that_a_killed_writer_left_is_passed_over_and_training_starts_again(run, tmp_path, lost):
+    whole, seen = run([0.1, 0.3, 0.2, 0.4], directory=tmp_path / "whole")
+    with pytest.raises(Stopped):
+        run([0.1, 0.3, Stopped()])
+    step = next((tmp_path / "checkpoints" / "latest").glob("[0-9]*"))
+    shutil.rmtree(step / lost)
+    step.mkdir(exist_ok=True)
+    again, seen_again = run([0.1, 0.3, 0.2, 0.4])
+    assert again.curve == whole.curve
+    assert_equal(seen_again[-1], seen[-1])
+
+
+def test_an_empty_step_holds_no_parameters(run, toy, tmp_path):
+    run([0.1, 0.2, 0.3, 0.4])
+    step = next((tmp_path / "checkpoints" / "best").glob("[0-9]*"))
+    shutil.rmtree(step)
+    step.mkdir()
+    with pytest.raises(InputError, match="no checkpoint here"):
+        left(toy, tmp_path / "checkpoints", "best")
 
 
 def test_a_directory_without_a_checkpoint_is_an_input_error(toy, tmp_path):
