@@ -17,6 +17,7 @@ from analysis.figures.table import markdown
 from analysis.ledger.verdicts import MISSING
 from analysis.report.cells import Cell
 from analysis.report.ledger_tables import draws_text, factors, families
+from analysis.report.pipeline import priors
 from analysis.report.reader_tables import readers
 from glimmer.errors import InputError
 from glimmer.experiments import load_study
@@ -72,6 +73,29 @@ def _claim(row: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def endpoints_table(name: str, results: str | Path = "results") -> str:
+    """A study's own endpoints, from its claims.json: verdicts, effects and intervals."""
+    document = read_json(existing(Path(results) / name / "claims.json")).get("own_endpoints")
+    if not document:
+        return "The study has no endpoints.\n"
+    rows = []
+    for endpoint in document["endpoints"]:
+        effects = [f"{part['requirement']}: {_effect(part)}" for part in endpoint["requirements"]]
+        rows.append([endpoint["statement"], endpoint["verdict"], "<br>".join(effects) or endpoint["note"]])
+    table = markdown(["endpoint", "verdict", "effect and 95 % interval, points"], rows, left=3)
+    return f"{table}\n{document['frozen']['note']}\n"
+
+
+def _effect(part: Mapping[str, Any]) -> str:
+    return f"{part['effect']:+z.1f} ({part['interval'][0]:z.1f} to {part['interval'][1]:z.1f})"
+
+
+def floors_table(name: str, results: str | Path = "results") -> str:
+    """What the most frequent answers of training score, from a study's priors.json."""
+    table = priors(read_json(existing(Path(results) / name / "priors.json")))
+    return markdown(list(table.heads), [[cell.text for cell in row] for row in table.rows]) + f"\n{table.caption}\n"
+
+
 def factors_table(name: str, results: str | Path = "results") -> str:
     """How a study's verdicts would be counted if a point of the paper counted otherwise."""
     table = factors(read_json(existing(Path(results) / name / "claims.json")))
@@ -94,6 +118,8 @@ def properties_table(name: str, results: str | Path = "results") -> str:
 BLOCKS: Mapping[str, Callable[[str, str | Path], str]] = {
     "numbers": summary,
     "claims": claims_table,
+    "endpoints": endpoints_table,
+    "floors": floors_table,
     "factors": factors_table,
     "power": power_table,
     "properties": properties_table,
