@@ -7,15 +7,24 @@ glimmer/commands has the paper's. Packages that stand above the library add thei
 from __future__ import annotations
 
 import argparse
+import difflib
 import functools
 import importlib
 import pkgutil
 import sys
+import textwrap
 from importlib.metadata import entry_points
 
 import glimmer.commands
 from glimmer.errors import GlimmerError, InputError
 
+PURPOSES = {
+    "results": "Results, from cached runs",
+    "study": "What a study is, and what it will cost",
+    "kilt": "KILT's files and scores",
+    "stages": "Stages of a study, as the workflow calls them",
+}
+"""What `PURPOSE` of a command's module can be, in the order of the help."""
 _NOT_COMMANDS = ("arguments", "output", "runtime")  # what modules of glimmer/commands share
 
 
@@ -40,16 +49,45 @@ def _module(name: str):
     return importlib.import_module(_modules()[name])
 
 
+class _Parser(argparse.ArgumentParser):
+    """The parser of everything: its help is an overview of all commands by purpose."""
+
+    def format_help(self) -> str:
+        return overview() if self.prog == "glimmer" else super().format_help()
+
+
 def _parser(argv: list[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="glimmer", description=sys.modules["glimmer"].__doc__)
+    parser = _Parser(prog="glimmer", description=sys.modules["glimmer"].__doc__)
+    parser.add_argument("--version", action="version", version=f"glimmer {glimmer.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    chosen = next((word for word in argv if not word.startswith("-")), None)
-    names = command_names()
-    # Every other command's module (and with it jax) stays unimported; only the full help needs them all.
-    for name in [chosen] if chosen in names else names:
-        module = _module(name)
-        module.add_arguments(commands.add_parser(name, help=module.HELP, description=module.HELP))
+    chosen, names = next((word for word in argv if not word.startswith("-")), None), command_names()
+    if chosen is not None and chosen not in names:
+        near = difflib.get_close_matches(chosen, names, n=3)
+        meant = f"did you mean {' or '.join(near)}?" if near else "glimmer --help lists them"
+        parser.error(f"no such command: {chosen}; {meant}")
+    # Every other command's module (and with it jax) stays unimported; only the overview needs them all.
+    if chosen is not None:
+        module = _module(chosen)
+        module.add_arguments(commands.add_parser(chosen, description=module.HELP))
     return parser
+
+
+def overview() -> str:
+    """Every command with a line of what it does, by purpose."""
+    lines = [
+        sys.modules["glimmer"].__doc__ or "",
+        "",
+        "usage: glimmer COMMAND ...    (glimmer COMMAND --help: its options)",
+    ]
+    modules = {name: _module(name) for name in command_names()}
+    width = max(map(len, modules))
+    for purpose, title in PURPOSES.items():
+        lines += ["", f"{title}:"]
+        for name, module in modules.items():
+            if purpose == module.PURPOSE:  # noqa: SIM300
+                indent = " " * (width + 4)
+                lines += textwrap.wrap(f"  {name:<{width}}  {module.HELP}", 100, subsequent_indent=indent)
+    return "\n".join(lines) + "\n"
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -15,6 +15,7 @@ from glimmer.errors import InputError
 from glimmer.results import PAPER
 
 HELP = "audit results and write audit.json; exit code 1 where a run file cannot be trusted, however much else is found"
+PURPOSE = "results"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from analysis.sources import add_source_arguments, sources_of
 from glimmer.commands.output import add_json_argument, show
 
 HELP = "evaluate the paper's checkable sentences (config/claims.yaml) and write claims.json"
+PURPOSE = "results"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from analysis.sources import add_source_arguments, sources_of
 
 HELP = "describe results and what made them as an RO-Crate: ro-crate-metadata.json, and a copy of the workflow"
+PURPOSE = "results"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

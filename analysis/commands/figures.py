@@ -8,6 +8,7 @@ import sys
 from analysis.sources import add_source_arguments, sources_of
 
 HELP = "draw figures and tables of results: each as .svg and .pdf, or .md and .tex, with a .csv of its points"
+PURPOSE = "results"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ import argparse
 from glimmer.commands.output import add_json_argument, show
 
 HELP = "print scores of `glimmer recall` beside public numbers for KILT's dev sets; compared on KILT's release alone"
+PURPOSE = "kilt"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ from analysis.sources import add_source_arguments, sources_of
 from glimmer.errors import InputError
 
 HELP = "write report.html: verdicts, figures, tables, audit, costs and every run of a study on one page"
+PURPOSE = "results"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

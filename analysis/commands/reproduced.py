@@ -8,6 +8,7 @@ from pathlib import Path
 from glimmer.commands.output import add_json_argument, show
 
 HELP = "compare runs made here with cached ones of the same id; exit code 1 if something differs"
+PURPOSE = "results"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

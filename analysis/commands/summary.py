@@ -7,6 +7,7 @@ import argparse
 from analysis.sources import add_source_arguments, sources_of
 
 HELP = "print a table of studies as Markdown, or put a document's tables between its markers"
+PURPOSE = "results"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.output import add_json_argument, show
 
 HELP = "cut a knowledge source into passages, after checking that the tasks' evidence points into it"
+PURPOSE = "stages"
 
 
 def add_arguments(parser) -> None:

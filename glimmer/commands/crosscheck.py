@@ -7,6 +7,7 @@ from glimmer.commands.output import add_json_argument, show
 from glimmer.errors import CheckFailed, InputError
 
 HELP = "score the guess files of measured runs with KILT's own package too; exit code 1 if a score differs"
+PURPOSE = "kilt"
 
 
 def add_arguments(parser) -> None:

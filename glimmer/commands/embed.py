@@ -7,6 +7,7 @@ from glimmer.commands.output import add_json_argument, show
 from glimmer.commands.runtime import add_runtime_arguments, prepare
 
 HELP = "embed the passages of a corpus with a GTR tower, in resumable shards"
+PURPOSE = "stages"
 
 
 def add_arguments(parser) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from glimmer.commands.train import add_run_arguments, materials_of
 
 HELP = "evaluate one trained run of a study on dev and write its result file"
+PURPOSE = "stages"
 
 
 def add_arguments(parser) -> None:

@@ -11,6 +11,7 @@ from glimmer.commands.output import add_json_argument, show
 from glimmer.errors import CheckFailed, InputError
 
 HELP = "fetch KILT's files and published models by name and revision; goes on where it was cut off, and checks them"
+PURPOSE = "kilt"
 
 
 def add_arguments(parser) -> None:

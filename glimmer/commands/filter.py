@@ -6,6 +6,7 @@ from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.output import add_json_argument, show
 
 HELP = "keep the train examples whose evidence can be trusted (or was retrieved); writes row numbers and counts"
+PURPOSE = "stages"
 
 
 def add_arguments(parser) -> None:

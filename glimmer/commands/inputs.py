@@ -7,6 +7,7 @@ from glimmer.commands.output import add_json_argument, show
 from glimmer.errors import CheckFailed, InputError
 
 HELP = "list a study's outside files with their digests and the lock's; --relock takes what is there now"
+PURPOSE = "study"
 
 
 def add_arguments(parser) -> None:

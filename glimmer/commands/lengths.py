@@ -9,6 +9,7 @@ from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.output import add_json_argument, show
 
 HELP = "count what is cut of questions, passages, evidence and answers, and the lengths that would hold them"
+PURPOSE = "stages"
 
 
 def add_arguments(parser) -> None:

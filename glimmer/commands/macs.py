@@ -10,6 +10,7 @@ from glimmer.errors import InputError
 from glimmer.experiments.settings import ReaderSettings
 
 HELP = "Multiply-accumulates and samples per TFLOP of one reader."
+PURPOSE = "study"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

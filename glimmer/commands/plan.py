@@ -12,6 +12,7 @@ from glimmer.experiments.settings import TASKS
 from glimmer.kilt.download import PUBLISHED
 
 HELP = "What a study will cost: runs, operations, bytes of memory (no timings)."
+PURPOSE = "study"
 
 _DEV_SIZES = {file.task: file.lines for file in PUBLISHED if "-dev" in file.name}
 

@@ -6,6 +6,7 @@ from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.output import add_json_argument, show
 
 HELP = "score the most frequent answers of training on dev, and count the dev answers that training has"
+PURPOSE = "stages"
 
 
 def add_arguments(parser) -> None:

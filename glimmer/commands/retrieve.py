@@ -8,6 +8,7 @@ from glimmer.commands.runtime import add_runtime_arguments, prepare
 from glimmer.errors import InputError
 
 HELP = "retrieve passages for the train and dev questions of a study, by GTR or BM25, and measure what was found"
+PURPOSE = "stages"
 
 
 def add_arguments(parser) -> None:

@@ -9,6 +9,7 @@ from glimmer.commands.output import add_json_argument, show
 from glimmer.experiments import runs_for
 
 HELP = "Every run of a study: id, settings, and the points it serves."
+PURPOSE = "study"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

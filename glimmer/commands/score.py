@@ -11,6 +11,7 @@ from glimmer.evaluation.kilt_scores import PROGRAMS, ExampleScores, score_files
 from glimmer.files import atomic_write, write_json
 
 HELP = "score a KILT guess file against a gold file, as KILT's own evaluators do; all scores are fractions"
+PURPOSE = "kilt"
 
 
 def add_arguments(parser) -> None:

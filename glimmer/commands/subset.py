@@ -6,6 +6,7 @@ from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.output import add_json_argument, show
 
 HELP = "check a study's KILT-format data and write the part of it that the study uses"
+PURPOSE = "stages"
 
 
 def add_arguments(parser) -> None:

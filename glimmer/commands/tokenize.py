@@ -7,6 +7,7 @@ from pathlib import Path
 from glimmer.commands.arguments import add_study_arguments, study_of
 
 HELP = "write the token ids of every passage as one memory-mapped array"
+PURPOSE = "stages"
 
 
 def add_arguments(parser) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from glimmer.commands.arguments import add_study_arguments, study_of
 
 HELP = "write the vocabulary of a checkpoint as tokenizer.json, after checking that it is a T5 vocabulary"
+PURPOSE = "stages"
 
 
 def add_arguments(parser) -> None:

@@ -8,6 +8,7 @@ from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.runtime import add_runtime_arguments, prepare
 
 HELP = "train one run of a study; resumes where it was interrupted"
+PURPOSE = "stages"
 
 
 def add_arguments(parser) -> None:

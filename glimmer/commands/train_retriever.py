@@ -8,6 +8,7 @@ from glimmer.commands.runtime import add_runtime_arguments, prepare
 from glimmer.errors import InputError
 
 HELP = "train a study's GTR retriever on train questions; writes a sentence-transformers directory, or two (halves)"
+PURPOSE = "stages"
 
 
 def add_arguments(parser) -> None:

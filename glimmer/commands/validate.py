@@ -15,6 +15,7 @@ from glimmer.files import existing
 from glimmer.kilt.validate import KINDS, Summary, check_provenance, page_ids, validate_file
 
 HELP = "check knowledge source, task and guess files; prints every problem as file:line: text"
+PURPOSE = "kilt"
 
 
 def add_arguments(parser) -> None:

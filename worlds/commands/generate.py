@@ -7,6 +7,7 @@ from dataclasses import fields
 from glimmer.commands.output import add_json_argument, show
 
 HELP = "write the generated benchmark in KILT's formats; the same seed gives the same bytes"
+PURPOSE = "stages"
 _COUNTS = ("pages", "namesakes", "bynames_listed", "dev_examples", "train_examples", "trex_train_examples")
 
 

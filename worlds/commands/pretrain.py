@@ -8,6 +8,7 @@ from glimmer.commands.runtime import add_runtime_arguments, prepare
 from glimmer.errors import InputError
 
 HELP = "pretrain the small T5 that all readers of a study start from, on generated worlds of its own"
+PURPOSE = "stages"
 
 
 def add_arguments(parser) -> None:

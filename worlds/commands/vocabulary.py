@@ -6,6 +6,7 @@ from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.errors import InputError
 
 HELP = "train a vocabulary on a study's corpus, train questions and answers, and pretraining text"
+PURPOSE = "stages"
 
 
 def add_arguments(parser) -> None:
