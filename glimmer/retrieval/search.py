@@ -38,13 +38,7 @@ def search(
     Returns: (passages int64 [n, k], scores float32 [n, k], which are `exact_scores`).
     Raises InputError if k is larger than the corpus, or widths differ, or an embedding is not finite.
     """
-    questions = np.ascontiguousarray(questions, dtype=np.float32)
-    total = sum(len(shard) for shard in shards)
-    if not 1 <= k <= total:
-        raise InputError("cannot retrieve that many passages", expected=f"1 <= k <= {total} (the corpus)", found=k)
-    widths = {shard.shape[1] for shard in shards} | {questions.shape[1]}
-    if len(widths) > 1:
-        raise InputError("questions and passages have different widths", expected="one width", found=sorted(widths))
+    questions, _ = check_request(questions, shards, k)
     ids = np.empty((len(questions), k), np.int64)
     scores = np.empty((len(questions), k), np.float32)
     starts = range(0, len(questions), question_rows)
@@ -54,15 +48,27 @@ def search(
     return ids, scores
 
 
+def check_request(questions: np.ndarray, shards: Sequence[np.ndarray], k: int) -> tuple[np.ndarray, int]:
+    """(questions as contiguous float32, how many passages there are). Raises InputError for what cannot be searched."""
+    questions = np.ascontiguousarray(questions, dtype=np.float32)
+    total = sum(len(shard) for shard in shards)
+    if not 1 <= k <= total:
+        raise InputError("cannot retrieve that many passages", expected=f"1 <= k <= {total} (the corpus)", found=k)
+    widths = {shard.shape[1] for shard in shards} | {questions.shape[1]}
+    if len(widths) > 1:
+        raise InputError("questions and passages have different widths", expected="one width", found=sorted(widths))
+    return questions, total
+
+
 def _search_block(questions, shards, k, passage_rows):
     ids = np.full((len(questions), k), -1, np.int64)
     scores = np.full((len(questions), k), -np.inf, np.float32)
-    question_norm = _largest_norm(questions, "questions")
+    question_norm = largest_norm(questions, "questions")
     for first, block in blocks(shards, passage_rows):
         rough = questions @ block.T
         # Float32 products may be off by d * 2^-24 * |q| |p| (Higham, section 3.1): a passage is dropped only when it
         # cannot reach the k-th best even so. Twice, as the bar may itself be a rough score; once more for rounding.
-        slack = 3 * questions.shape[1] * 2.0**-24 * question_norm * _largest_norm(block, f"passages from {first}")
+        slack = 3 * questions.shape[1] * 2.0**-24 * question_norm * largest_norm(block, f"passages from {first}")
         rows, columns = np.nonzero(rough >= _bar(rough, scores[:, -1], k)[:, None] - np.float32(slack))
         if rows.size:
             exact = np.concatenate([exact_scores(questions[rows[at]], block[columns[at]]) for at in _chunks(rows.size)])
@@ -98,7 +104,9 @@ def _chunks(count):
     return (slice(start, start + _RESCORED_AT_ONCE) for start in range(0, count, _RESCORED_AT_ONCE))
 
 
-def _largest_norm(rows, where):
+def largest_norm(rows: np.ndarray, where: object) -> float:
+    """The largest norm of a row of float32 [n, d], 0 without rows. Raises InputError, which names `where`, where one is
+    not finite."""
     squared = np.einsum("nd,nd->n", rows, rows).max(initial=0.0)
     if not np.isfinite(squared):
         raise InputError("embedding is not finite", where=where, expected="finite numbers", found="NaN or infinity")

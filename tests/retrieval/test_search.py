@@ -1,6 +1,11 @@
 """Search over shards equals brute force, ties included, whatever the blocks; shards resume and refuse strangers."""
 
 import dataclasses
+import json
+import os
+import subprocess
+import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glimmer.errors import InputError
+from glimmer.retrieval import device_search as on_devices
+from glimmer.retrieval.device_search import device_search
 from glimmer.retrieval.search import exact_scores, search
 from glimmer.retrieval.shards import ShardPlan, open_shards, shard_path, write_shards
 
@@ -47,35 +54,88 @@ def test_search_equals_brute_force_with_ties_for_any_shards_and_blocks(data):
     np.testing.assert_array_equal(scores, expected_scores)
 
 
-def test_search_equals_brute_force_on_unit_vectors_with_copies():
+@pytest.fixture(params=["cpu", "float32", "bfloat16"])
+def any_search(request):
+    """The search on a CPU, and that on devices, by the dtype of its rough products."""
+    if request.param == "cpu":
+        return search
+    return partial(device_search, dtype=request.param, question_rows=16)
+
+
+def test_search_equals_brute_force_on_unit_vectors_with_copies(any_search):
     random = np.random.default_rng(0)
     corpus = random.standard_normal((700, 48)).astype(np.float32)
     corpus[300:500] = corpus[:200]
     corpus /= np.linalg.norm(corpus, axis=1, keepdims=True)
     questions = corpus[random.integers(700, size=40)] + np.float32(1e-3)
-    ids, scores = search(questions, [corpus[:333], corpus[333:]], 25, passage_rows=64)
+    ids, scores = any_search(questions, [corpus[:333], corpus[333:]], 25, passage_rows=64)
     expected_ids, expected_scores = brute_force(questions, corpus, 25)
     np.testing.assert_array_equal(ids, expected_ids)
     np.testing.assert_array_equal(scores, expected_scores)
 
 
-def test_a_corpus_of_equal_passages_comes_back_in_order_of_id():
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_only_questions_whose_candidates_may_not_be_all_are_searched_again(monkeypatch, dtype):
+    asked_again = []
+
+    def counted(asked, *others):
+        asked_again.append(len(asked))
+        return search(asked, *others)
+
+    monkeypatch.setattr(on_devices, "search", counted)
+    random = np.random.default_rng(0)
+    apart = random.standard_normal((900, 32)).astype(np.float32)
+    apart[:5] *= 10  # five far above the rest: proven at once
+    device_search(np.abs(apart[:5]), [np.abs(apart)], 5, dtype=dtype)
+    assert sum(asked_again) == 0
+    device_search(apart[:3], [np.full((900, 32), 0.5, np.float32)], 5, dtype=dtype)
+    assert sum(asked_again) == 3, "all scores tie, and no bound can tell which candidates are the lowest ids"
+
+
+ON_EIGHT = """
+import json, sys
+import jax, numpy as np
+from glimmer.retrieval.device_search import device_search
+from glimmer.retrieval.search import search
+random = np.random.default_rng(3)
+corpus = random.standard_normal((1003, 24)).astype(np.float32)
+corpus[500:600] = corpus[:100]
+questions = random.standard_normal((21, 24)).astype(np.float32)
+shards = [corpus[:333], corpus[333:]]
+expected = search(questions, shards, 9)
+same = []
+for n, rows, dtype in [(n, rows, dtype) for n in (1, 3, 8) for rows in (64, 5000) for dtype in ("float32", "bfloat16")]:
+    found = device_search(questions, shards, 9, passage_rows=rows, dtype=dtype, devices=jax.devices()[:n])
+    same.append([bool(np.array_equal(*pair)) for pair in zip(found, expected)])
+print(json.dumps([jax.device_count(), same]))
+"""
+
+
+def test_the_number_of_devices_and_the_block_change_nothing():
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run([sys.executable, "-c", ON_EIGHT], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    devices, same = json.loads(done.stdout)
+    assert devices == 8 and same == [[True, True]] * 12
+
+
+def test_a_corpus_of_equal_passages_comes_back_in_order_of_id(any_search):
     corpus = np.full((1000, 16), 0.25, np.float32)
-    ids, _ = search(np.full((3, 16), 0.1, np.float32), [corpus], 40, passage_rows=37)
+    ids, _ = any_search(np.full((3, 16), 0.1, np.float32), [corpus], 40, passage_rows=37)
     np.testing.assert_array_equal(ids, np.tile(np.arange(40), (3, 1)))
 
 
 @pytest.mark.parametrize("k", [0, 5])
-def test_k_outside_the_corpus_is_an_input_error(k):
+def test_k_outside_the_corpus_is_an_input_error(k, any_search):
     with pytest.raises(InputError, match="1 <= k <= 4"):
-        search(np.zeros((1, 2), np.float32), [np.zeros((4, 2), np.float32)], k)
+        any_search(np.zeros((1, 2), np.float32), [np.zeros((4, 2), np.float32)], k)
 
 
-def test_widths_that_differ_and_numbers_that_are_none_are_input_errors():
+def test_widths_that_differ_and_numbers_that_are_none_are_input_errors(any_search):
     with pytest.raises(InputError, match="widths"):
-        search(np.zeros((1, 3), np.float32), [np.zeros((4, 2), np.float32)], 1)
+        any_search(np.zeros((1, 3), np.float32), [np.zeros((4, 2), np.float32)], 1)
     with pytest.raises(InputError, match="not finite"):
-        search(np.zeros((1, 2), np.float32), [np.full((4, 2), np.nan, np.float32)], 1)
+        any_search(np.zeros((1, 2), np.float32), [np.full((4, 2), np.nan, np.float32)], 1)
 
 
 PLAN = ShardPlan(
