@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import gzip
 import hashlib
 import json
 import os
 import re
 import shutil
+import socket
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -75,6 +77,29 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+@contextlib.contextmanager
+def only_one(lock: str | Path) -> Iterator[None]:
+    """Holds the lock file `lock` while the block runs; the system lets go of it when the process ends, however it ends.
+
+    Raises InputError, which names the other process, where another one holds it.
+    """
+    lock = Path(lock)
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with open(lock, "a+", encoding="utf-8") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise
+            file.seek(0)
+            found = file.read().strip() or "another process"
+            raise InputError("somebody is at it", where=lock, expected="one process at a time", found=found) from None
+        file.truncate(0)
+        file.write(f"{socket.gethostname()} {os.getpid()}")
+        file.flush()
+        yield
 
 
 def remove_directory(path: str | Path) -> None:

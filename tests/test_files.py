@@ -2,7 +2,10 @@
 
 import json
 import math
+import os
 import resource
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from glimmer.files import (
     atomic_directory,
     atomic_write,
     json_text,
+    only_one,
     open_binary,
     read_json,
     remove_directory,
@@ -71,6 +75,27 @@ def test_of_two_writers_of_a_directory_one_stays_whole(tmp_path):
     write("last", meanwhile="first")
     assert [(tmp_path / "stage" / name).read_text() for name in "ab"] == ["last", "last"]
     assert [path.name for path in tmp_path.iterdir()] == ["stage"]
+
+
+def test_only_one_process_holds_a_lock_and_a_killed_one_lets_go(tmp_path):
+    lock = tmp_path / "run" / "training.lock"
+    program = f"""
+import sys
+from glimmer.files import only_one
+with only_one({str(lock)!r}):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match=f"training.lock: somebody is at it.* {holder.pid}"), only_one(lock):
+            pass
+        holder.kill()
+        holder.wait()
+    with only_one(lock):
+        assert lock.read_text().endswith(f" {os.getpid()}")
 
 
 def test_no_part_of_a_directory_that_is_removed_is_ever_found_under_its_name(tmp_path, monkeypatch):

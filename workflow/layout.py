@@ -278,13 +278,15 @@ class Layout:
         return needs(rule, self.study.name)
 
     def resources(self, rule: str) -> dict[str, int | str]:
-        """`needs` without the threads, which are a directive of their own; and where results go.
+        """`needs` without the threads, which are a directive of their own; and where results go. GPUs are asked for on
+        one node: SLURM would else spread them over several, where no step can have them.
 
         A command is told of the results for the lock of outside inputs that lies there. Among a rule's `params`,
         another place for results would make every stage stale.
         """
         needed = {name: value for name, value in self.needs(rule).items() if name != "threads"}
-        return needed | {"results": str(self.study.results)}
+        on_one_node = {"nodes": 1} if needed["gpu"] else {}
+        return needed | on_one_node | {"results": str(self.study.results)}
 
     def _initial(self, section: Initial, key: str, option: str) -> str:
         return self.path("initial") if isinstance(section, PretrainedInitial) else self._given(key, section, option)

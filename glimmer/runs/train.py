@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from glimmer.errors import InputError
 from glimmer.evaluation.answering import Answerer
 from glimmer.evaluation.dev import dev_scores
-from glimmer.files import atomic_directory, remove_directory, write_json
+from glimmer.files import atomic_directory, only_one, remove_directory, write_json
 from glimmer.models.mesh import device_mesh, place_parameters
 from glimmer.runs.made_by import peak_memory
 from glimmer.runs.materials import Materials
@@ -30,15 +30,21 @@ def train_run(materials: Materials, out: Path) -> dict[str, Any]:
     """Trains a run and writes `out`: training.json, and the best and last parameters (none for an untrained baseline).
 
     Checkpoints lie in `checkpoints` beside `out` while training lasts, so that an interrupted run resumes.
-    Raises InputError for a run that has another's parameters.
+    Raises InputError for a run that has another's parameters, or that another process is training.
     """
-    run, training = materials.run, materials.study.training
+    run = materials.run
     if run.trained_id != run.id:
         raise InputError("not a run that is trained", where=run.id, expected=f"run {run.trained_id}, whose parameters"
                          " it has", found=f"dev_evidence {run.reader.dev_evidence}")  # fmt: skip
     if not run.reader.trained:
         untrained = {"curve": [], "selection": None, "training_units": None, "stopped": "untrained baseline"}
         return _write(out, untrained | {"seconds": 0.0} | _identity(materials), None)
+    with only_one(out.parent / "training.lock"):
+        return _train(materials, out)
+
+
+def _train(materials: Materials, out: Path) -> dict[str, Any]:
+    run, training = materials.run, materials.study.training
     batcher, examples, evaluation = materials.batcher, materials.train, materials.study.evaluation
     mixture = UniformMixture({task: len(rows) for task, rows in examples.items()}, seed=run.seed)
     mesh = device_mesh()

@@ -30,6 +30,11 @@ class RunCheckpoints:
         self._best = ocp.CheckpointManager(root / "best", options=options)
         self._root, self._options = root, options
 
+    @property
+    def best_step(self) -> int | None:
+        """The step of the best parameters that are kept here; None without any."""
+        return self._best.latest_step()
+
     def save_latest(self, step: int, state: Any, progress: dict[str, Any]) -> None:
         """Saves the training state after `step` steps, with `progress` (JSON-able)."""
         arguments = ocp.args.Composite(state=ocp.args.StandardSave(_plain(state)), progress=ocp.args.JsonSave(progress))
@@ -47,7 +52,8 @@ class RunCheckpoints:
     def restore_latest(self, like: Any, identity: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
         """The latest state, shaped and placed like `like`, and its progress; None if there is none of this identity.
 
-        A step directory that lacks one of the two, as a writer that was killed can leave it, counts as none.
+        A step directory that lacks one of the two, as a writer that was killed can leave it, counts as none; and so
+        does one beside which the best parameters, of another step, are gone.
         """
         step = self._latest.latest_step()
         if step is None or not all(
@@ -56,6 +62,9 @@ class RunCheckpoints:
             return None
         progress = self._latest.restore(step, args=ocp.args.Composite(progress=ocp.args.JsonRestore()))["progress"]
         if progress.get("identity") != identity:
+            return None
+        best = max(progress["curve"], key=lambda entry: entry["dev_average"], default=None)
+        if best is None or best["step"] not in (self.best_step, step):
             return None
         arguments = ocp.args.Composite(state=ocp.args.StandardRestore(_plain(like)))
         return _unplain(like, self._latest.restore(step, args=arguments)["state"]), progress

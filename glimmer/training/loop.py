@@ -102,6 +102,9 @@ def train(
         checkpoints.forget()
     else:
         state, progress = resumed
+        best = Curve(progress["curve"], plan).best["step"]
+        if checkpoints.best_step != best:  # stopped between the two: the latest is the best
+            checkpoints.save_best(best, state.parameters)
     curve = Curve(progress["curve"], plan)
     started, start = time.monotonic() - progress["seconds"], int(state.step)
     batches = made_ahead(make_batch(step) for step in itertools.count(start))
@@ -113,11 +116,12 @@ def train(
             if not curve.is_due:
                 continue
             dev = dev_average(dataclasses.replace(reader, trained=state.parameters))
-            if curve.evaluated(dev):
-                checkpoints.save_best(curve.step, state.parameters)
+            is_best = curve.evaluated(dev)
             progress |= {"curve": curve.entries, "seconds": time.monotonic() - started}
             checkpoints.save_latest(curve.step, state, progress)
-            bar.set_postfix(loss=f"{curve.entries[-1]['loss']:.3f}", dev=f"{dev:.3f}")
+            if is_best:  # after the latest, which says so: a stop in between can then be mended
+                checkpoints.save_best(curve.step, state.parameters)
+            _report(bar, curve.entries[-1], plan, progress["seconds"])
     batches.close()
     selection = curve.selection
     if selection.best["step"] != selection.last["step"]:
@@ -129,6 +133,16 @@ def train(
         stopped=curve.stopped,
         seconds=progress["seconds"],
     )
+
+
+def _report(bar: tqdm, entry: dict[str, float | int], plan: TrainingPlan, seconds: float) -> None:
+    """An evaluation in the bar; where there is no terminal, as a line of the log."""
+    shown = {"loss": f"{entry['loss']:.3f}", "dev": f"{entry['dev_average']:.3f}"}
+    bar.set_postfix(shown)
+    if bar.disable:
+        left = seconds / entry["step"] * (plan.steps - entry["step"])
+        words = ", ".join(f"{name} {value}" for name, value in shown.items())
+        print(f"step {entry['step']} of {plan.steps}: {words}; {seconds:.0f} s, some {left:.0f} s left", flush=True)
 
 
 _IN_CURVE = {

@@ -12,7 +12,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
-    ("document", "studies"), [("README.md", ["sample", "embedded"]), ("docs/embedded-study.md", ["embedded"])]
+    ("document", "studies"),
+    [
+        ("README.md", ["sample", "embedded"]),
+        ("docs/embedded-study.md", ["embedded"]),
+        ("docs/sample.md", ["sample"]),
+    ],
 )
 def test_documents_show_exactly_what_the_committed_results_say(document, studies):
     text = (ROOT / document).read_text(encoding="utf-8")

@@ -173,6 +173,40 @@ def test_a_step_that_a_killed_writer_left_is_passed_over_and_training_starts_aga
     assert_equal(seen_again[-1], seen[-1])
 
 
+def test_a_stop_between_the_latest_and_the_best_loses_neither(run, toy, tmp_path, monkeypatch):
+    saved = []
+
+    def save_best(checkpoints, step, parameters):
+        saved.append(step)
+        if len(saved) == 2:
+            raise Stopped
+        real(checkpoints, step, parameters)
+
+    real = RunCheckpoints.save_best
+    monkeypatch.setattr(RunCheckpoints, "save_best", save_best)
+    with pytest.raises(Stopped):
+        run([0.1, 0.9])
+    _, before = run([0.1, 0.9, 0.2, 0.3], directory=tmp_path / "whole")
+    result, _ = run([0.2, 0.3])
+    assert result.selection.best["step"] == 4
+    assert_equal(left(toy, tmp_path / "checkpoints", "best"), before[1])
+
+
+def test_without_its_best_parameters_a_run_starts_again(run, toy, tmp_path):
+    with pytest.raises(Stopped):
+        run([0.9, 0.1, Stopped()])
+    shutil.rmtree(tmp_path / "checkpoints" / "best")
+    result, seen = run([0.9, 0.1, 0.2, 0.3])
+    assert len(seen) == 4 and result.selection.best["step"] == 2
+    assert_equal(left(toy, tmp_path / "checkpoints", "best"), seen[0])
+
+
+def test_a_log_has_a_line_an_evaluation(run, capsys):
+    run([0.1, 0.25, 0.3, 0.4])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("step ")]
+    assert len(lines) == 4 and lines[1].startswith("step 4 of 8: loss ") and "dev 0.250" in lines[1]
+
+
 def test_an_empty_step_holds_no_parameters(run, toy, tmp_path):
     run([0.1, 0.2, 0.3, 0.4])
     step = next((tmp_path / "checkpoints" / "best").glob("[0-9]*"))

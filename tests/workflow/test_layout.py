@@ -1,15 +1,17 @@
 """Where the stages of a study put their files, and what they depend on."""
 
 import dataclasses
+import re
 
 import pytest
+import yaml
 
 from glimmer.errors import InputError
 from glimmer.experiments import load_study, runs_for
 from glimmer.experiments.sections import GeneratedData
 from glimmer.experiments.stages import STAGES, decides
 from glimmer.files import read_json, write_json
-from workflow.layout import Layout
+from workflow.layout import REPOSITORY, Layout
 from workflow.options import study_of
 
 
@@ -22,7 +24,8 @@ def test_given_directories_reach_the_stages(given):
 
 def test_a_study_of_a_part_of_the_data_makes_that_part_first(given):
     data, _ = given
-    found = Layout(study=study_of({"study": "sample", "data": data}), draws_only=False)
+    part = {"train_examples": 600, "dev_examples": 200, "distractor_pages": 6000}
+    found = Layout(study=load_study("sample", {"data": data, "data.subset": part}), draws_only=False)
     assert (found.users_data, found.data) == (str(data), f"{found.work}/data")
 
 
@@ -62,7 +65,7 @@ def test_towers_trained_on_given_questions_are_two_and_others_one(given):
     data, _ = given
 
     def embedded(**changes):
-        study = load_study("sample", {"data": data} | changes)
+        study = load_study("kilt", {"data": data, "data.tasks": ["nq"], "retriever.steps": 10} | changes)
         layout = Layout(study=study, draws_only=True)
         assert (layout.data_of_retriever, layout.passages_of_retriever) == (layout.data, layout.path("passages"))
         return [path.removeprefix(f"{layout.work}/embeddings/") for path in layout.embedded]
@@ -91,6 +94,17 @@ def test_every_rule_has_positive_needs_and_studies_add_to_them():
     small, large = (Layout(study=study_of({"study": name}), draws_only=True) for name in ("smoke", "sample-gpu"))
     assert small.needs("train")["gpu"] == 0 and large.needs("train")["gpu"] == 1
     assert small.needs("no-entry-of-its-own") == {"threads": 1, "mem_mb": 2000, "runtime": 30, "gpu": 0}
+    assert large.resources("train")["nodes"] == 1, "GPUs of several nodes are none that a step can have"
+    assert "nodes" not in small.resources("train")
+
+
+def test_what_a_cluster_user_edits_in_the_profile_is_still_yaml(tmp_path):
+    profile = (REPOSITORY / "workflow" / "profiles" / "slurm" / "config.yaml").read_text()
+    edited = re.sub(r"^( *)# (- slurm_|slurm-)", r"\1\2", profile, flags=re.MULTILINE)
+    assert edited.count("# - slurm") == 0 and edited != profile
+    settings = yaml.safe_load(edited)
+    assert {"slurm_partition=main", "slurm_account=mine", "mem_mb=2000"} <= set(settings["default-resources"])
+    assert settings["slurm-status-command"] == "squeue" and settings["retries"] >= 1
 
 
 def test_every_file_of_the_data_is_watched_under_whichever_name_it_has(given):
