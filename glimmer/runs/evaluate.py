@@ -51,7 +51,7 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
     answerer = Answerer(materials.batcher, materials.tokenizer, study.lengths.target, evaluation.batch_size, mesh)
     kept = reader if selection is None else _with_parameters(reader, trained, selection.kept_in)
     answered = _answer(materials, answerer, kept, aside)
-    other = {} if selection is None else _other(materials, answerer, reader, trained, selection)
+    other = {} if selection is None else _other(materials, answerer, reader, trained, selection, aside / "other")
     resamples = evaluation.bootstrap_samples
     scored = {
         task: _task_result(task, scores, answered.kept[task], resamples) for task, scores in answered.scores.items()
@@ -141,15 +141,14 @@ def _answer(materials: Materials, answerer: Answerer, reader: SplitReader, aside
 
 
 def _other(
-    materials: Materials, answerer: Answerer, reader: SplitReader, trained: Path, selection: Selection
+    materials: Materials, answerer: Answerer, reader: SplitReader, trained: Path, selection: Selection, aside: Path
 ) -> dict[str, Any]:
     """`other` of a result file: the headline scores of the parameters that are not kept. Empty if there are none.
 
-    Guess files are left in `other` beside `trained`, the memory store is not.
+    Guess files are left in `aside`, the memory store is not.
     """
     if selection.other is None:
         return {}
-    aside = trained.parent / "other"
     answered = _answer(materials, answerer, _with_parameters(reader, trained, selection.other), aside)
     shutil.rmtree(aside / "memory", ignore_errors=True)
     tasks = {task: scores.downstream[HEADLINE[task]] for task, scores in answered.scores.items()}

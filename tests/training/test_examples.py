@@ -15,7 +15,7 @@ from glimmer.experiments.sections import Lengths
 from glimmer.kilt.chunking import write_passages
 from glimmer.kilt.formats import Page
 from glimmer.models.tokenizer import Tokenizer
-from glimmer.training.examples import AnswerChoice, Batcher, Corpus, TaskExamples, tokenize_passages
+from glimmer.training.examples import AnswerChoice, Batcher, Corpus, TaskExamples, evenly, tokenize_passages
 
 WORDS = [
     "<pad>",
@@ -179,6 +179,66 @@ def test_a_shuffled_row_is_trained_on_the_answer_that_another_row_would_be(stage
     assert sorted(shuffled.answer(row) for row in range(3)) == sorted(given.values())
     assert all(shuffled.answer(row) != answer for row, answer in given.items())
     assert shuffled.examples is stages.task.examples and shuffled.passages is stages.task.passages
+
+
+@pytest.mark.parametrize("count", [2, 3, 10, 101])
+def test_passages_of_another_question_are_the_tasks_own_and_never_the_rows(stages, count):
+    task = copy.copy(stages.task)
+    task.passages = np.arange(count)[:, None] * 10 + np.array([1, 2, 3])  # no two rows are equal
+    task.rows = np.arange(0, count, 2)
+    kept = task.passages.copy()
+    moved, again, other = (task.with_passages_of_another(seed) for seed in (7, 7, 8))
+    source = (moved.passages[:, 0] - 1) // 10
+    assert np.array_equal(moved.passages, kept[source]) and sorted(source) == list(range(count)), "whole rows, all used"
+    place, cycle = 0, []
+    while place not in cycle:
+        cycle.append(place)
+        place = int(source[place])
+    assert len(cycle) == count, "one cycle: nobody keeps what is theirs, and no two merely swap"
+    assert np.array_equal(again.passages, moved.passages)
+    assert count < 10 or not np.array_equal(other.passages, moved.passages)
+    assert np.array_equal(task.passages, kept) and moved.rows.tolist() == task.rows.tolist()
+
+
+def test_with_equal_passages_everywhere_another_questions_are_ones_own(stages):
+    task = copy.copy(stages.task)
+    task.passages = np.full((5, 2), 3)
+    assert np.array_equal(task.with_passages_of_another(0).passages, task.passages)
+
+
+def test_a_row_without_passages_gives_its_lack_of_them_away(stages):
+    task = copy.copy(stages.task)
+    task.passages = np.array([[0, 1], [-1, -1], [2, -1]])
+    moved = task.with_passages_of_another(3)
+    assert sorted(moved.passages.tolist()) == sorted(task.passages.tolist()) and moved.passages[1].tolist() != [-1, -1]
+
+
+def test_a_part_is_given_what_the_whole_is_and_a_question_keeps_its_answers(stages):
+    moved = stages.task.with_passages_of_another(0)
+    assert np.array_equal(stages.task.first(2).with_passages_of_another(0).passages, moved.passages)
+    assert moved.examples is stages.task.examples
+    assert moved.passages.tolist() != stages.task.passages.tolist()
+
+
+def test_gold_passages_are_not_put_first_among_those_of_another(stages, tmp_path):
+    moved = with_gold(stages, tmp_path, np.array([[0], [1], [2]])).with_passages_of_another(0)
+    with pytest.raises(InputError):
+        moved.with_evidence_first()
+
+
+def test_the_only_question_of_a_task_has_no_other(stages):
+    task = copy.copy(stages.task)
+    task.passages = task.passages[:1]
+    with pytest.raises(InputError, match="no other question.*two questions or more"):
+        task.with_passages_of_another(0)
+
+
+@pytest.mark.parametrize("n, count", [(1, 1), (5, 1), (5, 2), (5, 5), (100, 7)])
+def test_places_spread_evenly_rise_from_the_first_to_the_last(n, count):
+    places = evenly(n, count)
+    assert len(set(places.tolist())) == count and places[0] == 0 and (count == 1 or places[-1] == n - 1)
+    gaps = np.diff(places)
+    assert gaps.size == 0 or (gaps.min() >= 1 and gaps.max() - gaps.min() <= 1)
 
 
 def test_fewer_passages_than_k_are_padded_and_a_closed_book_has_one_that_is_empty(stages):
