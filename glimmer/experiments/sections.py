@@ -311,9 +311,14 @@ class Training:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Dev examples a task (null: all that select nothing); batch size and bootstrap samples change no number."""
+    """Dev examples a task (null: all that select nothing); batch size and bootstrap samples change no number.
+
+    `both`: the parameters that are not kept (`training.keep`) are evaluated too, where they differ: it costs as much
+    again, and changes no number of those that are.
+    """
 
     dev_examples: CountOrNone
+    both: bool = dataclasses.field(default=True, metadata={"in_ids": False})
     batch_size: Count = _outside_ids()
     bootstrap_samples: Count = _outside_ids()
 

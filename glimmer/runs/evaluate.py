@@ -39,7 +39,7 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
     `trained` is what `train_run` wrote. Guess files, the gold lines they are scored against and the memory store are
     left in `guesses`, `gold` and `memory` beside it (of a run that has another's parameters, in a folder of its own).
     Where the best and the last parameters differ, the kept ones are evaluated, and `other` says what the others score
-    on the same questions.
+    on the same questions, where the study asks for both; never of a reader that is given other passages on dev.
     """
     study, run = materials.study, materials.run
     aside = trained.parent if run.trained_id == run.id else trained.parent.parent / run.id
@@ -51,7 +51,8 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
     answerer = Answerer(materials.batcher, materials.tokenizer, study.lengths.target, evaluation.batch_size, mesh)
     kept = reader if selection is None else _with_parameters(reader, trained, selection.kept_in)
     answered = _answer(materials, answerer, kept, aside)
-    other = {} if selection is None else _other(materials, answerer, reader, trained, selection, aside / "other")
+    both = selection is not None and evaluation.both and run.trained_id == run.id
+    other = _other(materials, answerer, reader, trained, selection, aside / "other") if both else {}
     resamples = evaluation.bootstrap_samples
     scored = {
         task: _task_result(task, scores, answered.kept[task], resamples) for task, scores in answered.scores.items()

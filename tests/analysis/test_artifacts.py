@@ -102,7 +102,13 @@ def test_missing_points_beyond_the_present_ones_stand_inside_the_picture(results
 def test_an_artifact_outside_the_study_is_drawn_where_it_is_asked_for_and_says_so(drawn, results):
     assert "not part of this study" in (drawn / "smoke" / "figures" / "figure7.svg").read_text()
     assert main(["figures", "--study", "smoke", "--results", str(results)]) == 0
-    assert {path.stem for path in (results / "smoke").glob("*/*.csv")} == {"figure2", "table1", "table2", "controls"}
+    assert {path.stem for path in (results / "smoke").glob("*/*.csv")} == {
+        "figure2",
+        "table1",
+        "table2",
+        "controls",
+        "order",
+    }
 
 
 def test_an_artifact_that_the_paper_lacks_has_no_paper_beside_it_and_is_none_of_the_papers(results):
