@@ -184,7 +184,8 @@ def test_whatever_decides_the_number_changes_the_id(key, value):
 
 @pytest.mark.parametrize("key, value", [
     ("work", "elsewhere"), ("results", "elsewhere"), ("title", "Another"), ("evaluation.batch_size", 3),
-    ("evaluation.bootstrap_samples", 7), ("evaluation.both", False), ("artifacts", ["figure2"]), ("baselines", []), ("seeds", [0, 1]),
+    ("evaluation.bootstrap_samples", 7), ("evaluation.both", False), ("artifacts", ["figure2"]), ("baselines", []),
+    ("seeds", [0, 1]),
 ])  # fmt: skip
 def test_what_does_not_decide_the_number_leaves_the_id(key, value):
     def glimmer_id(overrides):
