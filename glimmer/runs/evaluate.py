@@ -38,8 +38,8 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
 
     `trained` is what `train_run` wrote. Guess files, the gold lines they are scored against and the memory store are
     left in `guesses`, `gold` and `memory` beside it (of a run that has another's parameters, in a folder of its own).
-    Where the best and the last parameters differ, the kept ones are evaluated, and `other` says what the others score on
-    the same questions.
+    Where the best and the last parameters differ, the kept ones are evaluated, and `other` says what the others score
+    on the same questions.
     """
     study, run = materials.study, materials.run
     aside = trained.parent if run.trained_id == run.id else trained.parent.parent / run.id

@@ -43,7 +43,7 @@ def dev_slices(task: TaskExamples, selection: int, evaluated: int | None) -> Dev
 def slice_rows(
     ids: Mapping[int, str], selection: int, evaluated: int | None, where: object
 ) -> tuple[list[int], list[int]]:
-    """The rows (of row -> id) of the two parts, in order. Raises InputError, naming `where`, if nothing is evaluated."""
+    """The rows (of row -> id) of the two parts, in order. Raises InputError, naming `where`, if none is evaluated."""
     ranked = sorted(ids, key=lambda row: (_sha256(ids[row]), row))
     if len(ranked) <= selection:
         raise InputError(
