@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -52,8 +53,13 @@ def order_scores(
 
 def holds(corpus: PassageFile, passage: int, answers: Sequence[str]) -> bool:
     """Whether an answer, other than yes and no, stands as whole words in a passage's title or text."""
-    words = whole_words([answer for answer in answers if answer.strip().lower() not in _NOT_LOOKED_FOR])
+    words = looked_for(answers)
     return words is not None and bool(words.search(f"{corpus.title(passage)}\n{corpus.text(passage)}"))
+
+
+def looked_for(answers: Sequence[str]) -> re.Pattern | None:
+    """A pattern that finds any of the answers but yes and no as whole words; None where there is none to look for."""
+    return whole_words([answer for answer in answers if answer.strip().lower() not in _NOT_LOOKED_FOR])
 
 
 def places(order: Sequence[int], retrieved: np.ndarray) -> list[int]:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from glimmer.evaluation.answering import Answer
-from glimmer.kilt.aliases import whole_words
+from glimmer.evaluation.kilt_scores.answers import normalise
 from glimmer.kilt.passages import PassageFile
-from glimmer.runs.order import holds, places
+from glimmer.runs.order import holds, looked_for, places
 from glimmer.training.examples import Batcher, TaskExamples
 
 SHOWN_TASK = 4
@@ -19,7 +19,8 @@ _ACCEPTED = 5
 
 
 def shown_questions(task: TaskExamples, answers: Sequence[Answer], batcher: Batcher, kept: int) -> list[dict[str, Any]]:
-    """The questions, each with its id, text, accepted answers (the first few), the reader's answer, and passages.
+    """The questions, each with its id, text, accepted answers (the first few), the reader's answer, whether any of all
+    that are accepted is that, normalised as for exact match, and passages.
 
     Passages stand in the reader's order: title, the rank that the retriever gave each, whether it was kept (then with
     a few of its words) and whether an accepted answer stands in it.
@@ -46,6 +47,7 @@ def _shown(task: TaskExamples, answer: Answer, batcher: Batcher, kept: int) -> d
         "question": example.input,
         "accepted": example.answers[:_ACCEPTED],
         "answer": answer.text,
+        "right": normalise(answer.text) in {normalise(accepted) for accepted in example.answers},
         "passages": passages,
     }
 
@@ -53,7 +55,7 @@ def _shown(task: TaskExamples, answer: Answer, batcher: Batcher, kept: int) -> d
 def _words(corpus: PassageFile, passage: int, answers: Sequence[str]) -> str:
     """A few words of a passage: those around the first accepted answer, else its first."""
     text = corpus.text(passage)
-    wanted = whole_words(answers)
+    wanted = looked_for(answers)
     found = wanted.search(text) if wanted else None
     words, before = text.split(), len(text[: found.start()].split()) if found else 0
     start = max(0, min(before - _WORDS // 2, len(words) - _WORDS))

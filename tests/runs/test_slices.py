@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from glimmer.errors import InputError
-from glimmer.runs.slices import dev_slices
+from glimmer.runs.slices import dev_slices, slice_rows
 from glimmer.training.examples import TaskExamples
 
 IDS = [f"question-{number}" for number in range(40)]
@@ -63,3 +63,20 @@ def test_the_digest_of_a_slice_is_that_of_its_questions(task):
     assert one == dev_slices(task(IDS), 12, None).described()
     assert one["selection"]["n"] == 12 and one["evaluated"]["n"] == 28
     assert len({part["sha256"] for described in (one, other) for part in described.values()}) == 4
+
+
+@pytest.mark.parametrize("evaluated", [None, 1, 5, 28, 1000])
+def test_rows_by_id_alone_are_those_of_the_task(task, evaluated):
+    slices = dev_slices(task(IDS), 12, evaluated)
+    chosen, rest = slice_rows(dict(enumerate(IDS)), 12, evaluated, "here")
+    assert chosen == slices.selection.rows.tolist() and rest == slices.evaluated.rows.tolist()
+
+
+def test_rows_keep_their_numbers_and_equal_ids_are_told_apart_by_them():
+    chosen, rest = slice_rows({90: "same", 7: "same", 40: "same"}, 2, None, "here")
+    assert (chosen, rest) == ([7, 40], [90])
+
+
+def test_the_place_that_has_too_few_rows_is_named():
+    with pytest.raises(InputError, match="nq-dev.*more than training.dev_examples = 2 of them; found 2"):
+        slice_rows({0: "a", 1: "b"}, 2, 5, "nq-dev")
