@@ -16,8 +16,8 @@ class Measure:
     """What a point measures. `kind`: "average" over tasks, one "task"'s score, or "speed" (no run needed).
 
     `score` names the scores per example that are meant: "metric", the task's headline metric, or another that run
-    files keep (glimmer/runs/evaluate.py); an average is over the tasks that have it. `label` is what an axis says of it;
-    {tasks} in it stands for how many tasks were averaged.
+    files keep (glimmer/runs/evaluate.py); an average is over the tasks that have it. `label` is what an axis says of
+    it; {tasks} in it stands for how many tasks were averaged.
     """
 
     name: str
