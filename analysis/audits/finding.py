@@ -122,7 +122,7 @@ def measured_run(number: Number) -> tuple | None:
 
 def quantity(point: experiments.Point) -> tuple:
     """What is measured, apart from of what."""
-    return point.measure.kind, point.measure.task
+    return point.measure.kind, point.measure.task, point.measure.score
 
 
 def by_run(numbers: Iterable[Number]) -> dict[tuple, list[Number]]:

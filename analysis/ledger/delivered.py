@@ -199,6 +199,6 @@ def self_of(settings: Mapping[str, Any]) -> str:
     if not settings:
         return ""
     reader = ReaderSettings.from_json(settings["reader"])
-    names = ("name", "alpha", "beta", "k", "m", "question_in_decoder", "evidence")
+    names = ("name", "alpha", "beta", "k", "m", "question_in_decoder", "evidence", "dev_evidence")
     parts = {name: str(getattr(reader, name)) for name in names}
     return canonical_json(parts | {"scratch": reader.reranker == "scratch", "model": settings.get("model")})

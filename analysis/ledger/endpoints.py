@@ -18,7 +18,7 @@ from analysis.ledger.frozen import frozen
 from analysis.ledger.language import compile_statement
 from analysis.ledger.sentences import aliased
 from glimmer.errors import InputError
-from glimmer.experiments import Point, load_registry
+from glimmer.experiments import Point, load_registry, study_names
 from glimmer.experiments.documents import read_yaml, repository_path, validate
 from glimmer.results import StudyResults
 
@@ -51,6 +51,9 @@ def load_endpoints(study: str, path: str | Path | None = None) -> tuple[Endpoint
     twice = [id for id, n in Counter(endpoint.id for endpoint in found).items() if n > 1]
     if twice:
         raise InputError("endpoint given twice", where=path, found=", ".join(twice))
+    unknown = sorted({name for endpoint in found for name in endpoint.studies} - set(study_names()))
+    if unknown:  # it would be left out of every study, and nobody told
+        raise InputError("no such study", where=path, expected=", ".join(study_names()), found=", ".join(unknown))
     known = {point.id: point for point in load_registry().points(*load_registry().artifacts)}
     for endpoint in found:
         for id in endpoint.points.values():

@@ -10,6 +10,7 @@ from analysis.figures import FigureArtifact, style
 from analysis.figures.artifact import CELL_HEIGHT, CELL_WIDTH, describe, heading_of, value_text
 from analysis.figures.marks import link
 from glimmer.results import PAPER, PointResult, StudyResults
+from glimmer.results.run_files import has_anothers_parameters
 
 
 def cells(figure: FigureArtifact, study: StudyResults, reference: StudyResults | None) -> list[str]:
@@ -55,6 +56,7 @@ def learning_curves(study: StudyResults) -> list[str]:
                 (row["step"], scale * row[key]) for row in run.get("learning_curve") or () if row.get(key) is not None
             ]
             for run_id, run in study.runs.by_id.items()
+            if not has_anothers_parameters(run)
         }
         if rows := {run_id: curve for run_id, curve in rows.items() if curve}:
             pictures.append(_learning_curve(rows, main, key, label))

@@ -14,6 +14,7 @@ from analysis.splits import EvidenceGap, evidence_gaps, evidence_share, question
 from glimmer.experiments import TASKS
 from glimmer.results import StudyResults
 from glimmer.results.points import speed
+from glimmer.results.run_files import reads_as_retrieved
 
 
 def retrieval(metrics: Mapping[str, Any]) -> CellTable | None:
@@ -194,7 +195,7 @@ def _cut_row(task: str, split: str, what: str, limit: int, of: Mapping[str, Any]
 
 
 def answered_in_view(study: StudyResults, metrics: Mapping[str, Mapping]) -> CellTable | None:
-    """Scores of readers that read all they retrieve, over the share of questions with evidence among that; by task.
+    """Scores of readers that read all that is retrieved, over the share of questions with evidence among that; by task.
 
     Of the tasks that ask for an entity or a word of one page. None where no reader of the study reads as many passages
     as the retriever was measured at.
@@ -205,6 +206,8 @@ def answered_in_view(study: StudyResults, metrics: Mapping[str, Mapping]) -> Cel
     for run_id, run in ordered_runs(study):
         reader = run["settings"]["reader"]
         if run_id not in planned or reader["name"] == "glimmer" or len(reader["train_tasks"]) == 1:
+            continue
+        if not reads_as_retrieved(run):
             continue
         for task, measured in evidence.items():
             in_view, score = measured.get(f"evidence@{reader['k']}"), run["tasks"].get(task)

@@ -12,7 +12,8 @@ from glimmer.results import StudyResults
 
 
 def shown_questions(study: StudyResults) -> list[dict[str, Any]]:
-    """One entry a question: task, question, accepted answers, and of each reader of Figure 2 answer and passages.
+    """One entry a question: task, question, accepted answers, and of each reader of Figure 2 its answer, whether it is
+    right (None where the file does not say) and passages.
 
     Of a study with several seeds the first that has results. Readers whose order is the retriever's come first.
     """
@@ -35,5 +36,8 @@ def _readers(study: StudyResults) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _read(name: str, shown: Mapping[str, Any]) -> dict[str, Any]:
-    right = normalise(shown["answer"]) in {normalise(answer) for answer in shown["accepted"]}
+    right = shown.get("right")
+    # Files of before do not say, and keep only the first accepted answers: what is none of those may be right.
+    if right is None and normalise(shown["answer"]) in {normalise(answer) for answer in shown["accepted"]}:
+        right = True
     return {"name": name, "answer": shown["answer"] or "(nothing)", "right": right, "passages": shown["passages"]}

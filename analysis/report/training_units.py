@@ -8,6 +8,7 @@ from analysis.ledger.delivered import self_of, untrained_selves
 from analysis.names import TASK_NAMES, reader_text
 from analysis.report.cells import NOTHING, Cell, CellTable, count, ordered_runs, run_links
 from glimmer.results import StudyResults, answers_apart
+from glimmer.results.run_files import has_anothers_parameters
 
 PARTS = ("memory", "live", "decoder")
 PAPER_RATE, PAPER_BATCH, PAPER_WIDTHS = 1e-4, 128, {"Large": 1024, "XXL": 4096}  # section 4.1; T5.1.1's d_model
@@ -27,7 +28,7 @@ def training_units(study: StudyResults) -> CellTable | None:
     """A row for every trained reader of the study, means over its seeds; None where no run says how it was trained."""
     readers: dict[str, list[str]] = {}
     for id, run in ordered_runs(study):
-        if run.get("training_units"):
+        if run.get("training_units") and not has_anothers_parameters(run):
             readers.setdefault(reader_text(run["settings"]), []).append(id)
     if not readers:
         return None

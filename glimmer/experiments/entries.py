@@ -119,14 +119,13 @@ class _Builder:
         return artifact
 
     def panel(self, artifact: str, outer: Mapping, name: str, entry: Mapping) -> Panel:
-        measure, x_name = entry["measure"], entry.get("x")
-        measures, axes = self.document["measures"], self.document["axes"]
-        stated = self.known(measures, measure, f"{artifact}.{name}.measure")
+        x_name, axes = entry.get("x"), self.document["axes"]
+        measure = self.measure(entry["measure"], f"{artifact}.{name}.measure")
         series = (self.series(artifact, outer, name, entry, key, one) for key, one in entry["series"].items())
         return Panel(
             name=name,
             heading=entry.get("heading", ""),
-            measure=Measure(name=measure, **stated),
+            measure=measure,
             x_name=x_name,
             x_label=self.known(axes, x_name, f"{artifact}.{name}.x") if x_name else None,
             series=tuple(series),
@@ -143,9 +142,9 @@ class _Builder:
         if (values == [None]) != (x_name is None):
             expected = "`at` or `level` in a panel with x, neither without"
             raise InputError("series and x axis do not fit", where=where, expected=expected, found=f"x {x_name}")
-        points = []
-        name_of_measure = entry.get("measure", inner["measure"])
-        measure = Measure(name=name_of_measure, **self.known(self.document["measures"], name_of_measure, where))
+        points, measure = [], self.measure(entry.get("measure", inner["measure"]), where)
+        if measure.unit != (unit := self.measure(inner["measure"], where).unit):
+            raise InputError("two units in one panel", where=where, expected=unit, found=measure.unit)
         for value in values:
             x = None if value is None else _number(x_name, value, where)
             own = base if level or x is None else base | {x_name: x}
@@ -184,6 +183,9 @@ class _Builder:
             "x": None if x is None else self.edition.x(x_name, x, own),
             "rounding": self.edition.rounding(stated[0], readers[0], size),
         }
+
+    def measure(self, name: str, where: str) -> Measure:
+        return Measure(name=name, **self.known(self.document["measures"], name, where))
 
     def known(self, entries: Mapping, name: str | None, where: str) -> Any:
         if name not in entries:

@@ -143,12 +143,12 @@ class _AtScale:
 
 def _check_tasks(study: Study, artifacts: Iterable[Artifact]) -> None:
     for artifact in artifacts:
-        for panel in artifact.panels:
-            if panel.measure.task is not None and panel.measure.task not in study.tasks:
+        for measure in dict.fromkeys(point.measure for point in artifact.points):
+            if measure.task is not None and measure.task not in study.tasks:
                 raise InputError(
                     "artifact needs a task that the study lacks",
                     where=f"{study.source}: {artifact.name}",
-                    expected=panel.measure.task,
+                    expected=measure.task,
                     found=", ".join(study.tasks),
                 )
 

@@ -165,8 +165,8 @@ class ReaderSettings:
 
     @property
     def is_drawn(self) -> bool:
-        """Whether a seed changes it: it is trained, or starts from random layers."""
-        return self.trained or self.reranker == "scratch"
+        """Whether a seed changes it: it is trained, starts from random layers, or is given passages by lot."""
+        return self.trained or self.reranker == "scratch" or self.dev_evidence == "of_another_question"
 
     def change(self, **changes: Any) -> ReaderSettings:
         """These settings with some fields changed, checked again; a reader that keeps every passage moves m with k."""
@@ -188,9 +188,11 @@ class ReaderSettings:
 
         alpha and beta turn into the proportions that whole layers give. A lumen without memory layers is a fid (the
         same function and, unless frozen memory holds its embeddings, the same training), and without passages (k = 0)
-        there is nothing to store, to rerank or to put first, so every reader is the closed-book fid. Settings that are
-        equal after this describe the same run.
+        there is nothing to store, to rerank or to put first, so every reader is the closed-book fid. Gold passages put
+        first in train and dev are first on dev. Settings that are equal after this describe the same run.
         """
+        if self.evidence == self.dev_evidence == "first":
+            return self.as_trained.resolved(layers)
         no_memory = self.name == "lumen" and self.memory == "trained" and self.split(layers).memory_layers == 0
         if self.k == 0:
             return dataclasses.replace(self._as_fid(), evidence="as_retrieved", dev_evidence="as_trained")

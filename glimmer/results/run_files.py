@@ -101,6 +101,16 @@ def answers_apart(first: Mapping[str, Any], second: Mapping[str, Any], tasks: It
     return (apart, questions) if questions else None
 
 
+def has_anothers_parameters(run: Mapping[str, Any]) -> bool:
+    """Whether a run was not trained: its curve is that of the run whose reader it gives other passages on dev."""
+    return "dev_evidence" in run["settings"]["reader"]
+
+
+def reads_as_retrieved(run: Mapping[str, Any]) -> bool:
+    """Whether a run's reader is given on dev what the retriever found, and in its order."""
+    return not {"evidence", "dev_evidence"} & set(run["settings"]["reader"])
+
+
 def flat_digests(digests: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """(name, digest) of everything that a run was computed from; what lies in a group is called `group/name`."""
     for name, value in sorted(digests.items()):

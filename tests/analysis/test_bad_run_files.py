@@ -60,6 +60,14 @@ BAD = {
         lambda run: run["tasks"]["nq"]["per_example"].update(answers=["0123abcd"]),
         "but digests of 1 answers are kept",
     ),
+    "a rank too few": (
+        lambda run: run["tasks"]["nq"]["per_example"]["retriever_rprec"].pop(),
+        "values of retriever_rprec are kept",
+    ),
+    "an order in percent": (
+        lambda run: run["tasks"]["nq"]["per_example"]["answer_at_m"].__setitem__(3, 100.0),
+        "nq.per_example.answer_at_m[3]: expected a fraction in [0, 1], found 100.0",
+    ),
     "another's id": (lambda run: run.update(id="0123456789ab"), "says id '0123456789ab'"),
     "other settings": (lambda run: run["settings"].update(seed=99), "digest to"),
 }

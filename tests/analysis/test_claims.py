@@ -43,6 +43,10 @@ def verdict(expression, values=VALUES, rounding=0.0, factor=1.0):
         ({"decreasing": ["d", "b", "a"]}, "supported"),
         ({"positive": [{"difference": ["b", "a"]}]}, "supported"),
         ({"positive": [{"difference": ["a", "b"]}]}, "contradicted"),
+        ({"exceeds": {"of": {"difference": ["b", "a"]}, "by": 3.5}}, "supported"),
+        ({"exceeds": {"of": {"difference": ["b", "a"]}, "by": 4.5}}, "contradicted"),
+        ({"exceeds": {"of": {"difference": ["a", "b"]}, "by": -4.5}}, "supported"),
+        ({"exceeds": {"of": "d", "by": 14}}, "supported"),
         ({"within": {"of": {"difference": ["c", "d"]}, "tolerance": 1}}, "supported"),
         ({"within": {"of": {"difference": ["d", "c"]}, "tolerance": 0.5}}, "contradicted"),
         ({"within": {"of": {"difference": ["c", "d"]}, "tolerance": 0.5}}, "contradicted"),
@@ -75,6 +79,26 @@ def test_tolerances_are_carried_over_and_differences_are_not():
     assert verdict(near) == verdict(near, factor=1.9) == "contradicted"
     assert verdict(near, factor=2.1) == "supported"
     assert verdict({"greater": ["d", "c"]}, factor=100) == "contradicted"
+
+
+def test_a_bound_is_of_the_studys_own_points_and_what_is_shown_is_the_difference_itself():
+    far = {"exceeds": {"of": {"difference": ["b", "a"]}, "by": 3}}
+    assert verdict(far, factor=100) == verdict(far, factor=0.01) == "supported"
+    assert verdict(far, rounding=0.4) == "supported" and verdict(far, rounding=0.6) == "undecided"
+    (required,) = compile_statement(far, ALIASES, "test")
+    _, (part,) = verdicts.by_number([required], VALUES, dict.fromkeys(VALUES, 0.25))
+    assert (part.effect, part.shown, part.interval) == (1.0, 4.0, (3.5, 4.5))
+    assert part.name == "(b - a) above 3" and part.unit == "points" and required.arms == (("b", "a"),)
+
+
+def test_a_study_that_is_above_by_less_than_the_bound_contradicts_it():
+    (required,) = compile_statement({"exceeds": {"of": {"difference": ["b", "a"]}, "by": 3}}, ALIASES, "test")
+    for gain, p in ((4.0, "p_above"), (2.0, "p_below")):
+        drawn = {"a": np.zeros(999), "b": np.linspace(gain - 0.5, gain + 0.5, 999)}
+        sample = Sample(values={"a": 0.0, "b": gain}, replicates=drawn, n=1, seeds=(0,))
+        (part,) = verdicts.by_sample([required], sample, [""])
+        assert getattr(part, p) < 0.01 and part.shown == pytest.approx(gain)
+        assert part.interval == pytest.approx((gain - 0.475, gain + 0.475), abs=0.01)
 
 
 def test_gains_count_for_one_step_of_x():
@@ -154,6 +178,25 @@ def test_equal_answers_differ_by_exactly_nothing_in_every_replicate(results):
     one, other = "table1/GLIMMER (shared)", "table2/GLIMMER"  # one run
     drawn = boot.sample([one, other]).replicates
     assert np.array_equal(drawn[one], drawn[other])
+
+
+def test_two_scores_of_one_run_are_drawn_over_the_same_examples(results):
+    ids = ["order/r_precision/GLIMMER", "order/r_precision/retriever"]
+    boot = bootstrap(results, "smoke")
+    run = boot.results.runs.by_id[boot.results.planned[ids[0]].run_ids[0]]
+    for task in run["tasks"].values():  # the retriever finds one page less, of the same questions
+        kept = task["per_example"]
+        kept["rprec"] = [1.0] * 30 + [0.0] * 10
+        kept["retriever_rprec"] = [1.0] * 29 + [0.0] * 11
+    drawn = boot.sample(ids)
+    gained = drawn.replicates[ids[0]] - drawn.replicates[ids[1]]
+    assert drawn.values[ids[0]] - drawn.values[ids[1]] == pytest.approx(2.5) and drawn.n == 240
+    assert gained.min() >= 0 and gained.mean() == pytest.approx(2.5, abs=0.1), "never less: pairs stay together"
+    assert gained.std() < drawn.replicates[ids[0]].std() / 2
+    lists = {task: [found["per_example"]["rprec"]] for task, found in run["tasks"].items()}
+    alone = average_interval(lists, resamples=4000)
+    found = np.quantile(drawn.replicates[ids[0]], [0.025, 0.975]) / 100
+    assert found == pytest.approx([alone.low, alone.high], abs=0.1 * (alone.high - alone.low))
 
 
 def test_runs_that_answered_different_examples_are_not_paired(results):

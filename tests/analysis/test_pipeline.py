@@ -31,6 +31,36 @@ def test_a_reader_that_answers_all_it_sees_has_one_hundred_percent(study):
     assert not [row for row in grid.rows if row[0].text.startswith("GLIMMER")], "it does not read all it retrieves"
 
 
+def test_a_reader_given_other_passages_than_were_retrieved_has_no_share_of_what_was(study):
+    retrieved = {task: {"dev": {f"evidence@{k}": 0.5 for k in range(1, 41)}} for task in ("nq", "trex")}
+    given = [run["settings"]["reader"] for run in study.runs.by_id.values()]
+    assert any("dev_evidence" in reader for reader in given) and any("evidence" in reader for reader in given)
+    rows = [row[0].text for row in pipeline.answered_in_view(study, retrieved).rows]
+    assert rows and not [name for name in rows if "evidence" in name]
+
+
+def test_priors_are_percent_and_what_a_task_lacks_is_a_dash():
+    found = {"n": 1200, "metric": "em", "majority": 0.125, "relation": None, "seen_in_train": 1.0}
+    grid = pipeline.priors(
+        {"nq": found | {"majority_answer": "yes"}, "trex": found | {"majority_answer": "", "relation": 0}}
+    )
+    assert [[cell.text for cell in row] for row in grid.rows] == [
+        ["NQ", "1,200", "12.5", "–", "100.0", "yes"],
+        ["T-REx", "1,200", "12.5", "0.0", "100.0", ""],
+    ]
+
+
+@pytest.mark.parametrize(
+    "peaks, text", [({"train": 2.5e9, "evaluate": 1.2e9}, "2.5 / 1.2"), ({"evaluate": 1.2e9}, "1.2"), (None, "–")]
+)
+def test_the_most_memory_of_a_run_is_in_gigabytes(study, peaks, text):
+    for run in study.runs.by_id.values():
+        run["peak_memory_bytes"] = peaks
+    grid = pipeline.costs(study)
+    place = next(i for i, head in enumerate(grid.heads) if head.startswith("Most memory"))
+    assert {row[place].text for row in grid.rows} == {text}
+
+
 def test_tasks_that_can_be_guessed_are_left_out(study):
     metrics = {"fever": {"dev": {"evidence@3": 0.5}}, "hotpotqa": {"dev": {"evidence@3": 0.5}}}
     assert pipeline.answered_in_view(study, metrics) is None

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from analysis.report import page as report
+from analysis.report import shown_tables
 from glimmer.cli import main
 from glimmer.files import write_json
 from glimmer.results import load_results
@@ -112,9 +113,15 @@ def test_readers_stand_beside_their_baselines_with_scores_in_percent(results):
     assert f"{glimmer.value:.1f}" in section
 
 
+def _without_questions(path):
+    write_json(path, {key: value for key, value in json.loads(path.read_text()).items() if key != "shown"})
+
+
 def test_what_is_absent_is_said_and_never_zero(results):
-    for name in ("retrieval.json", "filter.json"):
+    for name in ("retrieval.json", "filter.json", "priors.json"):
         (results / "smoke" / name).unlink()
+    for path in (results / "smoke" / "runs").glob("*.json"):
+        _without_questions(path)
     point = load_results("smoke", results).of("table1")[2]
     (results / "smoke" / "runs" / f"{point.point.run_ids[0]}.json").unlink()
     text, page = _page(results)
@@ -122,6 +129,70 @@ def test_what_is_absent_is_said_and_never_zero(results):
         assert f"there is no {name}" in text
     assert "retrieval.json is absent" in text and "filter.json is absent" in text
     assert "Points without a result" in text and point.name in "".join(page.text)
+    for name in ("endpoints", "questions", "priors"):
+        assert name not in page.ids and f"#{name}" not in page.links, f"{name}: nothing to show, so no section"
+
+
+HOSTILE = "<script>alert('1')</script> & \"more\""
+
+
+def test_questions_endpoints_and_priors_are_shown_as_they_are_and_escaped(results):
+    readers = load_results("smoke", results).of("figure2", "performance")
+    paths = [results / "smoke" / "runs" / f"{reader.point.run_ids[0]}.json" for reader in readers]
+    run = json.loads(paths[0].read_text())
+    (shown,) = run["shown"]["nq"]
+    shown |= {"question": HOSTILE, "accepted": [HOSTILE, "1"], "answer": HOSTILE}
+    shown["passages"][0] |= {"title": HOSTILE, "words": HOSTILE}
+    write_json(paths[0], run | {"peak_memory_bytes": {"train": 2_500_000_000, "evaluate": 1_200_000_000}})
+    _without_questions(paths[2])
+    scored = json.loads((results / "smoke" / "priors.json").read_text())
+    scored["nq"] |= {"majority_answer": HOSTILE, "relation": None, "majority": 0.125}
+    write_json(results / "smoke" / "priors.json", scored)
+    part = {"requirement": f"(a - b) above {HOSTILE}", "effect": 30.25, "unit": "points", "interval": [28.0, 32.5]}
+    rows = [
+        {"id": "one", "statement": HOSTILE, "verdict": "supported", "n": 240, "requirements": [part], "note": ""},
+        {"id": "two", "statement": "Two.", "verdict": "missing", "n": None, "requirements": [], "note": HOSTILE},
+    ]
+    own = {"endpoints": rows, "frozen": {"note": f"As they were {HOSTILE}.", "digest": None, "runs": {}}}
+    write_json(results / "smoke" / "claims.json", {"claims": [], "own_endpoints": own})
+    text, page = _page(results)
+    assert "<script>alert" not in text, "nothing that a file says is markup"
+    words = "".join(page.text)
+    assert words.count(HOSTILE) >= 10, "the question, its answers, a title, words, a prior, endpoints: as they are"
+    assert {"endpoints", "endpoint-one", "endpoint-two", "questions", "priors"} <= set(page.ids)
+    assert {"#endpoints", "#questions"} <= set(page.links) and {link[1:] for link in page.links} <= set(page.ids)
+    assert "+30.2" in words and "28.0 to 32.5" in words and "12.5" in words and "2.5 / 1.2" in words
+    assert f"{len(scored)} questions" in words, "one of each task, though one reader kept none"
+
+
+def _shown_of(results, index=0, **changes):
+    """What is shown of the first question of Natural Questions after changes of it in one reader's file."""
+    readers = load_results("smoke", results).of("figure2", "performance")
+    path = results / "smoke" / "runs" / f"{readers[index].point.run_ids[0]}.json"
+    run = json.loads(path.read_text())
+    run["shown"]["nq"][0] |= changes
+    write_json(path, run)
+    return shown_tables.shown_questions(load_results("smoke", results))[0]["readers"]
+
+
+def test_a_question_is_one_entry_with_an_answer_of_every_reader(results):
+    found = shown_tables.shown_questions(load_results("smoke", results))
+    assert [question["task"] for question in found][:3] == ["NQ", "TriviaQA", "HotpotQA"] and len(found) == 6
+    assert all([reader["name"] for reader in one["readers"]] == ["FiD", "LUMEN", "GLIMMER"] for one in found)
+    assert len(_shown_of(results, 1, id="another")) == 2, "what LUMEN was asked instead is a question of its own"
+
+
+@pytest.mark.parametrize(
+    "changes, right",
+    [
+        ({"answer": "the ONE"}, True),  # files of before: one of the accepted answers that they keep
+        ({"answer": "two"}, None),  # or none of those few, so that nobody knows
+        ({"answer": "two", "right": True}, True),
+        ({"answer": "two", "right": False}, False),
+    ],
+)
+def test_an_answer_is_right_or_wrong_where_the_file_says_so(results, changes, right):
+    assert [reader["right"] for reader in _shown_of(results, **changes)] == [right, True, True]
 
 
 def test_a_study_without_runs_still_has_a_page(results):

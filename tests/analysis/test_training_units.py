@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.report import training_units
+from analysis.report import pictures, training_units
 from glimmer.files import read_json, write_json
 from glimmer.results import load_results
 
@@ -65,3 +65,14 @@ def test_the_papers_values_are_of_its_rate_width_and_rows(table):
 
 def test_runs_that_do_not_say_how_they_were_trained_make_no_table(table):
     assert table(lambda run: run.pop("training_units", None)) is None
+
+
+def test_a_reader_that_has_anothers_parameters_has_neither_row_nor_curve(table, results, monkeypatch):
+    rows = table(with_units)
+    assert rows and not [name for name in rows if "dev_evidence" in name]
+    drawn = []
+    monkeypatch.setattr(pictures, "_learning_curve", lambda rows, *_: drawn.append(set(rows)) or "")
+    study = load_results("smoke", results)
+    pictures.learning_curves(study)
+    given = {id for id, run in study.runs.by_id.items() if "dev_evidence" in run["settings"]["reader"]}
+    assert given and drawn == [set(study.runs.by_id) - given] * 2

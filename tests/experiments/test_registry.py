@@ -133,12 +133,33 @@ def test_an_ablation_is_one_entry(tmp_path, entries):
         (lambda e: e["artifacts"]["figure4"].update(colour="red"), "colour"),
         (lambda e: e["readers"]["GLIMMER"].update(m=26), "expected at most k = 25"),
         (lambda e: e["artifacts"]["table3"]["series"]["Mean pool"].update(label="{oops}"), "not a label"),
+        (
+            lambda e: e["artifacts"]["order"]["panels"]["r_precision"]["series"]["retriever"].update(measure="luck"),
+            "order.r_precision.retriever.*unknown name",
+        ),
+        (
+            lambda e: e["artifacts"]["order"]["panels"]["r_precision"]["series"]["retriever"].update(
+                measure="samples_per_tflop"
+            ),
+            "order.r_precision.retriever.*two units.*expected percent.*1/TFLOP",
+        ),
     ],
 )
 def test_a_wrong_entry_is_named(tmp_path, entries, break_it, message):
     break_it(entries)
     with pytest.raises(InputError, match=message):
         load_registry(written(tmp_path, entries))
+
+
+def test_a_series_may_measure_something_else_of_the_same_run(registry):
+    panels = {panel.name: panel for panel in registry.artifact("order").panels}
+    scores = {"r_precision": ("rprec", "retriever_rprec"), "answer_at_m": ("answer_at_m", "retriever_answer_at_m")}
+    for name, expected in scores.items():
+        own, retrievers = panels[name].series
+        assert (own.points[0].measure.score, retrievers.points[0].measure.score) == expected
+        assert own.points[0].measure == panels[name].measure and own.points[0].reader == retrievers.points[0].reader
+    others = [point for point in registry.points() if point.measure.score != "metric"]
+    assert others == [], "all that the paper reports is the headline metric"
 
 
 def test_an_unknown_artifact_is_refused(registry):

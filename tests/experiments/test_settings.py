@@ -89,6 +89,7 @@ def test_zero_and_one_are_legal_proportions(alpha, beta):
         ({"train_tasks": ("nq", "wow")}, "reader.train_tasks"),
         ({"train_tasks": ()}, "reader.train_tasks"),
         ({"trained": 1}, "reader.trained"),
+        ({"dev_evidence": "last"}, "reader.dev_evidence"),
     ],
 )
 def test_what_is_not_allowed_is_refused_by_name_in_one_line(changes, named):
@@ -134,8 +135,27 @@ def test_equal_models_resolve_to_equal_settings():
     assert lumen(alpha="1/3", k=0).resolved(8) == baseline(k=0, m=0).resolved(8) == fid(k=0)
     assert lumen(alpha=1, k=10, evidence="first").resolved(8) == fid(k=10, evidence="first")
     assert fid(k=0, evidence="first", labels="shuffled").resolved(8) == fid(k=0, labels="shuffled")
+    assert lumen(alpha=1, k=10, dev_evidence="first").resolved(8) == fid(k=10, dev_evidence="first")
+    assert fid(k=0, dev_evidence="of_another_question").resolved(8) == fid(k=0), "there are no passages to change"
+    twice = baseline(evidence="first", dev_evidence="first")
+    assert twice.resolved(24) == baseline(evidence="first"), "trained with gold first, and on dev anyway"
     assert lumen(alpha="1/24", k=10).resolved(12) == lumen(alpha=0, k=10).resolved(12)
     assert baseline().resolved(24) == baseline()
+
+
+@pytest.mark.parametrize("dev_evidence", ["as_trained", "first", "of_another_question"])
+@pytest.mark.parametrize("evidence", ["as_retrieved", "first"])
+def test_a_reader_is_trained_as_if_dev_were_like_train(evidence, dev_evidence):
+    reader = baseline(evidence=evidence, dev_evidence=dev_evidence, tau=0.1)
+    assert reader.as_trained == baseline(evidence=evidence, tau=0.1)
+    assert (reader.as_trained.to_json() == reader.to_json()) == (dev_evidence == "as_trained")
+    assert reader.resolved(12).as_trained == reader.as_trained.resolved(12)
+
+
+def test_a_seed_changes_what_is_trained_or_drawn_and_nothing_else():
+    assert baseline().is_drawn and baseline(trained=False, reranker="scratch").is_drawn
+    assert not baseline(trained=False).is_drawn and not baseline(trained=False, dev_evidence="first").is_drawn
+    assert baseline(trained=False, dev_evidence="of_another_question").is_drawn, "whose passages, a seed says"
 
 
 def test_train_tasks_are_a_set_whose_order_does_not_matter():
@@ -158,7 +178,7 @@ def test_a_run_id_is_a_digest_that_key_order_and_whole_floats_do_not_change():
     {"alpha": "1/2"}, {"beta": "1/2"}, {"k": 26}, {"m": 6}, {"reranker": "separate"}, {"reranker": "scratch"},
     {"scorer": "mean_pool"}, {"memory": "frozen"}, {"question_encoder": "separate"}, {"lambda_": 0.1}, {"tau": 0.1},
     {"kl": "lm_rank"}, {"token_reduction": "mean"}, {"train_tasks": ("nq",)}, {"trained": False},
-    {"labels": "shuffled"}, {"evidence": "first"},
+    {"labels": "shuffled"}, {"evidence": "first"}, {"dev_evidence": "first"}, {"dev_evidence": "of_another_question"},
 ])  # fmt: skip
 def test_every_field_of_a_reader_changes_the_id(changes):
     assert run_id(baseline(**changes).to_json()) != run_id(baseline().to_json())

@@ -8,6 +8,7 @@ import yaml
 from glimmer.errors import InputError
 from glimmer.experiments import (
     artifacts_of,
+    load_registry,
     load_study,
     parse_overrides,
     points,
@@ -94,6 +95,51 @@ def test_a_baseline_without_passages_is_one_closed_book_run_for_all_readers():
     assert len(closed) == 3 and len({point.run_ids for point in closed}) == 1
     untrained = [point for point in points(study) if point.panel == "untrained"]
     assert len({point.run_ids for point in untrained}) == 3 and not any(point.reader.trained for point in untrained)
+
+
+def as_trained(run):
+    """The id of the same settings without what the reader is given on dev."""
+    reader = {key: value for key, value in run.settings["reader"].items() if key != "dev_evidence"}
+    return run_id(run.settings | {"reader": reader})
+
+
+@pytest.mark.parametrize(
+    "study, changes",
+    [("smoke", {}), ("sample", {}), ("smoke", {"seeds": [0, 3]}), ("smoke", {"seeds": [0, 3], "replicates": True})],
+)
+def test_a_reader_given_other_passages_on_dev_has_the_parameters_of_the_run_without(study, changes):
+    runs = runs_for(load_study(study, changes))
+    assert any(run.trained_id != id for id, run in runs.items())
+    for id, run in runs.items():
+        trained = runs[run.trained_id]
+        assert trained.id == as_trained(run) and trained.trained_id == trained.id
+        assert (trained.id == id) == (run.reader.dev_evidence == "as_trained")
+        assert (trained.seed, trained.size, trained.settings["data"]) == (run.seed, run.size, run.settings["data"])
+
+
+def test_a_run_whose_parameters_another_has_is_trained_though_no_point_asks_for_it():
+    changes = {"artifacts": ["order"], "baselines": ["other_passages"], "seeds": [0, 1]}
+    study = load_study("smoke", changes)
+    runs, asked = runs_for(study), {id for point in points(study) for id in point.run_ids}
+    unasked = [run for id, run in runs.items() if id not in asked]
+    assert sorted((run.reader.name, run.seed) for run in unasked) == [
+        ("fid", 0),
+        ("fid", 1),
+        ("lumen", 0),
+        ("lumen", 1),
+    ]
+    assert all(run.points == () and run.reader.dev_evidence == "as_trained" for run in unasked)
+    glimmer = next(run for run in runs.values() if run.reader.name == "glimmer" and run.id == run.trained_id)
+    assert set(glimmer.points) == {point.id for point in points(study) if point.artifact == "order"}
+
+
+def test_a_series_of_a_task_that_the_study_lacks_is_refused_too(tmp_path, monkeypatch):
+    entries = yaml.safe_load(repository_path("config/experiments.yaml").read_text())
+    entries["artifacts"]["order"]["panels"]["r_precision"]["series"]["retriever"]["measure"] = "nq_exact_match"
+    registry = load_registry(written(tmp_path, entries))
+    monkeypatch.setattr("glimmer.experiments.grid.load_registry", lambda: registry)
+    with pytest.raises(InputError, match="order.*a task that the study lacks.*expected nq"):
+        artifacts_of(load_study("smoke", {"artifacts": ["order"], "data.tasks": ["fever"]}))
 
 
 def test_the_sample_study_has_the_settings_asked_for():

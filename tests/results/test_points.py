@@ -101,6 +101,48 @@ def test_a_gain_is_the_difference_of_two_runs_with_a_paired_interval(tmp_path):
     assert len(gain.absent_ids) == 4
 
 
+RETRIEVERS = "order/answer_at_m/retriever"
+
+
+def _other_score(results, change):
+    """The retriever's answers among the kept, after `change` of what its run keeps of each example, by task."""
+    id = load_results("smoke", results, "order").planned[RETRIEVERS].run_ids[0]
+    _edit(results / "smoke" / "runs" / f"{id}.json", lambda run: change(run["tasks"]))
+    study = load_results("smoke", results, "order")
+    return next(point for point in study.points if point.id == RETRIEVERS), study.runs.by_id[id]["tasks"]
+
+
+def test_a_score_beside_the_headline_is_averaged_over_the_tasks_that_have_it(results):
+    point, tasks = _other_score(results, lambda tasks: tasks["fever"]["per_example"].pop("retriever_answer_at_m"))
+    means = [sum(kept) / len(kept) for task in tasks.values()
+             if (kept := task["per_example"].get("retriever_answer_at_m"))]  # fmt: skip
+    assert point.value == pytest.approx(100 * sum(means) / 5) and point.n_tasks == len(means) == 5
+    assert point.low < point.value < point.high
+    assert load_results("smoke", results).of("figure2", "performance")[2].n_tasks == 6
+
+
+def test_a_score_that_no_task_has_is_missing_and_not_zero(results):
+    def forget(tasks):
+        for task in tasks.values():
+            del task["per_example"]["retriever_answer_at_m"]
+
+    point, _ = _other_score(results, forget)
+    assert (point.value, point.status, point.low) == (None, "missing", None)
+    others = load_results("smoke", results, "order").points
+    assert sum(other.value is None for other in others) == 1, "the run has its other scores"
+
+
+def test_two_scores_of_one_run_are_two_numbers(results):
+    def all_right(tasks):
+        for task in tasks.values():
+            task["per_example"]["retriever_answer_at_m"] = [1.0] * task["n"]
+            task["per_example"]["answer_at_m"] = [0.0] * task["n"]
+
+    point, _ = _other_score(results, all_right)
+    values = {other.id: other.value for other in load_results("smoke", results, "order").points}
+    assert point.value == 100.0 and values["order/answer_at_m/GLIMMER"] == 0.0
+
+
 def test_the_papers_points_are_all_of_the_registry_with_the_values_of_the_file(results):
     with open(results / "paper" / "points.csv", newline="") as file:
         reported = {row["point"]: float(row["percent"] or row["samples_per_tflop"]) for row in csv.DictReader(file)}
