@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
 
 from glimmer.errors import InputError
+from glimmer.experiments.settings import TASKS
+from glimmer.experiments.strict import Count
 from worlds.generate.inventory import BYNAMES
 
 MINIMUM_PAGES = 40
+
+
+def _later(**default: Any) -> Any:
+    """A knob that came later: told only where it is not at its default, so that older worlds keep their bytes."""
+    return field(**default, metadata={"later": True})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +66,17 @@ class BenchmarkSettings:
     """Share of train examples whose fact no page states: half carry no provenance, half one that does not hold it."""
     refuted_share: float = 0.5
     """Share of claims that are false."""
+    train_examples_of: Mapping[str, Count] = _later(default_factory=lambda: MappingProxyType({}))
+    """Train examples of the tasks named; the others have as many as the two knobs above say."""
+    wordings: int = _later(default=1)
+    """How often a task may ask for one fact, in other words each time: again only once every fact has been asked for."""
+    shared_words: bool = _later(default=False)
+    """Whether train's and dev's names are dealt from one deck of words: then the splits differ by chance alone."""
+    held_out_varied: bool = _later(default=False)
+    """Whether zsRE's dev relations are stated as the others are, and not by their label's words every time."""
+    linking_pages_named: int = _later(default=0)
+    """Pages linking to a person or town that each sentence about it names: a retriever finds the second page of a
+    two-page question by them, in passages of any length. 0: `references` alone do that."""
 
     def __post_init__(self):
         pairs = self.family_words * (self.family_words - 1) // 2
@@ -67,6 +88,9 @@ class BenchmarkSettings:
             "family_towns": (1 <= self.family_towns <= self.family_words, "1 to family_words"),
             "facts_per_page": (1 <= self.facts_per_page[0] <= self.facts_per_page[1], "1 <= least <= most"),
             "pages": (self.pages >= MINIMUM_PAGES, f"at least {MINIMUM_PAGES}"),
+            "wordings": (self.wordings >= 1, "at least 1"),
+            "linking_pages_named": (self.linking_pages_named >= 0, "at least 0"),
+            "train_examples_of": (set(self.train_examples_of) <= set(TASKS), f"some of {', '.join(TASKS)}"),
         }
         shares = (n for n in vars(self) if n.endswith("_share") or n in ("own_family_objects", "dev_families"))
         checks |= {name: (0 <= getattr(self, name) <= 1, "a fraction from 0 to 1") for name in shares}
@@ -84,4 +108,13 @@ class BenchmarkSettings:
         """How many examples a task's split has."""
         if split == "dev":
             return self.dev_examples
-        return self.trex_train_examples if task == "trex" else self.train_examples
+        default = self.trex_train_examples if task == "trex" else self.train_examples
+        return self.train_examples_of.get(task, default)
+
+    def record(self) -> dict[str, Any]:
+        """The knobs as JSON; those that came later only where they differ from their defaults."""
+        defaults = BenchmarkSettings()
+        told = [item.name for item in fields(self) if not item.metadata.get("later")
+                or getattr(self, item.name) != getattr(defaults, item.name)]  # fmt: skip
+        values = {name: getattr(self, name) for name in told}
+        return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}

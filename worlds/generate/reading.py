@@ -123,7 +123,8 @@ class _ReadingRoom:
         random, entity, settings = self.random, self.world.entities[number], self.settings
         sentences = [introduction(entity)] if len(run) > 1 and random.random() < settings.introduction_share / 2 else []
         for fact in run:
-            sentences.append(statement(random, entity, fact, settings.pronoun_share))
+            linking = self.world.linking[number].get(fact.relation.label, ())
+            sentences.append(statement(random, entity, fact, settings.pronoun_share, linking))
         if refers and self.world.references[number]:
             sentences.append(reference(random, entity, self.world.references[number]))
         return " ".join(sentences)

@@ -20,6 +20,8 @@ def task_examples(
 ) -> list[dict]:
     """The examples of one task and split, no two with the same input; fewer than asked for where facts run out.
 
+    A fact is asked for again, in other words, only when all have been, and at most `settings.wordings` times.
+
     Args:
         pages: the page of each entity, by entity number.
     Returns: KILT records; those without evidence (train only) are marked by `evidence_is_missing`.
@@ -32,7 +34,7 @@ def task_examples(
         chains = list(_chains(world, pages, task, split, stated))
         random.shuffle(chains)
         made = 0
-        for chain in chains:
+        for chain in (chain for _ in range(settings.wordings) for chain in chains):
             if made == wanted:
                 break
             record = _record(random, settings, world, pages, task, chain, stated)
@@ -58,17 +60,19 @@ def _chains(world: World, pages: Sequence[WrittenPage], task: str, split: str, s
         if task == "hotpotqa":
             for bridge in filter(questions.askable, world.stated[number]):
                 following = questions.continuations(world, bridge, stated=stated)
-                yield from ((bridge, fact) for fact in following if not stated or _mentions(pages, fact, entity.name))
+                yield from ((bridge, f) for f in following if not stated or _mentions(world, pages, f, entity.name))
         else:
             facts = world.stated[number] if stated else world.unstated[number]
             yield from ((fact,) for fact in facts if fact.relation.unseen == unseen)
 
 
-def _mentions(pages: Sequence[WrittenPage], fact: Fact, name: str) -> bool:
-    """Whether the paragraph that states `fact` also mentions `name`.
+def _mentions(world: World, pages: Sequence[WrittenPage], fact: Fact, name: str) -> bool:
+    """Whether the sentence that states `fact` names the linking page `name`, or else the paragraph around it does.
 
     The second page of a two-page question is not named in it: this mention is what a retriever can find it by.
     """
+    if world.linking[fact.subject]:
+        return name in world.linking[fact.subject][fact.relation.label]
     page = pages[fact.subject]
     return questions.occurs_in(name, page.text[page.spans[fact.relation.label].paragraph])
 
