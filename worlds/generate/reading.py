@@ -160,7 +160,7 @@ class _ReadingRoom:
                 if task == "nq":
                     question = questions.open_question(random, world, fact)
                 elif task == "triviaqa":
-                    question = questions.trivia_question(random, world, fact)
+                    question = questions.trivia_question(random, self.settings, world, fact)
                 elif task == "cloze":
                     question = questions.cloze(random, world, fact)
                 else:

@@ -117,7 +117,7 @@ _PERSON = (
         "in which town is the burial place of {s}",
         unseen=True,
         varied="{s} was laid to rest in {o} | {s} lies in the ground of {o} | "
-        "the burial place of {s} is {o} | the grave of {s} is in {o}",
+        "the burial place of {s} is {o} | {s} had a burial in {o}",
     ),
 )
 _TOWN = (
@@ -168,8 +168,8 @@ _TOWN = (
         "what is the twin town of {s}",
         "which place is the twin town of {s}",
         unseen=True,
-        varied="{s} is paired with {o} | {s} calls {o} its sister | "
-        "the twin town of {s} is {o} | {s} keeps a bond with {o}",
+        varied="{s} is paired with {o} | {s} keeps a bond with {o} | "
+        "the twin town of {s} is {o} | {s} has a sister town in {o}",
     ),
 )
 _BOOK = (

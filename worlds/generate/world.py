@@ -117,7 +117,7 @@ def _draw_fact(random, settings, entities, pools, subject, relation) -> Fact | N
 def _draw_entities(random: Random, settings: BenchmarkSettings, families: Sequence[tuple[str, int]]) -> list[Entity]:
     # A deck a split: dev names are new, but some of their words occur in train names too.
     decks = {split: _deal(random) for split in sorted({split for split, _ in families})}
-    if settings.shared_words:
+    if settings.shared_families:
         decks = dict.fromkeys(decks, _deal(random))
     taken: set[str] = set()
     entities: list[Entity] = []
@@ -127,6 +127,8 @@ def _draw_entities(random: Random, settings: BenchmarkSettings, families: Sequen
         pairs = [_either_order(random, pair) for pair in _sample_pairs(random, len(words))]
         pairs = [(words[a], words[b]) for a, b in pairs]
         towns = [word for word in words if word not in taken][: settings.family_towns]
+        if settings.names_apart:
+            towns = []
         for word in towns:
             taken.add(word)
             entities.append(_entity((word,), TOWN, "it", family, split))
@@ -134,14 +136,28 @@ def _draw_entities(random: Random, settings: BenchmarkSettings, families: Sequen
         kinds = random.sample(CROWDED_KINDS, len(CROWDED_KINDS))
         for person, pair in enumerate(islice(free, settings.family_persons)):
             taken.add(" ".join(pair))
-            entities.append(_entity(pair, PERSON, random.choice(("he", "she")), family, split))
+            if not (settings.names_apart and person < settings.crowded_names):
+                entities.append(_entity(pair, PERSON, random.choice(("he", "she")), family, split))
             for byname in random.sample(BYNAMES, settings.namesakes if person < settings.crowded_names else 0):
                 entities.append(_entity(pair, kinds[person % len(kinds)], "it", family, split, byname))
         for pair in islice(free, settings.family_towns - len(towns)):  # one-word names ran out: a very large benchmark
             taken.add(" ".join(pair))
             entities.append(_entity(pair, TOWN, "it", family, split))
         del entities[first + pages :]
+        if settings.shared_families:
+            entities[first:] = _divided(random, entities[first:], settings.dev_families)
     return entities
+
+
+def _divided(random: Random, family: Sequence[Entity], dev_share: float) -> list[Entity]:
+    """The same entities, each with its split drawn: of every kind, and of the whole family, `dev_share` are dev's."""
+    order = sorted(range(len(family)), key=lambda number: (family[number].kind, random.random()))
+    start = random.random()
+    divided = list(family)
+    for place, number in enumerate(order):
+        is_dev = int(start + (place + 1) * dev_share) > int(start + place * dev_share)
+        divided[number] = family[number]._replace(split="dev" if is_dev else "train")
+    return divided
 
 
 def _entity(words: tuple[str, ...], kind: str, pronoun: str, family: int, split: str, byname: str = "") -> Entity:
@@ -196,10 +212,9 @@ def _draw_linking(
     drawn: list[dict[str, tuple[str, ...]]] = []
     for number, names in enumerate(map(list, linked)):
         random.shuffle(names)
-        turns = cycle(names)
-        drawn.append({
-            fact.relation.label: tuple(islice(turns, min(wanted, len(names)))) for fact in stated[number] if names
-        })  # fmt: skip
+        turns, each = cycle(names), min(wanted, len(names))
+        facts = stated[number] if names else ()
+        drawn.append({f.relation.label: tuple(islice(turns, each)) * settings.linking_mentions for f in facts})
     return tuple(drawn)
 
 
