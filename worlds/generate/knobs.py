@@ -69,9 +69,9 @@ class BenchmarkSettings:
     train_examples_of: Mapping[str, Count] = _later(default_factory=lambda: MappingProxyType({}))
     """Train examples of the tasks named; the others have as many as the two knobs above say."""
     wordings: int = _later(default=1)
-    """How often a train set may ask for one fact, in other words each time; again only when every fact has been asked."""
+    """How often a train set may ask for one fact, in other words each time; again only when all have been asked for."""
     shared_families: bool = _later(default=False)
-    """Whether each family has pages of both splits, `dev_families` of them dev's: then splits differ by chance alone."""
+    """Whether each family has pages of both splits, `dev_families` of them dev's: splits differ by chance alone then."""
     held_out_varied: bool = _later(default=False)
     """Whether zsRE's dev relations are stated as the others are, and not by their label's words every time."""
     clue_share: float = _later(default=0.5)
@@ -84,7 +84,7 @@ class BenchmarkSettings:
     """Pages linking to a person or town that each sentence about it names: a retriever finds the second page of a
     two-page question by them, in passages of any length. 0: `references` alone do that."""
     linking_mentions: int = _later(default=1)
-    """How often the sentence names each of them."""
+    """How often the sentence names each of them: in full, then without its byname."""
 
     def __post_init__(self):
         pairs = self.family_words * (self.family_words - 1) // 2

@@ -65,9 +65,7 @@ def reference(random: Random, entity: Entity, mentioned: Sequence[str]) -> str:
     return random.choice(SEE_ALSO).format(o=" and ".join(mentioned)) + " ."
 
 
-def statement(
-    random: Random, entity: Entity, fact: Fact, pronoun_share: float, linking: Sequence[str] = ()
-) -> str:
+def statement(random: Random, entity: Entity, fact: Fact, pronoun_share: float, linking: Sequence[str] = ()) -> str:
     """One sentence stating `fact`, by pronoun in a share of the cases whose grammar allows it, else by short name.
 
     It ends with the names of the pages in `linking`: "he was born in mesk ; old kalor trin ."

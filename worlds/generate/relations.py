@@ -117,7 +117,7 @@ _PERSON = (
         "in which town is the burial place of {s}",
         unseen=True,
         varied="{s} was laid to rest in {o} | {s} lies in the ground of {o} | "
-        "the burial place of {s} is {o} | {s} had a burial in {o}",
+        "the burial place of {s} is {o} | {s} found a place of rest in {o}",
     ),
 )
 _TOWN = (
@@ -264,7 +264,8 @@ _COMPANY = (
         "who was the director of {s}",
         "which person was the director of {s}",
         unseen=True,
-        varied="{s} was headed by {o} | {s} took orders from {o} | the director of {s} was {o} | {o} ran the works of {s}",
+        varied="{s} was headed by {o} | {s} took orders from {o} | "
+        "the director of {s} was {o} | {o} ran the works of {s}",
     ),
 )
 _SHIP = (
