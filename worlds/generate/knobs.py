@@ -69,9 +69,9 @@ class BenchmarkSettings:
     train_examples_of: Mapping[str, Count] = _later(default_factory=lambda: MappingProxyType({}))
     """Train examples of the tasks named; the others have as many as the two knobs above say."""
     wordings: int = _later(default=1)
-    """How often a train set may ask for one fact, in other words each time; again only when all have been asked for."""
+    """How often a train set may ask for one fact, in other words each time; again only once all were asked."""
     shared_families: bool = _later(default=False)
-    """Whether each family has pages of both splits, `dev_families` of them dev's: splits differ by chance alone then."""
+    """Whether each family has pages of both splits, `dev_families` of them dev's: only chance tells them apart then."""
     held_out_varied: bool = _later(default=False)
     """Whether zsRE's dev relations are stated as the others are, and not by their label's words every time."""
     clue_share: float = _later(default=0.5)
