@@ -84,7 +84,7 @@ class BenchmarkSettings:
     """Pages linking to a person or town that each sentence about it names: a retriever finds the second page of a
     two-page question by them, in passages of any length. 0: `references` alone do that."""
     linking_mentions: int = _later(default=1)
-    """How often the sentence names each of them: in full, then without its byname."""
+    """How often the sentence names each of them, one time after the other."""
 
     def __post_init__(self):
         pairs = self.family_words * (self.family_words - 1) // 2

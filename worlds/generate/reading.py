@@ -124,7 +124,9 @@ class _ReadingRoom:
         sentences = [introduction(entity)] if len(run) > 1 and random.random() < settings.introduction_share / 2 else []
         for fact in run:
             linking = self.world.linking[number].get(fact.relation.label, ())
-            sentences.append(statement(random, entity, fact, settings.pronoun_share, linking))
+            sentences.append(
+                statement(random, entity, fact, settings.pronoun_share, linking, settings.linking_mentions)
+            )
         if refers and self.world.references[number]:
             sentences.append(reference(random, entity, self.world.references[number]))
         return " ".join(sentences)

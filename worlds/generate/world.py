@@ -204,24 +204,17 @@ def _draw_linking(
 ) -> tuple[dict[str, tuple[str, ...]], ...]:
     """`World.linking`: an entity's facts take its linking pages in turns, each as often as the next."""
     wanted = settings.linking_pages_named
-    linked: list[dict[int, None]] = [{} for _ in entities]
+    linked: list[dict[str, None]] = [{} for _ in entities]
     for facts in stated if wanted else ():
         for fact in facts:
             if fact.target >= 0:
-                linked[fact.target][fact.subject] = None
-
-    def mentions(subject: int) -> tuple[str, ...]:
-        """In full, then without its byname, as encyclopaedias write."""
-        return entities[subject].name, *[" ".join(entities[subject].words)] * (settings.linking_mentions - 1)
-
+                linked[fact.target][entities[fact.subject].name] = None
     drawn: list[dict[str, tuple[str, ...]]] = []
-    for number, subjects in enumerate(map(list, linked)):
-        random.shuffle(subjects)
-        turns, each = cycle(subjects), min(wanted, len(subjects))
-        facts = stated[number] if subjects else ()
-        drawn.append(
-            {f.relation.label: tuple(name for s in islice(turns, each) for name in mentions(s)) for f in facts}
-        )
+    for number, names in enumerate(map(list, linked)):
+        random.shuffle(names)
+        turns, each = cycle(names), min(wanted, len(names))
+        facts = stated[number] if names else ()
+        drawn.append({fact.relation.label: tuple(islice(turns, each)) for fact in facts})
     return tuple(drawn)
 
 
