@@ -35,7 +35,7 @@ from glimmer.training.losses import language_model_loss
 from worlds.distribution import StartingWords, starting_words
 from worlds.exercises import Exercises, TextForms, evidence_of, exercise_batch
 from worlds.generate import TWO_PAGES, sample_reading_examples
-from worlds.mimetic import grown_t5, places_at_the_end, planted_t5
+from worlds.mimetic import grown_t5, places_at_the_end, plain_t5, planted_t5
 from worlds.recipe import CurriculumStage, Examination, Recipe, check_places
 
 CLIP_NORM = 1.0
@@ -80,7 +80,8 @@ def pretrain(recipe: Recipe, config: T5Config, tokenizer: Tokenizer, forms: Text
     check_places(recipe.places, recipe.stages[-1].encoder_layers, config.encoder_layers, "initial.places")
     first = dataclasses.replace(config, encoder_layers=recipe.stages[0].encoder_layers, dropout=0.0)
     words = _words(recipe, config, tokenizer, forms)
-    model = planted_t5(first, jax.random.key(recipe.seed), words)
+    started = plain_t5 if recipe.start == "plain" else planted_t5
+    model = started(first, jax.random.key(recipe.seed), words)
     for number, stage in enumerate(recipe.stages):
         grown = _grown(model, stage.places, stage.encoder_layers)
         model = run_stage(grown, stage, np.random.default_rng([recipe.seed, number]), tokenizer, forms, log)

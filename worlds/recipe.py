@@ -98,6 +98,8 @@ class Recipe:
     kind: Literal["pretrain"] = "pretrain"
     seed: int
     stages: Annotated[tuple[CurriculumStage, ...], NotEmpty()]
+    start: Literal["planted", "plain"] = "planted"
+    """Circuits of the first weights: `planted_t5`, which knows how this benchmark's texts look, or `plain_t5`."""
     word_exercises: int = 0
     """Exercises from which the embeddings learn which words go together before training; 0: random embeddings."""
     examination: Examination = Examination()

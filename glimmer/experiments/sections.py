@@ -107,6 +107,7 @@ class PretrainedInitial:
     stages: tuple[Mapping[str, Any], ...] | None = None
     word_exercises: int | None = None
     places: tuple[Any, ...] | None = None
+    start: Literal["planted", "plain"] = "planted"
     examination: Mapping[str, Any] | None = None
 
 

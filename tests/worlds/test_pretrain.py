@@ -21,7 +21,7 @@ from glimmer.training.losses import language_model_loss
 from worlds.distribution import distributional_vectors, starting_words
 from worlds.exercises import TextForms, exercise_batch
 from worlds.generate import ReadingExample, inventory, name_words, sample_pages, sample_reading_examples
-from worlds.mimetic import HEAD_SCALE, MATCH_SHARPNESS, grown_t5, places_at_the_end, planted_t5
+from worlds.mimetic import HEAD_SCALE, MATCH_SHARPNESS, grown_t5, places_at_the_end, plain_t5, planted_t5
 from worlds.pretrain import (
     Probe,
     pretrain,
@@ -135,6 +135,39 @@ def test_position_heads_look_away_back_and_ahead(model):
     assert (np.argmax(back), np.argmax(ahead)) == (4, 6)
     causal = np.asarray(model.decoder.relative_bias(places, places))
     assert np.argmax(causal[1, 5, :6]) == 4
+
+
+@pytest.fixture(scope="module")
+def plain(config):
+    return plain_t5(config, jax.random.key(1))
+
+
+def test_a_plain_start_copies_matches_and_looks_beside(plain):
+    """The generic circuits of the other tests here, the match head looking to both sides."""
+    test_head_starts_as_the_scaled_transpose_of_the_embedding_and_is_a_parameter_of_its_own(plain)
+    test_cross_attention_starts_as_a_copy_of_what_it_attends_to(plain)
+    test_first_head_of_every_attention_starts_by_matching_equal_tokens(plain)
+    places = jnp.arange(12)
+    away, back, ahead, free = np.asarray(plain.encoder.relative_bias(places, places))[:, 5]
+    assert away[4:7].max() < min(away[:4].min(), away[7:].min()) - 5, "head 0 must look past the neighbours"
+    assert (np.argmax(back), np.argmax(ahead)) == (4, 6)
+    assert np.abs(free).max() < 2
+
+
+def test_a_plain_start_has_no_circuit_of_this_benchmark(plain, wide):
+    """Layers and tokens are exchangeable: no token, layer or head but for match and neighbours is planted."""
+    model = plain_t5(wide, jax.random.key(1))
+    for weight in (model.encoder.layers.attention.key[...], model.encoder.layers.feed_forward.gate[...]):
+        np.testing.assert_allclose(weight.std(axis=(1, 2)), 64**-0.5, rtol=0.05)
+    lengths = jnp.linalg.norm(model.embedding.table[...], axis=1)
+    assert float(lengths.max()) < 12  # 8 is expected of 64 normal numbers; a direction shared by all would lengthen it
+
+
+def test_a_plain_start_keeps_the_words_at_any_depth(wide):
+    deep = plain_t5(dataclasses.replace(wide, encoder_layers=24), jax.random.key(1))
+    tokens = jnp.asarray(np.random.default_rng(0).integers(3, 2000, size=(4, 20)))
+    states = deep.encode(tokens, tokens > 0)
+    assert (jnp.argmax(deep.embedding.logits(states), axis=-1) == tokens).mean() > 0.9
 
 
 @pytest.fixture(scope="module")
