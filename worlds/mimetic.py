@@ -11,7 +11,8 @@ trained ones (Trockman and Kolter 2023, "Mimetic initialization of self-attentio
     anchor                           head 3 of later encoder layers attends to what separates title and text
 
 A plain start has the first four alone, which transformers trained on any text show, and small outputs of its layers;
-the last two were made for questions beside passages with titles. With model width d, head width c and embedding E (worlds.distribution says how that starts). Letters in
+the last two were made for questions beside passages with titles. Model width is d, head width c and embedding E
+(worlds.distribution says how that starts). Letters in
 shapes: D model width, H heads times head width, V vocabulary, R relative-position buckets.
 """
 

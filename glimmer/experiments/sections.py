@@ -108,6 +108,7 @@ class PretrainedInitial:
     word_exercises: int | None = None
     places: tuple[Any, ...] | None = None
     start: Literal["planted", "plain"] = "planted"
+    reads_only: bool = False
     examination: Mapping[str, Any] | None = None
 
 
