@@ -18,7 +18,7 @@ from glimmer.models.layers import RMSNorm
 from glimmer.models.reader import Reader, token_log_probability
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.training.losses import language_model_loss
-from worlds.distribution import distributional_vectors, starting_words
+from worlds.distribution import distributional_vectors, starting_words, words_of_text
 from worlds.exercises import TextForms, exercise_batch
 from worlds.generate import ReadingExample, inventory, name_words, sample_pages, sample_reading_examples
 from worlds.mimetic import HEAD_SCALE, MATCH_SHARPNESS, grown_t5, places_at_the_end, plain_t5, planted_t5
@@ -176,6 +176,18 @@ def exercises():
     return sample_reading_examples(np.random.default_rng(1), 1500, passages=1, facts=(1, 1), tasks=one_hop)
 
 
+def test_words_of_plain_text_go_together_and_all_words_are_treated_alike(tokenizer):
+    words = words_of_text(sample_pages(np.random.default_rng(1), 1500), tokenizer, 2048, 64, np.random.default_rng(0))
+
+    def vector(word):
+        return words.table[tokenizer.encode(word)[0]] / 8
+
+    assert vector("genre") @ vector("comedy") > 0.3 > abs(vector("genre") @ vector("flute"))
+    names = np.stack([vector(name) for name in name_words()])
+    assert abs(np.mean(names @ names.T - np.diag(np.sum(names**2, axis=1)))) < 0.02  # no vector that names share
+    assert words.separator is None and not words.shared.any()
+
+
 def test_words_that_go_together_start_alike_and_of_names_nothing_is_known(tokenizer, exercises):
     vectors = distributional_vectors(exercises, tokenizer, 2048, 32)
 
@@ -326,6 +338,68 @@ def test_recipe_names_the_key_that_is_wrong():
         Recipe.from_section(SECTION | {"batch_size": 3})
     with pytest.raises(InputError, match="only grows"):
         Recipe.from_section(SECTION | {"stages": SECTION["stages"][::-1]})
+
+
+READS = {
+    "kind": "pretrain",
+    "seed": 3,
+    "start": "plain",
+    "reads_only": True,
+    "word_exercises": 200,
+    "stages": [STAGE | {"steps": 2, "encoder_layers": 3, "tasks": {"text_cloze": 2, "text_bridge": 1}}],
+    "examination": {"passages": [2], "alphas": ["1"], "examples": 4, "tasks": ["text_cloze"], "passage_tokens": 24},
+}
+
+
+@pytest.mark.parametrize(
+    "changed, named",
+    [
+        ({"tasks": {"text_cloze": 1, "nq": 1}}, r"stages.0.tasks.*found \['nq'\]"),
+        ({"tasks": {"cloze": 1}}, r"stages.0.tasks.*found \['cloze'\]"),  # its gap is the mark of slot-filling inputs
+        ({"evidence_weight": 0.1}, "stages.0.evidence_weight"),
+        ({"ranking_weight": 0.1}, "stages.0.ranking_weight"),
+        ({"alphas": ["1", "1/2"]}, "stages.0.alphas"),
+    ],
+)
+def test_a_recipe_that_says_it_has_only_read_is_refused_where_a_stage_has_more(changed, named):
+    with pytest.raises(InputError, match=named):
+        Recipe.from_section(READS | {"stages": [READS["stages"][0] | changed]})
+    Recipe.from_section(READS | {"reads_only": False, "stages": [READS["stages"][0] | changed]})
+
+
+@pytest.mark.parametrize("changed", [{"start": "planted"}, {"places": [None, 0, 1, 2]}])
+def test_a_checkpoint_that_has_only_read_starts_plain_and_ends_whole(changed):
+    with pytest.raises(InputError, match=f"initial.{next(iter(changed))}: no checkpoint that only reads"):
+        Recipe.from_section(READS | changed)
+
+
+def test_a_checkpoint_that_has_only_read_has_all_its_layers_trained(config, tokenizer):
+    recipe = Recipe.from_section(READS)
+    deeper = dataclasses.replace(config, encoder_layers=6)
+    with pytest.raises(InputError, match="expected encoder_layers 6; found 3"):
+        pretrain(recipe, deeper, tokenizer, FORMS, log=lambda row: pytest.fail("a step was done"))
+
+
+def test_a_knob_that_worlds_do_not_have_is_named():
+    with pytest.raises(InputError, match="stages.0.knobs.*page_count"):
+        Recipe.from_section(READS | {"stages": [READS["stages"][0] | {"knobs": {"page_count": 3}}]})
+
+
+def test_a_stage_reads_worlds_of_its_own_knobs():
+    stage = READS["stages"][0] | {"knobs": {"references": 0, "bynames_listed": 0}}
+    examples = (
+        Recipe.from_section(READS | {"stages": [stage]}).stages[0].exercises.draw(np.random.default_rng(0), 50, 2)
+    )
+    texts = [text for example in examples for _, text in example.passages]
+    assert not any(text.startswith("see also") or "others of this name" in text for text in texts)
+
+
+def test_reading_is_examined_against_its_gate(tmp_path, config, tokenizer_file):
+    reading = write_initial_checkpoint(Recipe.from_section(READS), config, tokenizer_file, FORMS, tmp_path / "out")
+    names = ("clozes_in_view", "tasks_in_view", "before_fine_tuning", "closed_book", "closed_book_fever")
+    assert all(0 <= reading[name] <= 1 for name in names)
+    assert [row["task"] for row in reading["exact_match"]] == ["text_cloze"]
+    assert reading["closed_book"] == 0  # two steps, no passages
 
 
 # -- exercises -----------------------------------------------------------------------------------------------------
