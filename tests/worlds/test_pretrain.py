@@ -10,8 +10,10 @@ import pytest
 from flax import nnx
 
 from glimmer.errors import InputError
+from glimmer.experiments import load_study
 from glimmer.experiments.sections import Lengths
 from glimmer.experiments.settings import fid, glimmer, lumen
+from glimmer.experiments.strict import record
 from glimmer.models.checkpoint import load_t5
 from glimmer.models.config import T5Config
 from glimmer.models.layers import RMSNorm
@@ -378,6 +380,11 @@ def test_a_checkpoint_that_has_only_read_has_all_its_layers_trained(config, toke
     deeper = dataclasses.replace(config, encoder_layers=6)
     with pytest.raises(InputError, match="expected encoder_layers 6; found 3"):
         pretrain(recipe, deeper, tokenizer, FORMS, log=lambda row: pytest.fail("a step was done"))
+
+
+def test_the_second_edition_has_only_read():
+    initial = load_study("embedded2").initial
+    assert initial.reads_only and Recipe.from_section(record(initial)).reads_only
 
 
 def test_a_knob_that_worlds_do_not_have_is_named():
