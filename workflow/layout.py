@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -222,9 +223,11 @@ class Layout:
 
     @staticmethod
     def generated_sizes(data: GeneratedData) -> list[str]:
-        """What the command that generates data is told: seed and sizes."""
+        """What the command that generates data is told: seed, sizes and the other knobs that the study names."""
         given = {"--seed": data.seed, "--pages": data.pages, "--dev-examples": data.dev_examples}
-        return [text for option, value in given.items() if value is not None for text in (option, str(value))]
+        sizes = [text for option, value in given.items() if value is not None for text in (option, str(value))]
+        knobs = dict(data.world) | ({"train_examples_of": dict(data.train_examples)} if data.train_examples else {})
+        return sizes + [text for knob, value in knobs.items() for text in ("--set", f"{knob}={json.dumps(value)}")]
 
     @staticmethod
     def rule_files() -> list[str]:

@@ -61,9 +61,13 @@ def write_initial_checkpoint(
         )
     model = pretrain(recipe, config, pieces, forms, log)
     trained = time.perf_counter()
+    examined = (model, recipe.examination, recipe.seed, pieces, forms)
+    rows = examine(*examined)
+    if recipe.reads_only:
+        rows += without_passages(*examined)
     reading = {
-        "exact_match": examine(model, recipe.examination, recipe.seed, pieces, forms),
-        **(reading_gate(model, recipe.examination, recipe.seed, pieces, forms) if recipe.reads_only else {}),
+        "exact_match": rows,
+        **(reading_gate(*examined) if recipe.reads_only else {}),
         "seconds": {"training": trained - started, "examination": time.perf_counter() - trained},
     }
     with atomic_directory(out) as temporary:
@@ -250,34 +254,51 @@ def examine(
     return rows
 
 
+def without_passages(
+    model: T5, examination: Examination, seed: int, tokenizer: Tokenizer, forms: TextForms
+) -> list[dict[str, Any]]:
+    """Rows as `examine`'s with 0 passages: each task's inputs read alone.
+
+    FEVER's is how often the right one of its two labels is the likelier: a reader that never met them says neither.
+    """
+    rows = []
+    for task in TASKS:
+        examples, batch = _examined(examination, task, examination.passages[0], seed, tokenizer, forms)
+        alone = _without(batch, np.ones(batch.present.shape, bool))
+        if task == "fever":
+            right = _share_preferred(model, alone, examples, tokenizer, examination.lengths.target)
+        else:
+            right = _share_right(model, "1", alone, examples, tokenizer)
+        rows.append({"alpha": "1", "passages": 0, "task": task, "examples": len(examples), "exact_match": right})
+    return rows
+
+
 def reading_gate(
     model: T5, examination: Examination, seed: int, tokenizer: Tokenizer, forms: TextForms
 ) -> dict[str, float]:
     """What a checkpoint that has only read must and must not do, shares of exact match with the first of `passages`.
 
     `clozes_in_view`: statements with a gap, their evidence in view. `tasks_in_view`: the tasks' own inputs likewise,
-    mean of tasks. `before_fine_tuning`: the same with the evidence absent where a retriever would miss it,
-    `seen_share`. `closed_book`: without passages, mean of the tasks but FEVER; `closed_book_fever`: how often the right
-    one of its two labels is the likelier, a coin's half.
+    mean of tasks but FEVER. `before_fine_tuning`: the mean of all tasks with the evidence absent where a retriever
+    would miss it, by `seen_share`. `closed_book` and `closed_book_fever`: `without_passages`, mean of tasks but FEVER.
     """
     k = examination.passages[0]
     examples, batch = _examined(examination, "text_cloze", k, seed, tokenizer, forms)
-    found = {"clozes_in_view": _share_right(model, "1", batch, examples, tokenizer)}
-    in_view, before, closed = [], [], {}
+    clozes = _share_right(model, "1", batch, examples, tokenizer)
+    in_view, before = {}, {}
     for task in TASKS:
         examples, batch = _examined(examination, task, k, seed, tokenizer, forms)
-        in_view.append(_share_right(model, "1", batch, examples, tokenizer))
+        in_view[task] = _share_right(model, "1", batch, examples, tokenizer)
         missed = np.arange(len(examples)) >= round(examination.seen_share * len(examples))
-        hidden = missed[:, None] & evidence_of(examples)
-        before.append(_share_right(model, "1", _without(batch, hidden), examples, tokenizer))
-        alone = _without(batch, np.ones_like(hidden))
-        if task == "fever":
-            closed[task] = _share_preferred(model, alone, examples, tokenizer, examination.lengths.target)
-        else:
-            closed[task] = _share_right(model, "1", alone, examples, tokenizer)
+        seen = _without(batch, missed[:, None] & evidence_of(examples))
+        before[task] = _share_right(model, "1", seen, examples, tokenizer)
+    alone = without_passages(model, examination, seed, tokenizer, forms)
+    closed = {row["task"]: row["exact_match"] for row in alone}
     fever = closed.pop("fever")
-    means = {"tasks_in_view": in_view, "before_fine_tuning": before, "closed_book": list(closed.values())}
-    return found | {name: float(np.mean(values)) for name, values in means.items()} | {"closed_book_fever": fever}
+    del in_view["fever"]
+    means = {"tasks_in_view": in_view, "before_fine_tuning": before, "closed_book": closed}
+    found = {name: float(np.mean(list(values.values()))) for name, values in means.items()}
+    return {"clozes_in_view": clozes, **found, "closed_book_fever": fever}
 
 
 def _examined(

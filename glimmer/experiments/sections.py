@@ -38,6 +38,10 @@ class GeneratedData:
     pages: Count
     dev_examples: CountOrNone = None
     """Of each task, or as many as its facts give; null: the generator's default."""
+    train_examples: Mapping[Task, Count] = dataclasses.field(default_factory=dict)
+    """Of the tasks named, or as many as their facts give; of the others the generator's default."""
+    world: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Other knobs of the generator that are not at their defaults (worlds/generate/knobs.py)."""
 
     @property
     def of_retriever(self) -> GeneratedData:

@@ -237,7 +237,7 @@ def study_names() -> list[str]:
     return sorted(path.stem for path in directory.glob("*.yaml") if path.stem not in _NOT_STUDIES)
 
 
-_NOT_STUDIES = ("experiments", "claims")
+_NOT_STUDIES = ("experiments", "claims", "gates")
 
 
 def _study_file(name: str) -> Path:

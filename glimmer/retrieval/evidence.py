@@ -75,18 +75,21 @@ def evidence_metrics(
     supporting passage (`counts[0]` is rank 1; `none`: not retrieved).
     An example without evidence sets scores 0, as in KILT; `n_with_evidence` tells how many have some, and
     `with_evidence` has both passage-level shares over those alone. `trusted` are the examples whose label has a
-    confidence of TRUSTED or more: how many, and the ranks of their first supporting passage. Train sets name evidence
-    of low BLEU too, which is often not that of the answer, so splits are compared on these.
+    confidence of TRUSTED or more: how many, the ranks of their first supporting passage, and the ranks at which one of
+    their evidence sets is whole (`complete_rank`). Train sets name evidence of low BLEU too, which is often not that of
+    the answer, so splits are compared on these.
     """
     ks = [k for k in ks if k <= retrieved.depth]
     values = np.array([_page_scores(row, example, ks) for row, example in zip(pages, examples, strict=True)])
     values = values.reshape(len(examples), 1 + 2 * len(ks))
     mean = [float(value) for value in values.mean(axis=0)] if len(examples) else [0.0] * values.shape[1]
     found = retrieved.confidence > 0
-    first = np.where(found.any(axis=1), found.argmax(axis=1), retrieved.depth)
+    first, whole = (
+        np.where(table.any(axis=1), table.argmax(axis=1), retrieved.depth) for table in (found, retrieved.complete > 0)
+    )
 
-    def ranks(chosen: np.ndarray) -> dict[str, Any]:
-        counts = np.bincount(first[chosen], minlength=retrieved.depth + 1)
+    def ranks(chosen: np.ndarray, of: np.ndarray = first) -> dict[str, Any]:
+        counts = np.bincount(of[chosen], minlength=retrieved.depth + 1)
         return {"counts": counts[:-1].tolist(), "none": int(counts[-1])}
 
     names = ["Rprec", *(f"recall@{k}" for k in ks), *(f"success@{k}" for k in ks)]
@@ -101,7 +104,11 @@ def evidence_metrics(
         **{name: count / max(len(examples), 1) for name, count in hits.items()},
         "with_evidence": {name: count / max(n_with_evidence, 1) for name, count in hits.items()},
         "evidence_rank": ranks(np.ones(len(examples), bool)),
-        "trusted": {"n": int(trusted.sum()), "evidence_rank": ranks(trusted)},
+        "trusted": {
+            "n": int(trusted.sum()),
+            "evidence_rank": ranks(trusted),
+            "complete_rank": ranks(trusted, whole),
+        },
     }
 
 

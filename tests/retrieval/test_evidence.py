@@ -85,8 +85,17 @@ def test_shares_over_examples_with_evidence_stand_beside_those_over_all():
 def test_ranks_of_examples_with_a_trusted_label_are_counted_apart():
     confidence, label = [[0.4, 1], [0, 0.3], [0.5, 0], [0, 0]], [1, 0.3, 0.5, 0.75]
     found = evidence_metrics(retrieved(confidence, label), [example(["a"])] * 4, np.full((4, 2), "b"), ks=(1,))
-    assert found["trusted"] == {"n": 3, "evidence_rank": {"counts": [2, 0], "none": 1}}
+    assert found["trusted"]["n"] == 3 and found["trusted"]["evidence_rank"] == {"counts": [2, 0], "none": 1}
     assert found["evidence_rank"] == {"counts": [2, 1], "none": 1}
+
+
+def test_the_rank_that_completes_a_set_is_that_of_its_last_page(corpus):
+    """A question over two pages: the first page at rank 1, the second at rank 3."""
+    both = [example(["a", "b"])]
+    judgement = judged(np.array([[0, 4, 2, 6]]), np.zeros((1, 4), np.float32), both, PageIndex(corpus))
+    found = evidence_metrics(judgement, both, np.array([["a", "c", "b", "d"]]), ks=(1,))["trusted"]
+    assert found["evidence_rank"] == {"counts": [1, 0, 0, 0], "none": 0}
+    assert found["complete_rank"] == {"counts": [0, 0, 1, 0], "none": 0}
 
 
 def test_no_examples_give_no_nan(corpus):

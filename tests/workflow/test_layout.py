@@ -47,6 +47,9 @@ def test_the_generator_is_told_the_sizes_that_the_study_names():
     both = (dataclasses.replace(silent, dev_examples=9), silent)
     told = [Layout(study=study, draws_only=True).generated_sizes(data) for data in both]
     assert told == [["--seed", "3", "--pages", "70", "--dev-examples", "9"], ["--seed", "3", "--pages", "70"]]
+    knobs = dataclasses.replace(silent, train_examples={"nq": 30}, world={"references": 0})
+    told = Layout(study=study, draws_only=True).generated_sizes(knobs)
+    assert told[4:] == ["--set", "references=0", "--set", 'train_examples_of={"nq": 30}']
 
 
 def test_a_retriever_trained_on_generated_questions_has_another_world_of_the_same_sizes():

@@ -105,6 +105,123 @@ def test_default_sizes_are_met_and_trex_has_by_far_the_most_training_examples(be
     assert SETTINGS.trex_train_examples >= 3 * SETTINGS.train_examples
 
 
+SECOND = {
+    "pages": 900,
+    "dev_examples": 3000,
+    "train_examples_of": {"nq": 60, "fever": 3000, "hotpotqa": 3000},
+    "wordings": 3,
+    "shared_families": True,
+    "held_out_varied": True,
+    "names_apart": True,
+    "linking_pages_named": 1,
+    "linking_mentions": 2,
+    "claims_of_nouns": True,
+    "clue_share": 0.0,
+    "references": 0,
+    "family_persons": 12,
+}
+"""Every knob that came later, at a value that is not its default."""
+
+
+@pytest.fixture(scope="module")
+def second():
+    return build_benchmark(BenchmarkSettings(**SECOND), seed=5)
+
+
+def test_knobs_at_their_defaults_are_not_told_so_that_older_worlds_keep_their_bytes():
+    assert not set(SECOND) - {"pages", "dev_examples", "references", "family_persons"} & set(SETTINGS.record())
+    told = BenchmarkSettings(**SECOND).record()
+    assert {name: told[name] for name in SECOND} == SECOND and json.dumps(told)
+
+
+def test_the_command_takes_any_knob(tmp_path):
+    told = [text for knob, value in SECOND.items() if knob not in ("pages", "dev_examples")
+            for text in ("--set", f"{knob}={json.dumps(value)}")]  # fmt: skip
+    assert main(["generate", "--out", str(tmp_path / "a"), "--seed", "1", "--pages", "200", *told]) == 0
+    settings = json.loads((tmp_path / "a" / "generated.json").read_text())["settings"]
+    assert settings["train_examples_of"] == SECOND["train_examples_of"] and settings["linking_mentions"] == 2
+
+
+@pytest.mark.parametrize("wrong", ["pages=90", "towers=3", "wordings=often", "train_examples_of={wow: 3}"])
+def test_the_command_refuses_knobs_that_it_does_not_have(tmp_path, capsys, wrong):
+    assert main(["generate", "--out", str(tmp_path / "a"), "--seed", "1", "--set", wrong]) == 2
+    assert wrong.split("=")[0] in capsys.readouterr().err
+
+
+def test_a_task_has_the_train_examples_that_are_asked_for_and_the_others_their_default(second):
+    assert len(second.examples["nq", "train"]) == 60
+    assert len(second.examples["zsre", "train"]) == SETTINGS.train_examples
+
+
+def test_a_fact_is_asked_again_in_other_words_only_when_all_have_been(second):
+    asked = Counter(
+        tuple((item["wikipedia_id"], item["start_paragraph_id"], item["start_character"]) for item in provenance)
+        for record in second.examples["hotpotqa", "train"]
+        if not evidence_is_missing(record)
+        for provenance in [record["output"][0]["provenance"]]
+    )
+    assert 1 < max(asked.values()) <= 3 and np.mean(list(asked.values())) > 2
+    for (task, split), records in second.examples.items():
+        assert len({record["input"] for record in records}) == len(records), (task, split)
+    dev = [record["output"][0]["provenance"] for record in second.examples["hotpotqa", "dev"]]
+    assert len({json.dumps(provenance) for provenance in dev}) == len(dev)
+
+
+def test_families_that_are_shared_have_each_kind_in_both_splits(second):
+    entities = second.world.entities
+    share = np.mean([entity.split == "dev" for entity in entities])
+    assert share == pytest.approx(SETTINGS.dev_families, abs=0.01)
+    for kind in KINDS:
+        of_kind = [entity.split == "dev" for entity in entities if entity.kind == kind]
+        assert np.mean(of_kind) == pytest.approx(share, abs=0.05), kind
+    by_family = defaultdict(set)
+    for entity in entities:
+        by_family[entity.family].add(entity.split)
+    assert all(len(splits) == 2 for splits in by_family.values())
+    names = {split: {entity.name for entity in entities if entity.split == split} for split in ("train", "dev")}
+    for (task, split), records in second.examples.items():
+        other = names["train" if split == "dev" else "dev"]
+        assert not {output.get("answer") for record in records for output in record["output"]} & other, task
+
+
+def test_names_apart_are_no_part_of_one_another(second):
+    names = [entity.name for entity in second.world.entities]
+    of = Counter(pair for name in names for pair in {name, *(" ".join(name.split()[n:]) for n in (1, 2))} if pair)
+    assert all(of[name] == 1 for name in names)
+
+
+def test_held_out_relations_are_stated_by_their_label_no_more_often_than_the_others():
+    def said(relation, statements):
+        words = [word for word in relation.label.split() if word not in ("of", "by")]
+        return np.mean([[word in text.split() for word in words] for text in statements])
+
+    seen = np.mean([said(relation, relation.statements) for relation in RELATIONS if not relation.unseen])
+    held_out = np.mean([said(relation, relation.varied) for relation in RELATIONS if relation.unseen])
+    assert held_out == pytest.approx(seen, abs=0.05)
+    assert all(len(relation.varied) == 4 for relation in RELATIONS if relation.unseen)
+
+
+def test_the_sentence_with_the_answer_names_the_page_that_leads_to_it(second):
+    pages = {page.wikipedia_id: page for page in second.pages}
+    records = [record for key in ("train", "dev") for record in second.examples["hotpotqa", key]]
+    for record in records:
+        if evidence_is_missing(record):
+            continue
+        first, answer = record["output"][0]["provenance"]
+        text = pages[answer["wikipedia_id"]].text[answer["start_paragraph_id"]]
+        sentence = text[answer["start_character"] : answer["end_character"]]
+        said = sentence.split(";")[1]
+        assert occurs_in(" ".join([first["title"]] * 2), said)
+        assert len(sentence.split()) <= 18, "a passage of the study holds it whole"
+
+
+def test_claims_may_be_about_nouns_alone(second):
+    names = {entity.name for entity in second.world.entities}
+    for split in ("train", "dev"):
+        for record in second.examples["fever", split]:
+            assert sum(occurs_in(name, record["input"]) for name in names) == 1, record["input"]
+
+
 def test_train_and_dev_are_about_different_entities_with_different_answers_by_name(benchmark):
     names = defaultdict(set)
     for entity in benchmark.world.entities:

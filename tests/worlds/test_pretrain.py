@@ -12,7 +12,7 @@ from flax import nnx
 from glimmer.errors import InputError
 from glimmer.experiments import load_study
 from glimmer.experiments.sections import Lengths
-from glimmer.experiments.settings import fid, glimmer, lumen
+from glimmer.experiments.settings import TASKS, fid, glimmer, lumen
 from glimmer.experiments.strict import record
 from glimmer.models.checkpoint import load_t5
 from glimmer.models.config import T5Config
@@ -405,7 +405,8 @@ def test_reading_is_examined_against_its_gate(tmp_path, config, tokenizer_file):
     reading = write_initial_checkpoint(Recipe.from_section(READS), config, tokenizer_file, FORMS, tmp_path / "out")
     names = ("clozes_in_view", "tasks_in_view", "before_fine_tuning", "closed_book", "closed_book_fever")
     assert all(0 <= reading[name] <= 1 for name in names)
-    assert [row["task"] for row in reading["exact_match"]] == ["text_cloze"]
+    rows = [(row["passages"], row["task"]) for row in reading["exact_match"]]
+    assert rows == [(2, "text_cloze"), *((0, task) for task in TASKS)]
     assert reading["closed_book"] == 0  # two steps, no passages
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -76,7 +76,7 @@ def write_benchmark(benchmark: Benchmark, directory: str | Path) -> dict:
         write_json_lines(target / "knowledge_source.jsonl", (benchmark.pages[n].record() for n in benchmark.page_order))
         for (task, split), examples in benchmark.examples.items():
             write_json_lines(target / f"{task}-{split}-kilt.jsonl", examples)
-        record = {"seed": benchmark.seed, "settings": asdict(benchmark.settings), "summary": report}
+        record = {"seed": benchmark.seed, "settings": benchmark.settings.record(), "summary": report}
         write_json(target / SUMMARY_FILE, record)
     return report
 

@@ -65,11 +65,23 @@ def reference(random: Random, entity: Entity, mentioned: Sequence[str]) -> str:
     return random.choice(SEE_ALSO).format(o=" and ".join(mentioned)) + " ."
 
 
-def statement(random: Random, entity: Entity, fact: Fact, pronoun_share: float) -> str:
-    """One sentence stating `fact`, by pronoun in a share of the cases whose grammar allows it, else by short name."""
+def statement(
+    random: Random,
+    entity: Entity,
+    fact: Fact,
+    pronoun_share: float,
+    linking: Sequence[str] = (),
+    mentions: int = 1,
+) -> str:
+    """One sentence stating `fact`, by pronoun in a share of the cases whose grammar allows it, else by short name.
+
+    It ends with the names of the pages in `linking`, each `mentions` times: "he was born in mesk ; old kalor trin ."
+    """
     template = random.choice(fact.relation.statements)
     by_pronoun = template.startswith("{s}") and random.random() < pronoun_share
-    return template.format(s=entity.pronoun if by_pronoun else _short_name(entity), o=fact.answer) + " ."
+    said = template.format(s=entity.pronoun if by_pronoun else _short_name(entity), o=fact.answer)
+    named = " , ".join(" ".join([name] * mentions) for name in linking)
+    return f"{said} ; {named} ." if named else f"{said} ."
 
 
 def _short_name(entity: Entity) -> str:
@@ -98,7 +110,9 @@ def render_page(
         written = [introduction(entity)] if index == 0 and random.random() < settings.introduction_share else []
         length = sum(len(sentence) + 1 for sentence in written)
         for fact in paragraph:
-            sentence = statement(random, entity, fact, settings.pronoun_share if written or index else 0.0)
+            share = settings.pronoun_share if written or index else 0.0
+            linking = world.linking[number].get(fact.relation.label, ())
+            sentence = statement(random, entity, fact, share, linking, settings.linking_mentions)
             spans[fact.relation.label] = Span(len(text), length, length + len(sentence), section)
             if fact.target >= 0:
                 start = length + f" {sentence}".index(f" {fact.answer} ")

@@ -22,12 +22,12 @@ def open_question(random: Random, world: World, fact: Fact) -> str:
     return random.choice(fact.relation.questions).format(s=world.entities[fact.subject].name)
 
 
-def trivia_question(random: Random, world: World, fact: Fact) -> str:
-    """A triviaqa input; half of them give a second fact of the subject as a clue."""
+def trivia_question(random: Random, settings: BenchmarkSettings, world: World, fact: Fact) -> str:
+    """A triviaqa input; some give a second fact of the subject as a clue."""
     subject = world.entities[fact.subject]
     name = subject.name
     clue = random.choice(world.stated[fact.subject])
-    if clue is not fact and not clue.relation.unseen and random.random() < 0.5:
+    if clue is not fact and not clue.relation.unseen and random.random() < settings.clue_share:
         predicates = [text[4:] for text in clue.relation.statements if text.startswith("{s} ")]
         if predicates:
             who = "who" if subject.kind == PERSON else "which"

@@ -129,7 +129,10 @@ class _ReadingRoom:
         random, entity, settings = self.random, self.world.entities[number], self.settings
         sentences = [introduction(entity)] if len(run) > 1 and random.random() < settings.introduction_share / 2 else []
         for fact in run:
-            sentences.append(statement(random, entity, fact, settings.pronoun_share))
+            linking = self.world.linking[number].get(fact.relation.label, ())
+            sentences.append(
+                statement(random, entity, fact, settings.pronoun_share, linking, settings.linking_mentions)
+            )
         if refers and self.world.references[number]:
             sentences.append(reference(random, entity, self.world.references[number]))
         return " ".join(sentences)
@@ -171,7 +174,7 @@ class _ReadingRoom:
                 if task == "nq":
                     question = questions.open_question(random, world, fact)
                 elif task == "triviaqa":
-                    question = questions.trivia_question(random, world, fact)
+                    question = questions.trivia_question(random, self.settings, world, fact)
                 elif task == "cloze":
                     question = questions.cloze(random, world, fact)
                 elif task == "text_cloze":

@@ -7,7 +7,7 @@ copies and a retriever that matches meet the same token in title, text, question
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from worlds.generate import inventory as names
@@ -23,7 +23,8 @@ class Relation:
 
     `objects` is a kind (the object is another entity) or a tuple of common nouns or years. `phrase` names the object by
     its subject, for two-page questions ("the author of {s}"). `unseen` relations are asked in zsRE's dev set and
-    in no train set; all their statements hold the label's words: word overlap is what an unseen label offers.
+    in no train set; all their statements hold the label's words: word overlap is what an unseen label offers. Their
+    `varied` statements hold them as often as those of the other relations do.
     """
 
     kind: str
@@ -34,6 +35,7 @@ class Relation:
     trivia: tuple[str, ...]
     phrase: tuple[str, ...] = ()
     unseen: bool = False
+    varied: tuple[str, ...] = ()
 
     @property
     def links(self) -> bool:
@@ -41,7 +43,7 @@ class Relation:
         return isinstance(self.objects, str)
 
 
-def _relation(kind, label, objects, statements, questions, trivia, phrase="", unseen=False) -> Relation:
+def _relation(kind, label, objects, statements, questions, trivia, phrase="", unseen=False, varied="") -> Relation:
     def split(text: str) -> tuple[str, ...]:
         return tuple(part.strip() for part in text.split("|") if part.strip())
 
@@ -54,6 +56,7 @@ def _relation(kind, label, objects, statements, questions, trivia, phrase="", un
         trivia=split(trivia),
         phrase=split(phrase),
         unseen=unseen,
+        varied=split(varied),
     )
 
 
@@ -113,6 +116,8 @@ _PERSON = (
         "where is the burial place of {s}",
         "in which town is the burial place of {s}",
         unseen=True,
+        varied="{s} was laid to rest in {o} | {s} lies in the ground of {o} | "
+        "the burial place of {s} is {o} | {s} found a place of rest in {o}",
     ),
 )
 _TOWN = (
@@ -163,6 +168,8 @@ _TOWN = (
         "what is the twin town of {s}",
         "which place is the twin town of {s}",
         unseen=True,
+        varied="{s} is paired with {o} | {s} keeps a bond with {o} | "
+        "the twin town of {s} is {o} | {s} has a sister town in {o}",
     ),
 )
 _BOOK = (
@@ -210,6 +217,8 @@ _BOOK = (
         "who was the translator of {s}",
         "which person was the translator of {s}",
         unseen=True,
+        varied="{s} was put into other tongues by {o} | {s} owes its second tongue to {o} | "
+        "the translator of {s} was {o} | {o} rendered {s} abroad",
     ),
 )
 _COMPANY = (
@@ -255,6 +264,8 @@ _COMPANY = (
         "who was the director of {s}",
         "which person was the director of {s}",
         unseen=True,
+        varied="{s} was headed by {o} | {s} took orders from {o} | "
+        "the director of {s} was {o} | {o} ran the works of {s}",
     ),
 )
 _SHIP = (
@@ -301,6 +312,8 @@ _SHIP = (
         "who is the namesake of {s}",
         "which person is the namesake of {s}",
         unseen=True,
+        varied="{s} was called after {o} | {s} was christened for {o} | "
+        "the namesake of {s} is {o} | {s} was meant to honour {o}",
     ),
 )
 
@@ -313,6 +326,10 @@ OTHER_BEARERS = ("others of this name are {o}", "the name is also borne by {o}")
 
 
 @cache
-def relations_of(kind: str) -> tuple[Relation, ...]:
-    """All relations whose subjects are of this kind."""
-    return tuple(relation for relation in RELATIONS if relation.kind == kind)
+def relations_of(kind: str, held_out_varied: bool = False) -> tuple[Relation, ...]:
+    """All relations whose subjects are of this kind; held-out ones with their `varied` statements if so asked."""
+    return tuple(
+        replace(relation, statements=relation.varied) if held_out_varied and relation.unseen else relation
+        for relation in RELATIONS
+        if relation.kind == kind
+    )

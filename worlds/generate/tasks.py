@@ -20,19 +20,22 @@ def task_examples(
 ) -> list[dict]:
     """The examples of one task and split, no two with the same input; fewer than asked for where facts run out.
 
+    Train sets ask for a fact again, in other words, only when all have been, and at most `settings.wordings` times.
+
     Args:
         pages: the page of each entity, by entity number.
     Returns: KILT records; those without evidence (train only) are marked by `evidence_is_missing`.
     """
     total, share = settings.examples(task, split), settings.missing_evidence_share if split == "train" else 0.0
+    wordings = settings.wordings if split == "train" else 1
     records: dict[str, dict] = {}
     for stated in (True, False):
         # The second count follows from the first, so that the share holds where facts run out.
         wanted = round(total * (1 - share)) if stated else min(total, round(len(records) / (1 - share))) - len(records)
-        chains = list(_chains(world, pages, task, split, stated))
+        chains = list(_chains(settings, world, pages, task, split, stated))
         random.shuffle(chains)
         made = 0
-        for chain in chains:
+        for chain in (chain for _ in range(wordings) for chain in chains):
             if made == wanted:
                 break
             record = _record(random, settings, world, pages, task, chain, stated)
@@ -50,7 +53,9 @@ def evidence_is_missing(record: dict) -> bool:
     return not spans or any(item["bleu_score"] < 1 for item in spans)
 
 
-def _chains(world: World, pages: Sequence[WrittenPage], task: str, split: str, stated: bool) -> Iterator[Chain]:
+def _chains(
+    settings: BenchmarkSettings, world: World, pages: Sequence[WrittenPage], task: str, split: str, stated: bool
+) -> Iterator[Chain]:
     unseen = task == "zsre" and split == "dev"
     for number, entity in enumerate(world.entities):
         if entity.split != split:
@@ -58,17 +63,20 @@ def _chains(world: World, pages: Sequence[WrittenPage], task: str, split: str, s
         if task == "hotpotqa":
             for bridge in filter(questions.askable, world.stated[number]):
                 following = questions.continuations(world, bridge, stated=stated)
-                yield from ((bridge, fact) for fact in following if not stated or _mentions(pages, fact, entity.name))
+                yield from ((bridge, f) for f in following if not stated or _mentions(world, pages, f, entity.name))
         else:
             facts = world.stated[number] if stated else world.unstated[number]
-            yield from ((fact,) for fact in facts if fact.relation.unseen == unseen)
+            nouns = task == "fever" and settings.claims_of_nouns
+            yield from ((f,) for f in facts if f.relation.unseen == unseen and not (nouns and f.relation.links))
 
 
-def _mentions(pages: Sequence[WrittenPage], fact: Fact, name: str) -> bool:
-    """Whether the paragraph that states `fact` also mentions `name`.
+def _mentions(world: World, pages: Sequence[WrittenPage], fact: Fact, name: str) -> bool:
+    """Whether the sentence that states `fact` names the linking page `name`, or else the paragraph around it does.
 
     The second page of a two-page question is not named in it: this mention is what a retriever can find it by.
     """
+    if world.linking[fact.subject]:
+        return name in world.linking[fact.subject][fact.relation.label]
     page = pages[fact.subject]
     return questions.occurs_in(name, page.text[page.spans[fact.relation.label].paragraph])
 
@@ -85,7 +93,7 @@ def _record(
     elif task == "nq":
         text = questions.open_question(random, world, fact)
     elif task == "triviaqa":
-        text = questions.trivia_question(random, world, fact)
+        text = questions.trivia_question(random, settings, world, fact)
     else:
         text = questions.slot_question(world, fact)
     if task != "fever" and questions.occurs_in(answer, text):

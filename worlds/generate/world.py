@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import combinations, islice
+from itertools import combinations, cycle, islice
 from random import Random
 from typing import NamedTuple
 
@@ -46,6 +46,8 @@ class World:
     unstated: tuple[tuple[Fact, ...], ...]
     references: tuple[tuple[str, ...], ...]
     """For each entity, what its page mentions in passing: names, or bynames of those that share its name."""
+    linking: tuple[Mapping[str, tuple[str, ...]], ...]
+    """For each entity, by relation label, the names of linking pages that the sentence of this fact ends with."""
     pools: dict[tuple[str, str, int], tuple[int, ...]]
     """Entity numbers by (kind, split, family); family -1 holds all families of the split."""
 
@@ -61,7 +63,7 @@ def build_world(random: Random, settings: BenchmarkSettings, families: Sequence[
     stated, unstated = [], []
     least, most = settings.facts_per_page
     for number, entity in enumerate(entities):
-        relations = list(relations_of(entity.kind))
+        relations = list(relations_of(entity.kind, settings.held_out_varied))
         random.shuffle(relations)
         facts = [
             fact
@@ -76,6 +78,7 @@ def build_world(random: Random, settings: BenchmarkSettings, families: Sequence[
         stated=tuple(stated),
         unstated=tuple(unstated),
         references=_draw_references(random, settings, entities, stated),
+        linking=_draw_linking(random, settings, entities, stated),
         pools=frozen_pools,
     )
 
@@ -114,6 +117,8 @@ def _draw_fact(random, settings, entities, pools, subject, relation) -> Fact | N
 def _draw_entities(random: Random, settings: BenchmarkSettings, families: Sequence[tuple[str, int]]) -> list[Entity]:
     # A deck a split: dev names are new, but some of their words occur in train names too.
     decks = {split: _deal(random) for split in sorted({split for split, _ in families})}
+    if settings.shared_families:
+        decks = dict.fromkeys(decks, _deal(random))
     taken: set[str] = set()
     entities: list[Entity] = []
     for family, (split, pages) in enumerate(families):
@@ -122,6 +127,8 @@ def _draw_entities(random: Random, settings: BenchmarkSettings, families: Sequen
         pairs = [_either_order(random, pair) for pair in _sample_pairs(random, len(words))]
         pairs = [(words[a], words[b]) for a, b in pairs]
         towns = [word for word in words if word not in taken][: settings.family_towns]
+        if settings.names_apart:
+            towns = []
         for word in towns:
             taken.add(word)
             entities.append(_entity((word,), TOWN, "it", family, split))
@@ -129,14 +136,28 @@ def _draw_entities(random: Random, settings: BenchmarkSettings, families: Sequen
         kinds = random.sample(CROWDED_KINDS, len(CROWDED_KINDS))
         for person, pair in enumerate(islice(free, settings.family_persons)):
             taken.add(" ".join(pair))
-            entities.append(_entity(pair, PERSON, random.choice(("he", "she")), family, split))
+            if not (settings.names_apart and person < settings.crowded_names):
+                entities.append(_entity(pair, PERSON, random.choice(("he", "she")), family, split))
             for byname in random.sample(BYNAMES, settings.namesakes if person < settings.crowded_names else 0):
                 entities.append(_entity(pair, kinds[person % len(kinds)], "it", family, split, byname))
         for pair in islice(free, settings.family_towns - len(towns)):  # one-word names ran out: a very large benchmark
             taken.add(" ".join(pair))
             entities.append(_entity(pair, TOWN, "it", family, split))
         del entities[first + pages :]
+        if settings.shared_families:
+            entities[first:] = _divided(random, entities[first:], settings.dev_families)
     return entities
+
+
+def _divided(random: Random, family: Sequence[Entity], dev_share: float) -> list[Entity]:
+    """The same entities, each with its split drawn: of every kind, and of the whole family, `dev_share` are dev's."""
+    order = sorted(range(len(family)), key=lambda number: (family[number].kind, random.random()))
+    start = random.random()
+    divided = list(family)
+    for place, number in enumerate(order):
+        is_dev = int(start + (place + 1) * dev_share) > int(start + place * dev_share)
+        divided[number] = family[number]._replace(split="dev" if is_dev else "train")
+    return divided
 
 
 def _entity(words: tuple[str, ...], kind: str, pronoun: str, family: int, split: str, byname: str = "") -> Entity:
@@ -175,6 +196,25 @@ def _draw_references(
             if len(chosen) <= settings.references:
                 chosen[random.choice(near[entity.family, random.choice(entity.words)])] = None
         drawn.append(tuple(name for name in chosen if name != entity.name))
+    return tuple(drawn)
+
+
+def _draw_linking(
+    random: Random, settings: BenchmarkSettings, entities: Sequence[Entity], stated: Sequence[Sequence[Fact]]
+) -> tuple[dict[str, tuple[str, ...]], ...]:
+    """`World.linking`: an entity's facts take its linking pages in turns, each as often as the next."""
+    wanted = settings.linking_pages_named
+    linked: list[dict[str, None]] = [{} for _ in entities]
+    for facts in stated if wanted else ():
+        for fact in facts:
+            if fact.target >= 0:
+                linked[fact.target][entities[fact.subject].name] = None
+    drawn: list[dict[str, tuple[str, ...]]] = []
+    for number, names in enumerate(map(list, linked)):
+        random.shuffle(names)
+        turns, each = cycle(names), min(wanted, len(names))
+        facts = stated[number] if names else ()
+        drawn.append({fact.relation.label: tuple(islice(turns, each)) for fact in facts})
     return tuple(drawn)
 
 
