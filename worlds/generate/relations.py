@@ -169,7 +169,7 @@ _TOWN = (
         "which place is the twin town of {s}",
         unseen=True,
         varied="{s} is paired with {o} | {s} keeps a bond with {o} | "
-        "the twin town of {s} is {o} | {s} has a sister town in {o}",
+        "the twin town of {s} is {o} | {s} has a twin in {o}",
     ),
 )
 _BOOK = (
