@@ -14,6 +14,7 @@ attends with it attends from everywhere.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -68,6 +69,21 @@ def starting_words(
     )
 
 
+def words_of_text(
+    texts: Sequence[str], tokenizer: Tokenizer, vocabulary: int, width: int, rng: np.random.Generator
+) -> StartingWords:
+    """Embeddings that know which words go together in `texts`, and nothing else: all words are treated alike.
+
+    E_i = (1-r)^1/2 g_i + r^1/2 s_i with r = `MEANING_SHARE`; no direction in common, no separator.
+    """
+    table = rng.normal(size=(vocabulary, width))
+    held = _held([tokenizer.encode(text) for text in texts], vocabulary)
+    vectors = _vectors(held, width)
+    known = vectors.any(axis=1)
+    table[known] = _mixed(table[known], vectors[known], MEANING_SHARE)
+    return StartingWords(table=table.astype(np.float32), shared=np.zeros(width, np.float32), separator=None)
+
+
 def _mixed(random: np.ndarray, known: np.ndarray, share: float) -> np.ndarray:
     return (1 - share) ** 0.5 * random + share**0.5 * known
 
@@ -82,12 +98,20 @@ def distributional_vectors(
 ) -> Float[np.ndarray, "V D"]:
     """A vector of length sqrt(width) for each piece that the exercises use, and 0 for names and all others."""
     names = {number for word in (*name_words(), *BYNAMES) for number in tokenizer.encode(word)}
-    held = np.zeros((len(examples), vocabulary), np.float32)
-    for row, example in enumerate(examples):
-        texts = (example.question, example.answer, *(text for _, text in example.passages))
-        held[row, list(set(tokenizer.encode(" ".join(texts))) - names)] = 1.0
+    texts = [(one.question, one.answer, *(text for _, text in one.passages)) for one in examples]
+    return _vectors(_held([set(tokenizer.encode(" ".join(parts))) - names for parts in texts], vocabulary), width)
+
+
+def _held(rows: Sequence[Iterable[int]], vocabulary: int) -> Float[np.ndarray, "N V"]:
+    held = np.zeros((len(rows), vocabulary), np.float32)
+    for row, pieces in enumerate(rows):
+        held[row, list(pieces)] = 1.0
+    return held
+
+
+def _vectors(held: Float[np.ndarray, "N V"], width: int) -> Float[np.ndarray, "V D"]:
     used = np.flatnonzero(held.sum(axis=0))
-    vectors = np.zeros((vocabulary, width), np.float32)
+    vectors = np.zeros((held.shape[1], width), np.float32)
     information = _mutual_information(held[:, used])
     values, columns = np.linalg.eigh(information)
     kept = slice(None, -width - 1, -1)

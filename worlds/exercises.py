@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 
 from glimmer.experiments.sections import Lengths
+from glimmer.experiments.strict import read
 from glimmer.models.batch import Batch
 from glimmer.models.tokenizer import Tokenizer
 from worlds.generate import TWO_PAGES, BenchmarkSettings, ReadingExample, sample_reading_examples
@@ -31,12 +33,14 @@ class Exercises:
     near_share: float
     pronoun_share: float
     lengths: Lengths
+    knobs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Knobs of the worlds drawn that are not at `BenchmarkSettings`' defaults."""
 
     def draw(self, rng: np.random.Generator, count: int, passages: int) -> list[ReadingExample]:
         """`count` exercises of `passages` passages each."""
         # A two-page question needs two passages.
         tasks = [t for t, n in self.tasks.items() for _ in range(n) if passages > 1 or t not in TWO_PAGES]
-        settings = BenchmarkSettings(pronoun_share=self.pronoun_share)
+        settings = world_settings(self.knobs, self.pronoun_share, "exercises")
         return sample_reading_examples(
             rng,
             count,
@@ -46,6 +50,13 @@ class Exercises:
             near_share=self.near_share,
             settings=settings,
         )
+
+
+def world_settings(
+    knobs: Mapping[str, Any], pronoun_share: float, where: object, key: str = "knobs"
+) -> BenchmarkSettings:
+    """The worlds of exercises. Raises InputError naming a knob that there is not, or one out of range."""
+    return read(BenchmarkSettings, {"pronoun_share": pronoun_share, **knobs}, where, key)
 
 
 def exercise_batch(

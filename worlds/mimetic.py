@@ -10,7 +10,9 @@ trained ones (Trockman and Kolter 2023, "Mimetic initialization of self-attentio
     equality                         the first layer marks tokens that stand to their left too
     anchor                           head 3 of later encoder layers attends to what separates title and text
 
-with model width d, head width c and embedding E (worlds.distribution says how that starts). Letters in
+A plain start has the first four alone, which transformers trained on any text show, and small outputs of its layers;
+the last two were made for questions beside passages with titles. Model width is d, head width c and embedding E
+(worlds.distribution says how that starts). Letters in
 shapes: D model width, H heads times head width, V vocabulary, R relative-position buckets.
 """
 
@@ -38,11 +40,40 @@ ANCHOR_SHARPNESS = 0.8
 _MATCH, _PREVIOUS, _NEXT, _ANCHOR = 0, 1, 2, 3  # heads
 
 
+def plain_t5(config: T5Config, key: Key[Array, ""], words: StartingWords | None = None) -> T5:
+    """A T5 with random weights and the circuits that hold for any text; heads that `config` lacks are left out.
+
+    The match head sees both sides, but not the token itself and its neighbours. The layers of a stack of N write
+    (2 N)^-1/2 of what T5's start has them write (Radford et al. 2019): what comes out still holds the words that
+    came in, at any depth.
+    """
+    model, value_key, _ = _started(config, key, words)
+    for stack, layers in ((model.encoder, config.encoder_layers), (model.decoder, config.decoder_layers)):
+        for module in (stack.layers.attention, stack.layers.feed_forward):
+            module.output[...] = module.output[...] * (2 * layers) ** -0.5
+    _plant_copies(model, value_key)
+    for bias in (model.encoder.relative_bias, model.decoder.relative_bias):
+        bias.table[...] = plain_positions(bias.table[...], bias.bidirectional)
+    return model
+
+
 def planted_t5(config: T5Config, key: Key[Array, ""], words: StartingWords | None = None) -> T5:
     """A T5 with random weights and the circuits of this module's docstring; heads that `config` lacks are left out.
 
     Without `words` the embeddings are random and no anchor is planted.
     """
+    model, value_key, equality_key = _started(config, key, words)
+    _plant_equality(model, equality_key)
+    if words is not None and words.separator is not None and config.num_heads > _ANCHOR:
+        _plant_anchor(model, words)
+    _plant_copies(model, value_key)
+    for bias in (model.encoder.relative_bias, model.decoder.relative_bias):
+        bias.table[...] = planted_positions(bias.table[...], bias.bidirectional)
+    return model
+
+
+def _started(config: T5Config, key: Key[Array, ""], words: StartingWords | None) -> tuple[T5, Array, Array]:
+    """A T5 whose head says what it holds and whose attentions match equal tokens; keys for values and equality."""
     random_key, value_key, equality_key = jax.random.split(key, 3)
     model = T5(config, rngs=nnx.Rngs(params=random_key))
     if words is not None:
@@ -53,16 +84,15 @@ def planted_t5(config: T5Config, key: Key[Array, ""], words: StartingWords | Non
         match = _head(config, _MATCH)
         matching = MATCH_SHARPNESS * config.d_kv**-0.5 * attention.key[..., match]
         attention.query[...] = attention.query[...].at[..., match].set(matching)
-    _plant_equality(model, equality_key)
-    if words is not None and words.separator is not None and config.num_heads > _ANCHOR:
-        _plant_anchor(model, words)
-    cross = decoder.cross_attention
-    keys = jax.random.split(value_key, config.decoder_layers)
+    return model, value_key, equality_key
+
+
+def _plant_copies(model: T5, key: Key[Array, ""]) -> None:
+    """Cross-attention writes what it attends to."""
+    config, cross = model.config, model.decoder.layers.cross_attention
+    keys = jax.random.split(key, config.decoder_layers)
     values = jax.vmap(lambda one: orthogonal(one, config.d_model, config.heads_width))(keys)
     cross.value[...], cross.output[...] = values, jnp.swapaxes(values, 1, 2)
-    for bias in (model.encoder.relative_bias, model.decoder.relative_bias):
-        bias.table[...] = planted_positions(bias.table[...], bias.bidirectional)
-    return model
 
 
 def _head(config: T5Config, number: int) -> slice:
@@ -82,10 +112,22 @@ def planted_positions(table: Float[Array, "R heads"], bidirectional: bool) -> Fl
     itself, for which every token would be its own best match, nor what follows: in [question; passage] a title then
     looks for its words in the question, not in the text that repeats them.
     """
-    after = table.shape[0] // 2
     table = table.at[:2, _MATCH].set(-HIDDEN_BIAS)
     if bidirectional:
-        table = table.at[after:, _MATCH].set(-HIDDEN_BIAS)
+        table = table.at[table.shape[0] // 2 :, _MATCH].set(-HIDDEN_BIAS)
+    return _with_neighbours(table, bidirectional)
+
+
+def plain_positions(table: Float[Array, "R heads"], bidirectional: bool) -> Float[Array, "R heads"]:
+    """The same but for head 0, which looks to both sides, past its neighbours."""
+    table = table.at[:2, _MATCH].set(-HIDDEN_BIAS)
+    if bidirectional:
+        table = table.at[table.shape[0] // 2 + 1, _MATCH].set(-HIDDEN_BIAS)
+    return _with_neighbours(table, bidirectional)
+
+
+def _with_neighbours(table: Float[Array, "R heads"], bidirectional: bool) -> Float[Array, "R heads"]:
+    after = table.shape[0] // 2
     if table.shape[1] > _PREVIOUS:
         table = table.at[1, _PREVIOUS].set(POSITION_BIAS)
     if table.shape[1] > _NEXT and bidirectional:

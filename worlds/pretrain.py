@@ -22,7 +22,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from glimmer.errors import InputError
-from glimmer.experiments.settings import fid, glimmer, lumen
+from glimmer.experiments.settings import TASKS, fid, glimmer, lumen
 from glimmer.files import atomic_directory, write_json
 from glimmer.models.batch import Batch
 from glimmer.models.checkpoint import save_t5
@@ -32,10 +32,10 @@ from glimmer.models.t5 import T5
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.training.ahead import made_ahead
 from glimmer.training.losses import language_model_loss
-from worlds.distribution import StartingWords, starting_words
-from worlds.exercises import Exercises, TextForms, evidence_of, exercise_batch
-from worlds.generate import TWO_PAGES, sample_reading_examples
-from worlds.mimetic import grown_t5, places_at_the_end, planted_t5
+from worlds.distribution import StartingWords, starting_words, words_of_text
+from worlds.exercises import TextForms, evidence_of, exercise_batch
+from worlds.generate import TWO_PAGES, ReadingExample, sample_pages, sample_reading_examples
+from worlds.mimetic import grown_t5, places_at_the_end, plain_t5, planted_t5
 from worlds.recipe import CurriculumStage, Examination, Recipe, check_places
 
 CLIP_NORM = 1.0
@@ -61,8 +61,13 @@ def write_initial_checkpoint(
         )
     model = pretrain(recipe, config, pieces, forms, log)
     trained = time.perf_counter()
+    examined = (model, recipe.examination, recipe.seed, pieces, forms)
+    rows = examine(*examined)
+    if recipe.reads_only:
+        rows += without_passages(*examined)
     reading = {
-        "exact_match": examine(model, recipe.examination, recipe.seed, pieces, forms),
+        "exact_match": rows,
+        **(reading_gate(*examined) if recipe.reads_only else {}),
         "seconds": {"training": trained - started, "examination": time.perf_counter() - trained},
     }
     with atomic_directory(out) as temporary:
@@ -75,12 +80,17 @@ def pretrain(recipe: Recipe, config: T5Config, tokenizer: Tokenizer, forms: Text
     """Runs every stage of `recipe` and grows to `config`'s depth. `log` gets a row of the curve now and then.
 
     Same recipe, configuration and tokenizer, same weights. Raises InputError, before any training, if a stage is deeper
-    than the model or `recipe.places` are not those of its layers.
+    than the model, `recipe.places` are not those of its layers, or a recipe that `reads_only` ends with fewer layers.
     """
-    check_places(recipe.places, recipe.stages[-1].encoder_layers, config.encoder_layers, "initial.places")
+    trained = recipe.stages[-1].encoder_layers
+    check_places(recipe.places, trained, config.encoder_layers, "initial.places")
+    if recipe.reads_only and trained != config.encoder_layers:
+        raise InputError("layers that are not trained with the others", where="initial.stages, the last one",
+                         expected=f"encoder_layers {config.encoder_layers}", found=trained)  # fmt: skip
     first = dataclasses.replace(config, encoder_layers=recipe.stages[0].encoder_layers, dropout=0.0)
     words = _words(recipe, config, tokenizer, forms)
-    model = planted_t5(first, jax.random.key(recipe.seed), words)
+    started = plain_t5 if recipe.start == "plain" else planted_t5
+    model = started(first, jax.random.key(recipe.seed), words)
     for number, stage in enumerate(recipe.stages):
         grown = _grown(model, stage.places, stage.encoder_layers)
         model = run_stage(grown, stage, np.random.default_rng([recipe.seed, number]), tokenizer, forms, log)
@@ -97,6 +107,9 @@ def _words(recipe: Recipe, config: T5Config, tokenizer: Tokenizer, forms: TextFo
     if not recipe.word_exercises:
         return None
     rng = np.random.default_rng([recipe.seed, _WORDS])
+    if recipe.start == "plain":
+        pages = sample_pages(rng, recipe.word_exercises)
+        return words_of_text(pages, tokenizer, config.vocabulary, config.d_model, rng)
     one_hop = ("nq", "triviaqa", "trex")
     examples = sample_reading_examples(rng, recipe.word_exercises, passages=1, facts=(1, 1), tasks=one_hop)
     return starting_words(examples, tokenizer, forms, config.vocabulary, config.d_model, rng)
@@ -227,24 +240,101 @@ def examine(
 
     An answer is right if it decodes to the very text asked for.
     """
-    lengths, rows = examination.lengths, []
+    rows = []
     for k in examination.passages:
         for task in examination.tasks:
             if k < 2 and task in TWO_PAGES:
                 continue
-            exercises = Exercises(
-                tasks={task: 1},
-                facts=examination.facts,
-                near_share=examination.near_share,
-                pronoun_share=examination.pronoun_share,
-                lengths=lengths,
-            )
-            examples = exercises.draw(np.random.default_rng([seed, _EXAMINATION, k]), examination.examples, k)
-            batch = exercise_batch(examples, tokenizer, forms, lengths)
+            examples, batch = _examined(examination, task, k, seed, tokenizer, forms)
             for alpha in examination.alphas:
-                settings = fid(k=k) if alpha == "1" else lumen(alpha=alpha, k=k)
-                given = np.asarray(read_answers(Reader(model, settings, rngs=nnx.Rngs(0)), batch, lengths.target))
-                right = [tokenizer.decode(ids) == one.answer for ids, one in zip(given, examples, strict=True)]
-                row = {"alpha": alpha, "passages": k, "task": task, "examples": len(right)}
-                rows.append(row | {"exact_match": float(np.mean(right))})
+                right = _share_right(model, alpha, batch, examples, tokenizer)
+                rows.append(
+                    {"alpha": alpha, "passages": k, "task": task, "examples": len(examples), "exact_match": right}
+                )
     return rows
+
+
+def without_passages(
+    model: T5, examination: Examination, seed: int, tokenizer: Tokenizer, forms: TextForms
+) -> list[dict[str, Any]]:
+    """Rows as `examine`'s with 0 passages: each task's inputs read alone.
+
+    FEVER's is how often the right one of its two labels is the likelier: a reader that never met them says neither.
+    """
+    rows = []
+    for task in TASKS:
+        examples, batch = _examined(examination, task, examination.passages[0], seed, tokenizer, forms)
+        alone = _without(batch, np.ones(batch.present.shape, bool))
+        if task == "fever":
+            right = _share_preferred(model, alone, examples, tokenizer, examination.lengths.target)
+        else:
+            right = _share_right(model, "1", alone, examples, tokenizer)
+        rows.append({"alpha": "1", "passages": 0, "task": task, "examples": len(examples), "exact_match": right})
+    return rows
+
+
+def reading_gate(
+    model: T5, examination: Examination, seed: int, tokenizer: Tokenizer, forms: TextForms
+) -> dict[str, float]:
+    """What a checkpoint that has only read must and must not do, shares of exact match with the first of `passages`.
+
+    `clozes_in_view`: statements with a gap, their evidence in view. `tasks_in_view`: the tasks' own inputs likewise,
+    mean of tasks but FEVER. `before_fine_tuning`: the mean of all tasks with the evidence absent where a retriever
+    would miss it, by `seen_share`. `closed_book` and `closed_book_fever`: `without_passages`, mean of tasks but FEVER.
+    """
+    k = examination.passages[0]
+    examples, batch = _examined(examination, "text_cloze", k, seed, tokenizer, forms)
+    clozes = _share_right(model, "1", batch, examples, tokenizer)
+    in_view, before = {}, {}
+    for task in TASKS:
+        examples, batch = _examined(examination, task, k, seed, tokenizer, forms)
+        in_view[task] = _share_right(model, "1", batch, examples, tokenizer)
+        missed = np.arange(len(examples)) >= round(examination.seen_share * len(examples))
+        seen = _without(batch, missed[:, None] & evidence_of(examples))
+        before[task] = _share_right(model, "1", seen, examples, tokenizer)
+    alone = without_passages(model, examination, seed, tokenizer, forms)
+    closed = {row["task"]: row["exact_match"] for row in alone}
+    fever = closed.pop("fever")
+    del in_view["fever"]
+    means = {"tasks_in_view": in_view, "before_fine_tuning": before, "closed_book": closed}
+    found = {name: float(np.mean(list(values.values()))) for name, values in means.items()}
+    return {"clozes_in_view": clozes, **found, "closed_book_fever": fever}
+
+
+def _examined(
+    examination: Examination, task: str, k: int, seed: int, tokenizer: Tokenizer, forms: TextForms
+) -> tuple[list[ReadingExample], Batch]:
+    rng = np.random.default_rng([seed, _EXAMINATION, k])
+    examples = examination.exercises(task).draw(rng, examination.examples, k)
+    return examples, exercise_batch(examples, tokenizer, forms, examination.lengths)
+
+
+def _without(batch: Batch, hidden: Bool[np.ndarray, "B k"]) -> Batch:
+    passages = np.where(hidden[..., None], 0, batch.passages)
+    return Batch.of(question=batch.question, passages=passages, answer=batch.answer)
+
+
+def _share_right(model: T5, alpha: str, batch: Batch, examples: list[ReadingExample], tokenizer: Tokenizer) -> float:
+    k, length = batch.passages.shape[1], batch.answer.shape[1]
+    settings = fid(k=k) if alpha == "1" else lumen(alpha=alpha, k=k)
+    given = np.asarray(read_answers(Reader(model, settings, rngs=nnx.Rngs(0)), batch, length))
+    return float(np.mean([tokenizer.decode(ids) == one.answer for ids, one in zip(given, examples, strict=True)]))
+
+
+@nnx.jit
+def _log_probability(reader: Reader, batch: Batch) -> Float[Array, " B"]:
+    return jnp.sum(token_log_probability(reader.logits(reader.encode(batch), batch.answer), batch.answer, 0), axis=1)
+
+
+def _share_preferred(
+    model: T5, batch: Batch, examples: list[ReadingExample], tokenizer: Tokenizer, length: int
+) -> float:
+    """How often the right one of all examples' answers is the likeliest."""
+    answers = sorted({example.answer for example in examples})
+    reader = Reader(model, fid(k=batch.passages.shape[1]), rngs=nnx.Rngs(0))
+    scores = []
+    for answer in answers:
+        ids = tokenizer.encode_array([answer] * len(examples), length, end=True)
+        scores.append(_log_probability(reader, dataclasses.replace(batch, answer=ids)))
+    best = np.argmax(np.stack(scores), axis=0)
+    return float(np.mean([answers[place] == one.answer for place, one in zip(best, examples, strict=True)]))

@@ -11,7 +11,8 @@ from glimmer.errors import InputError
 from glimmer.experiments.sections import Lengths
 from glimmer.experiments.settings import TASKS
 from glimmer.experiments.strict import NotEmpty, read
-from worlds.exercises import Exercises
+from worlds.exercises import Exercises, world_settings
+from worlds.generate import PLAIN_READING
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,8 @@ class CurriculumStage:
     ranking_weight: float = 0.0
     """Weight of the loss that ranks passages by the first token after `ranking_layers` live ones: `reading_losses`."""
     ranking_layers: int = 1
+    knobs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Knobs of this stage's worlds (worlds.generate.BenchmarkSettings) that are not at their defaults."""
     tasks: Mapping[str, int]
     """Weight of each kind of exercise (worlds.generate.EXERCISES); those of two pages are left out of steps with
     one passage."""
@@ -64,6 +67,7 @@ class CurriculumStage:
             near_share=self.near_share,
             pronoun_share=self.pronoun_share,
             lengths=lengths,
+            knobs=self.knobs,
         )
 
 
@@ -81,9 +85,24 @@ class Examination:
     facts: tuple[int, int] = (2, 4)
     near_share: float = 0.7
     pronoun_share: float = 0.8
+    knobs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """As a stage's."""
     question_tokens: int = 24
     passage_tokens: int = 56
     answer_tokens: int = 8
+    seen_share: float = 0.65
+    """Of a checkpoint that has only read: for what share of the tasks' inputs a retriever is taken to find evidence."""
+
+    def exercises(self, task: str) -> Exercises:
+        """What is drawn of one kind of exercise."""
+        return Exercises(
+            tasks={task: 1},
+            facts=self.facts,
+            near_share=self.near_share,
+            pronoun_share=self.pronoun_share,
+            lengths=self.lengths,
+            knobs=self.knobs,
+        )
 
     @property
     def lengths(self) -> Lengths:
@@ -98,8 +117,14 @@ class Recipe:
     kind: Literal["pretrain"] = "pretrain"
     seed: int
     stages: Annotated[tuple[CurriculumStage, ...], NotEmpty()]
+    start: Literal["planted", "plain"] = "planted"
+    """Circuits of the first weights: `planted_t5`, which knows how this benchmark's texts look, or `plain_t5`."""
+    reads_only: bool = False
+    """Whether this checkpoint may do nothing but read text with gaps: no form of the tasks, no probe, no split, a plain
+    start, and all layers trained together at the end. A recipe that says so and does otherwise is refused."""
     word_exercises: int = 0
-    """Exercises from which the embeddings learn which words go together before training; 0: random embeddings."""
+    """Exercises from which the embeddings learn which words go together before training; 0: random embeddings. With a
+    plain start they are pages of text instead, and names are words like others."""
     examination: Examination = Examination()
     places: tuple[int | None, ...] = ()
     """Where the trained layers stand in the reader's encoder, as in `CurriculumStage.places`; left out: last."""
@@ -109,7 +134,8 @@ class Recipe:
         """Reads the section.
 
         Raises InputError naming a key that is unknown or missing, a stage that ranks after a layer it does not have,
-        depths that fall, places that do not hold the layers there are, or a live proportion outside 0 to 1.
+        depths that fall, places that do not hold the layers there are, a live proportion outside 0 to 1, a knob that
+        worlds do not have, or what a checkpoint that `reads_only` may not have met.
         """
         recipe = read(Recipe, section, where, "initial")
         for n, stage in enumerate(recipe.stages):
@@ -119,12 +145,34 @@ class Recipe:
             before = recipe.stages[max(n - 1, 0)].encoder_layers
             check_places(stage.places, before, stage.encoder_layers, f"{where}: initial.stages.{n}.places")
             _check_alphas(stage.alphas, f"{where}: initial.stages.{n}.alphas")
+            world_settings(stage.knobs, stage.pronoun_share, where, f"initial.stages.{n}.knobs")
         depths = [stage.encoder_layers for stage in recipe.stages]
         if depths != sorted(depths):
             raise InputError(
                 "an encoder only grows", where=f"{where}: initial.stages", expected="rising depths", found=depths
             )
+        world_settings(recipe.examination.knobs, 0.0, where, "initial.examination.knobs")
+        if recipe.reads_only:
+            _check_reads_only(recipe, f"{where}: initial")
         return recipe
+
+
+def _check_reads_only(recipe: Recipe, where: str) -> None:
+    allowed: list[tuple[str, object, object, bool]] = [
+        ("start", "plain", recipe.start, recipe.start == "plain"),
+        ("places", "none: all layers are trained together", list(recipe.places), not recipe.places),
+    ]
+    for n, stage in enumerate(recipe.stages):
+        forms = sorted(set(stage.tasks) - set(PLAIN_READING))
+        allowed += [
+            (f"stages.{n}.tasks", ", ".join(PLAIN_READING), forms, not forms),
+            (f"stages.{n}.evidence_weight", 0, stage.evidence_weight, stage.evidence_weight == 0),
+            (f"stages.{n}.ranking_weight", 0, stage.ranking_weight, stage.ranking_weight == 0),
+            (f"stages.{n}.alphas", ["1"], list(stage.alphas), stage.alphas == ("1",)),
+        ]
+    for key, expected, found, fine in allowed:
+        if not fine:
+            raise InputError("no checkpoint that only reads", where=f"{where}.{key}", expected=expected, found=found)
 
 
 def check_places(places: tuple[int | None, ...], old: int, new: int, where: str) -> None:

@@ -1,7 +1,7 @@
 """Gate P1: what the checkpoint answers before fine-tuning, from its examination (reading.json), all its layers live.
 
-`reading.json` has a row an alpha, number of passages and task, clozes under the name `cloze`; with 0 passages it is a
-closed book.
+`reading.json` has a row an alpha, number of passages and task, clozes under the name `text_cloze`; with 0 passages it
+is a closed book.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ COIN = "fever"
 
 def clozes_in_view(reading: Mapping[str, Any]) -> Measured:
     """Percent of clozes that are answered with their evidence among the passages."""
-    return Measured.mean_of(_scores(reading, ("cloze",)))
+    return Measured.mean_of(_scores(reading, ("text_cloze",)))
 
 
 def own_questions_in_view(reading: Mapping[str, Any]) -> Measured:

@@ -111,6 +111,8 @@ class PretrainedInitial:
     stages: tuple[Mapping[str, Any], ...] | None = None
     word_exercises: int | None = None
     places: tuple[Any, ...] | None = None
+    start: Literal["planted", "plain"] = "planted"
+    reads_only: bool = False
     examination: Mapping[str, Any] | None = None
 
 

@@ -201,7 +201,8 @@ def test_ranking_is_the_distillation_loss_against_that_of_equal_scores(tmp_path)
 
 def test_an_examination_says_what_the_checkpoint_reads(tmp_path):
     rows = [{"alpha": alpha, "passages": k, "task": task, "examples": 9, "exact_match": score}
-            for alpha, by_task in (("1", {"cloze": 0.6, "nq": 0.2, "trex": 0.4, "fever": 0.5}), ("1/8", {"cloze": 0.1}))
+            for alpha, by_task in (("1", {"text_cloze": 0.6, "nq": 0.2, "trex": 0.4, "fever": 0.5}),
+                                   ("1/8", {"text_cloze": 0.1}))
             for task, score in by_task.items() for k in (5,)]  # fmt: skip
     synthetic.write_json(tmp_path / STUDY / "reading.json", {"exact_match": rows})
     found = measures_of(tmp_path, "P1")

@@ -13,10 +13,17 @@ from glimmer.files import read_json_lines, sha256_directory
 from glimmer.kilt.chunking import chunk
 from glimmer.kilt.formats import knowledge_source_file, read_examples, read_pages, task_file
 from glimmer.kilt.validate import validate_file
-from worlds.generate import BenchmarkSettings, build_benchmark, name_words, sample_pages, sample_reading_examples
+from worlds.generate import (
+    PLAIN_READING,
+    BenchmarkSettings,
+    build_benchmark,
+    name_words,
+    sample_pages,
+    sample_reading_examples,
+)
 from worlds.generate.benchmark import write_benchmark
 from worlds.generate.questions import GAP, occurs_in
-from worlds.generate.relations import KINDS, RELATIONS, UNSEEN_LABELS, relations_of
+from worlds.generate.relations import CLAIMS, KINDS, RELATIONS, UNSEEN_LABELS, relations_of
 from worlds.generate.tasks import evidence_is_missing, overlap
 
 SETTINGS = BenchmarkSettings()
@@ -502,3 +509,48 @@ def test_bm25_finds_the_evidence_of_half_the_questions_in_the_top_5_and_of_nearl
 def words(text):
     """Words as a retriever without subwords sees them."""
     return [word for word in text.replace("[SEP]", " ").split() if word not in ".?,"]
+
+
+# -- text with gaps ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def gapped():
+    return {
+        task: sample_reading_examples(np.random.default_rng(0), 300, passages=3, tasks=(task,))
+        for task in PLAIN_READING
+    }
+
+
+def test_text_with_gaps_holds_no_form_of_the_tasks(gapped):
+    """No question's first words, no claim's opening, no slot's mark, and no answer of FEVER's."""
+    asked = {form.split("{s}")[0].strip() for one in RELATIONS for form in (*one.questions, *one.trivia)} - {""}
+    openings = {form.split("{c}")[0] for form in CLAIMS} - {""}
+    for task, examples in gapped.items():
+        for example in examples:
+            assert "[SEP]" not in example.question and "?" not in example.question
+            assert not any(example.question.startswith(f"{form} ") for form in asked | openings), (task, example)
+            assert example.answer not in ("SUPPORTS", "REFUTES")
+
+
+def test_gaps_are_filled_from_the_evidence(gapped):
+    for task in ("text_cloze", "text_bridge"):
+        for example in gapped[task]:
+            assert f" {example.answer} " in f" {example.passages[example.gold[-1]][1]} "
+            assert example.question.count("<extra_id_0>") == 1
+    assert all(
+        len(example.gold) == 2 and example.question.count("<extra_id_1>") == 2 for example in gapped["text_bridge"]
+    )
+
+
+def test_spans_are_of_one_to_three_words_anywhere(gapped):
+    lengths = {len(example.answer.split()) for example in gapped["text_span"]}
+    assert lengths == {1, 2, 3}
+    starts = {example.question.split().index("<extra_id_0>") == 0 for example in gapped["text_span"]}
+    assert starts == {True, False}
+
+
+def test_half_of_the_statements_hold(gapped):
+    answers = [example.answer for example in gapped["text_claim"]]
+    assert set(answers) == {"true", "wrong"}
+    assert 0.4 < answers.count("true") / len(answers) < 0.6

@@ -10,18 +10,20 @@ import pytest
 from flax import nnx
 
 from glimmer.errors import InputError
+from glimmer.experiments import load_study
 from glimmer.experiments.sections import Lengths
-from glimmer.experiments.settings import fid, glimmer, lumen
+from glimmer.experiments.settings import TASKS, fid, glimmer, lumen
+from glimmer.experiments.strict import record
 from glimmer.models.checkpoint import load_t5
 from glimmer.models.config import T5Config
 from glimmer.models.layers import RMSNorm
 from glimmer.models.reader import Reader, token_log_probability
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.training.losses import language_model_loss
-from worlds.distribution import distributional_vectors, starting_words
+from worlds.distribution import distributional_vectors, starting_words, words_of_text
 from worlds.exercises import TextForms, exercise_batch
 from worlds.generate import ReadingExample, inventory, name_words, sample_pages, sample_reading_examples
-from worlds.mimetic import HEAD_SCALE, MATCH_SHARPNESS, grown_t5, places_at_the_end, planted_t5
+from worlds.mimetic import HEAD_SCALE, MATCH_SHARPNESS, grown_t5, places_at_the_end, plain_t5, planted_t5
 from worlds.pretrain import (
     Probe,
     pretrain,
@@ -138,9 +140,54 @@ def test_position_heads_look_away_back_and_ahead(model):
 
 
 @pytest.fixture(scope="module")
+def plain(config):
+    return plain_t5(config, jax.random.key(1))
+
+
+def test_a_plain_start_copies_matches_and_looks_beside(plain):
+    """The generic circuits of the other tests here, the match head looking to both sides."""
+    test_head_starts_as_the_scaled_transpose_of_the_embedding_and_is_a_parameter_of_its_own(plain)
+    test_cross_attention_starts_as_a_copy_of_what_it_attends_to(plain)
+    test_first_head_of_every_attention_starts_by_matching_equal_tokens(plain)
+    places = jnp.arange(12)
+    away, back, ahead, free = np.asarray(plain.encoder.relative_bias(places, places))[:, 5]
+    assert away[4:7].max() < min(away[:4].min(), away[7:].min()) - 5, "head 0 must look past the neighbours"
+    assert (np.argmax(back), np.argmax(ahead)) == (4, 6)
+    assert np.abs(free).max() < 2
+
+
+def test_a_plain_start_has_no_circuit_of_this_benchmark(plain, wide):
+    """Layers and tokens are exchangeable: no token, layer or head but for match and neighbours is planted."""
+    model = plain_t5(wide, jax.random.key(1))
+    for weight in (model.encoder.layers.attention.key[...], model.encoder.layers.feed_forward.gate[...]):
+        np.testing.assert_allclose(weight.std(axis=(1, 2)), 64**-0.5, rtol=0.05)
+    lengths = jnp.linalg.norm(model.embedding.table[...], axis=1)
+    assert float(lengths.max()) < 12  # 8 is expected of 64 normal numbers; a direction shared by all would lengthen it
+
+
+def test_a_plain_start_keeps_the_words_at_any_depth(wide):
+    deep = plain_t5(dataclasses.replace(wide, encoder_layers=24), jax.random.key(1))
+    tokens = jnp.asarray(np.random.default_rng(0).integers(3, 2000, size=(4, 20)))
+    states = deep.encode(tokens, tokens > 0)
+    assert (jnp.argmax(deep.embedding.logits(states), axis=-1) == tokens).mean() > 0.9
+
+
+@pytest.fixture(scope="module")
 def exercises():
     one_hop = ("nq", "triviaqa", "trex")
     return sample_reading_examples(np.random.default_rng(1), 1500, passages=1, facts=(1, 1), tasks=one_hop)
+
+
+def test_words_of_plain_text_go_together_and_all_words_are_treated_alike(tokenizer):
+    words = words_of_text(sample_pages(np.random.default_rng(1), 1500), tokenizer, 2048, 64, np.random.default_rng(0))
+
+    def vector(word):
+        return words.table[tokenizer.encode(word)[0]] / 8
+
+    assert vector("genre") @ vector("comedy") > 0.3 > abs(vector("genre") @ vector("flute"))
+    names = np.stack([vector(name) for name in name_words()])
+    assert abs(np.mean(names @ names.T - np.diag(np.sum(names**2, axis=1)))) < 0.02  # no vector that names share
+    assert words.separator is None and not words.shared.any()
 
 
 def test_words_that_go_together_start_alike_and_of_names_nothing_is_known(tokenizer, exercises):
@@ -293,6 +340,74 @@ def test_recipe_names_the_key_that_is_wrong():
         Recipe.from_section(SECTION | {"batch_size": 3})
     with pytest.raises(InputError, match="only grows"):
         Recipe.from_section(SECTION | {"stages": SECTION["stages"][::-1]})
+
+
+READS = {
+    "kind": "pretrain",
+    "seed": 3,
+    "start": "plain",
+    "reads_only": True,
+    "word_exercises": 200,
+    "stages": [STAGE | {"steps": 2, "encoder_layers": 3, "tasks": {"text_cloze": 2, "text_bridge": 1}}],
+    "examination": {"passages": [2], "alphas": ["1"], "examples": 4, "tasks": ["text_cloze"], "passage_tokens": 24},
+}
+
+
+@pytest.mark.parametrize(
+    "changed, named",
+    [
+        ({"tasks": {"text_cloze": 1, "nq": 1}}, r"stages.0.tasks.*found \['nq'\]"),
+        ({"tasks": {"cloze": 1}}, r"stages.0.tasks.*found \['cloze'\]"),  # its gap is the mark of slot-filling inputs
+        ({"evidence_weight": 0.1}, "stages.0.evidence_weight"),
+        ({"ranking_weight": 0.1}, "stages.0.ranking_weight"),
+        ({"alphas": ["1", "1/2"]}, "stages.0.alphas"),
+    ],
+)
+def test_a_recipe_that_says_it_has_only_read_is_refused_where_a_stage_has_more(changed, named):
+    with pytest.raises(InputError, match=named):
+        Recipe.from_section(READS | {"stages": [READS["stages"][0] | changed]})
+    Recipe.from_section(READS | {"reads_only": False, "stages": [READS["stages"][0] | changed]})
+
+
+@pytest.mark.parametrize("changed", [{"start": "planted"}, {"places": [None, 0, 1, 2]}])
+def test_a_checkpoint_that_has_only_read_starts_plain_and_ends_whole(changed):
+    with pytest.raises(InputError, match=f"initial.{next(iter(changed))}: no checkpoint that only reads"):
+        Recipe.from_section(READS | changed)
+
+
+def test_a_checkpoint_that_has_only_read_has_all_its_layers_trained(config, tokenizer):
+    recipe = Recipe.from_section(READS)
+    deeper = dataclasses.replace(config, encoder_layers=6)
+    with pytest.raises(InputError, match="expected encoder_layers 6; found 3"):
+        pretrain(recipe, deeper, tokenizer, FORMS, log=lambda row: pytest.fail("a step was done"))
+
+
+def test_the_second_edition_has_only_read():
+    initial = load_study("embedded2").initial
+    assert initial.reads_only and Recipe.from_section(record(initial)).reads_only
+
+
+def test_a_knob_that_worlds_do_not_have_is_named():
+    with pytest.raises(InputError, match="stages.0.knobs.*page_count"):
+        Recipe.from_section(READS | {"stages": [READS["stages"][0] | {"knobs": {"page_count": 3}}]})
+
+
+def test_a_stage_reads_worlds_of_its_own_knobs():
+    stage = READS["stages"][0] | {"knobs": {"references": 0, "bynames_listed": 0}}
+    examples = (
+        Recipe.from_section(READS | {"stages": [stage]}).stages[0].exercises.draw(np.random.default_rng(0), 50, 2)
+    )
+    texts = [text for example in examples for _, text in example.passages]
+    assert not any(text.startswith("see also") or "others of this name" in text for text in texts)
+
+
+def test_reading_is_examined_against_its_gate(tmp_path, config, tokenizer_file):
+    reading = write_initial_checkpoint(Recipe.from_section(READS), config, tokenizer_file, FORMS, tmp_path / "out")
+    names = ("clozes_in_view", "tasks_in_view", "before_fine_tuning", "closed_book", "closed_book_fever")
+    assert all(0 <= reading[name] <= 1 for name in names)
+    rows = [(row["passages"], row["task"]) for row in reading["exact_match"]]
+    assert rows == [(2, "text_cloze"), *((0, task) for task in TASKS)]
+    assert reading["closed_book"] == 0  # two steps, no passages
 
 
 # -- exercises -----------------------------------------------------------------------------------------------------

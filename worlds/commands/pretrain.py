@@ -22,7 +22,7 @@ def add_arguments(parser) -> None:
 
 
 def run(args) -> int:
-    """Pretrains, examines, writes the directory, and prints exact match by alpha, passages and task."""
+    """Pretrains, examines, writes the directory, and prints exact match by alpha, passages and task; and its gate."""
     prepare(args)
     from glimmer.experiments.sections import PretrainedInitial
     from glimmer.experiments.strict import record
@@ -42,6 +42,9 @@ def run(args) -> int:
             recipe, config, args.tokenizer, TextForms(**vars(study.templates)), args.out, curve
         )
     show(reading if args.json else _by_task(reading["exact_match"]), args.json)
+    gate = {name: value for name, value in reading.items() if isinstance(value, float)}
+    if gate and not args.json:
+        show([gate], args.json)
     return 0
 
 

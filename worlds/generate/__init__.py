@@ -3,10 +3,18 @@
 from worlds.generate.benchmark import Benchmark, build_benchmark, summary, write_benchmark
 from worlds.generate.inventory import name_words
 from worlds.generate.knobs import BenchmarkSettings
-from worlds.generate.reading import EXERCISES, TWO_PAGES, ReadingExample, sample_pages, sample_reading_examples
+from worlds.generate.reading import (
+    EXERCISES,
+    PLAIN_READING,
+    TWO_PAGES,
+    ReadingExample,
+    sample_pages,
+    sample_reading_examples,
+)
 
 __all__ = [
     "EXERCISES",
+    "PLAIN_READING",
     "TWO_PAGES",
     "Benchmark",
     "BenchmarkSettings",

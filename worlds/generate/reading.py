@@ -15,15 +15,21 @@ import numpy as np
 
 from glimmer.errors import InputError
 from glimmer.experiments.settings import TASKS
-from worlds.generate import questions
+from worlds.generate import clozes, questions
 from worlds.generate.knobs import BenchmarkSettings
 from worlds.generate.pages import introduction, reference, statement
 from worlds.generate.world import Fact, World, build_world
 
 EXAMPLES_PER_WORLD = 96
-EXERCISES = (*TASKS, "cloze", "two_page_cloze")  # the tasks' own inputs, and statements with a gap
-TWO_PAGES = frozenset({"hotpotqa", "two_page_cloze"})
+PLAIN_READING = ("text_cloze", "text_span", "text_bridge", "text_claim")  # no form of the tasks: generate.clozes
+EXERCISES = (*TASKS, "cloze", "two_page_cloze", *PLAIN_READING)  # the tasks' own inputs, and statements with a gap
+TWO_PAGES = frozenset({"hotpotqa", "two_page_cloze", "text_bridge"})
 _FAMILIES_PER_WORLD = 4
+_TWO_PAGE_FORMS = {
+    "hotpotqa": questions.two_page_question,
+    "two_page_cloze": questions.two_page_cloze,
+    "text_bridge": clozes.text_bridge,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,21 +156,29 @@ class _ReadingRoom:
             fact = random.choice(self.facts)
             if task == "fever":
                 return *questions.claim(random, self.settings, world, fact), [fact]
+            if task == "text_claim":
+                return *clozes.text_claim(random, self.settings, world, fact), [fact]
             if task in TWO_PAGES:
                 following = questions.continuations(world, fact)
                 if not following:
                     continue
                 bridge, fact = fact, random.choice(following)
-                ask = questions.two_page_question if task == "hotpotqa" else questions.two_page_cloze
-                question, evidence = ask(random, world, bridge, fact), [bridge, fact]
+                question, evidence = _TWO_PAGE_FORMS[task](random, world, bridge, fact), [bridge, fact]
             else:
                 evidence = [fact]
+                if task == "text_span":
+                    question, answer = clozes.text_span(random, world, fact)
+                    if not questions.occurs_in(answer, question):
+                        return question, answer, evidence
+                    continue
                 if task == "nq":
                     question = questions.open_question(random, world, fact)
                 elif task == "triviaqa":
                     question = questions.trivia_question(random, self.settings, world, fact)
                 elif task == "cloze":
                     question = questions.cloze(random, world, fact)
+                elif task == "text_cloze":
+                    question = clozes.text_cloze(random, world, fact)
                 else:
                     question = questions.slot_question(world, fact)
             if not questions.occurs_in(fact.answer, question):
