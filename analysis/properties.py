@@ -59,8 +59,18 @@ def _in_view(study: StudyResults, retrieval: Mapping[str, Any]) -> Iterator[tupl
         yield what, _joined(cell.text for cell in row[1:]), "the report, “Answered of what was in view”"
 
 
+_PANELS = {
+    "no_passages": "trained without passages",
+    "untrained": "untrained, with passages",
+    "other_passages": "given passages of another question",
+    "gold_first": "given the gold passages first",
+    "as_many_kept": "with as many passages as GLIMMER keeps",
+}
+"""The panels of `baselines`, in words."""
+
+
 def _baselines(study: StudyResults) -> Iterator[tuple[str, str, str]]:
-    for panel, what in (("no_passages", "trained without passages"), ("untrained", "untrained, with passages")):
+    for panel, what in _PANELS.items():
         measured = {r.point.series: f"{r.value:.1f}" for r in study.of(BASELINES, panel) if r.value is not None}
         if measured:
             yield f"mean of tasks, {what}: {_joined(measured)}", _joined(measured.values()), "the reader table"

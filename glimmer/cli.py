@@ -24,7 +24,7 @@ PURPOSES = {
     "kilt": "KILT's files and scores",
     "stages": "Stages of a study, as the workflow calls them",
 }
-"""What `PURPOSE` of a command's module can be, in the order of the help."""
+"""What `PURPOSE` of a command's module can be, in the order of the help; one without stands among the stages."""
 _NOT_COMMANDS = ("arguments", "output", "runtime")  # what modules of glimmer/commands share
 
 
@@ -84,7 +84,7 @@ def overview() -> str:
     for purpose, title in PURPOSES.items():
         lines += ["", f"{title}:"]
         for name, module in modules.items():
-            if purpose == module.PURPOSE:  # noqa: SIM300
+            if getattr(module, "PURPOSE", "stages") == purpose:
                 indent = " " * (width + 4)
                 lines += textwrap.wrap(f"  {name:<{width}}  {module.HELP}", 100, subsequent_indent=indent)
     return "\n".join(lines) + "\n"
