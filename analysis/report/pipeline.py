@@ -253,7 +253,8 @@ def reading(examination: Mapping[str, Any]) -> CellTable:
 def priors(scored: Mapping[str, Mapping[str, Any]]) -> CellTable:
     """What the most frequent answers of training score, and how many dev answers training has; by task."""
     rows = []
-    for task, found in scored.items():
+    for task in (task for task in TASKS if task in scored):
+        found = scored[task]
         shares = (found["majority"], found["relation"], found["seen_in_train"])
         rows.append(
             (
