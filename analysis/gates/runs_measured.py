@@ -1,7 +1,6 @@
 """Gates P2 to P5, and the untrained reader of P1: from run files, of Figure 2's FiD and GLIMMER.
 
-What no run file holds yet (the loss on dev, the entropy of a ranking) is not measured until one does: learning curves
-may have `dev_loss` and `ranking_entropy` (a share of ln k).
+The losses, and the entropy of a ranking (a share of ln k), are those of the learning curve's last entry.
 """
 
 from __future__ import annotations

@@ -1,15 +1,20 @@
-"""The dev scores that training selects checkpoints by: KILT's headline metric of each task."""
+"""What a learning curve says of the dev questions that select checkpoints: their scores, and the loss on their answers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from glimmer.evaluation.answering import Answerer
 from glimmer.evaluation.kilt_scores.answers import answer_scores
 from glimmer.kilt.formats import HEADLINE
-from glimmer.training.examples import TaskExamples
+from glimmer.models.batch import Batch
+from glimmer.models.mesh import place_batch
+from glimmer.models.reader import token_log_probability
+from glimmer.training.examples import Batcher, TaskExamples
 from glimmer.training.state import SplitReader
 
 
@@ -24,3 +29,37 @@ def dev_scores(answerer: Answerer, reader: SplitReader, tasks: Sequence[TaskExam
         ]
         scores[task.task] = float(np.mean(values))
     return scores
+
+
+class DevLoss:
+    """The cross-entropy of `tasks`' answers, nats a token over all of them, without dropout: training's own loss.
+
+    `tasks` have answers (`TaskExamples.with_answers`). The batches are made once, each of `batch_size` rows or as many
+    more as divide over the mesh; the last one is filled up with rows that have no answer.
+    """
+
+    def __init__(self, batcher: Batcher, tasks: Sequence[TaskExamples], batch_size: int, mesh: Mesh):
+        rows = [(task, int(row)) for task in tasks for row in task.rows]
+        size = batch_size + -batch_size % mesh.shape["data"]
+        self._mesh = mesh
+        self._batches = [_filled(batcher.batch(rows[at : at + size]), size) for at in range(0, len(rows), size)]
+        self._tokens = sum(int(np.sum(batch.answer != 0)) for batch in self._batches)
+        self._total = jax.jit(_total_log_probability)
+
+    def __call__(self, reader: SplitReader) -> float:
+        """The loss of a reader."""
+        totals = [self._total(reader, place_batch(batch, self._mesh)) for batch in self._batches]
+        return -float(np.sum([np.asarray(total, np.float64) for total in totals])) / self._tokens
+
+
+def _total_log_probability(split: SplitReader, batch: Batch):
+    reader = split.merge()
+    logits = reader.logits(reader.encode(batch), batch.answer)
+    return token_log_probability(logits, batch.answer, reader.config.pad_id).sum()
+
+
+def _filled(batch: Batch, size: int) -> Batch:
+    missing = size - len(batch.answer)
+    repeated = jax.tree.map(lambda x: np.concatenate([x, np.repeat(x[-1:], missing, axis=0)]), batch)
+    repeated.answer[len(batch.answer) :] = 0
+    return repeated

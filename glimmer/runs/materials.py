@@ -90,13 +90,16 @@ class Materials:
         )
 
     @functools.cached_property
+    def _choice(self) -> AnswerChoice:
+        return AnswerChoice(self.tokenizer, self.batcher.corpus.file, self.study.lengths.target)
+
+    @functools.cached_property
     def train(self) -> dict[str, TaskExamples]:
         """The run's train tasks with the rows that the relevance filter kept, at most `examples_per_task` of each."""
-        choice = AnswerChoice(self.tokenizer, self.batcher.corpus.file, self.study.lengths.target)
         tasks = {}
         for task in self.run.reader.train_tasks:
             rows = np.load(existing(self._kept_rows(task)), allow_pickle=False)
-            examples = TaskExamples(task, self.data, "train", self._file("retrieved"), rows, choice)
+            examples = TaskExamples(task, self.data, "train", self._file("retrieved"), rows, self._choice)
             examples = self._as_read(examples).first(self.study.training.examples_per_task)
             shuffled = self.run.reader.labels == "shuffled"
             tasks[task] = examples.with_shuffled_answers(self.run.seed) if shuffled else examples
@@ -114,6 +117,11 @@ class Materials:
     def selection(self) -> list[TaskExamples]:
         """The dev questions of the learning curve, by which checkpoints are selected; none of them is evaluated."""
         return [slices.selection for slices in self.dev]
+
+    @property
+    def selection_with_answers(self) -> list[TaskExamples]:
+        """The same with one answer a row, for the loss on them."""
+        return [task.with_answers(self._choice) for task in self.selection]
 
     @property
     def evaluated(self) -> list[TaskExamples]:

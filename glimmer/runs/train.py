@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 
 from glimmer.errors import InputError
 from glimmer.evaluation.answering import Answerer
-from glimmer.evaluation.dev import dev_scores
+from glimmer.evaluation.dev import DevLoss, dev_scores
 from glimmer.files import atomic_directory, only_one, remove_directory, write_json
 from glimmer.models.mesh import device_mesh, place_parameters
 from glimmer.runs.made_by import peak_memory
@@ -54,15 +54,18 @@ def _train(materials: Materials, out: Path) -> dict[str, Any]:
         chosen = mixture.rows(step, training.batch_size)
         return batcher.batch([(examples[task], int(examples[task].rows[place])) for task, place in chosen])
 
-    def dev_average(reader: SplitReader) -> float:
-        return float(np.mean(list(dev_scores(answerer, reader, materials.selection).values())))
+    dev_loss = DevLoss(batcher, materials.selection_with_answers, evaluation.batch_size, mesh)
+
+    def on_dev(reader: SplitReader) -> dict[str, float]:
+        average = float(np.mean(list(dev_scores(answerer, reader, materials.selection).values())))
+        return {"dev_average": average, "dev_loss": dev_loss(reader)}
 
     checkpoints = out.parent / "checkpoints"
     outcome = train(
         split_reader(materials.reader, materials.frozen),
         build_optimizer(training),
         make_batch,
-        dev_average,
+        on_dev,
         TrainingPlan(
             steps=training.steps,
             evaluate_every=training.evaluate_every,

@@ -146,6 +146,12 @@ class TaskExamples:
         part._answered_by = dict(zip(cycle.tolist(), np.roll(cycle, 1).tolist(), strict=True))
         return part
 
+    def with_answers(self, choice: AnswerChoice) -> TaskExamples:
+        """The same task with one answer a row, as if for training: to measure the loss on dev, and for nothing else."""
+        part = copy.copy(self)
+        part._choice, part._answers = choice, {}
+        return part
+
     def answer(self, row: int) -> str:
         """The answer to train on; "" where these are not for training, as nothing may learn from a dev answer."""
         if self._choice is None:

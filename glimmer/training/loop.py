@@ -78,7 +78,7 @@ def train(
     reader: SplitReader,
     optimizer: optax.GradientTransformation,
     make_batch: Callable[[int], Batch],
-    dev_average: Callable[[SplitReader], float],
+    on_dev: Callable[[SplitReader], dict[str, float]],
     plan: TrainingPlan,
     directory: Path,
     mesh: Mesh,
@@ -86,7 +86,8 @@ def train(
 ) -> TrainingResult:
     """Trains `reader`; resumes from the latest checkpoint of `identity`. Leaves best and last under `directory`.
 
-    `make_batch(step)` must depend on the step alone; `dev_average` gives the dev score of the reader as it then is.
+    `make_batch(step)` must depend on the step alone; `on_dev` gives what the curve says of the reader as it then is on
+    dev: "dev_average", by which the best step is chosen, and whatever else is to stand beside it.
     The trained arrays of `reader` are given up to the first step.
     The result is the same, bit for bit on one device, however often training was interrupted.
     """
@@ -115,8 +116,7 @@ def train(
             bar.update()
             if not curve.is_due:
                 continue
-            dev = dev_average(dataclasses.replace(reader, trained=state.parameters))
-            is_best = curve.evaluated(dev)
+            is_best = curve.evaluated(on_dev(dataclasses.replace(reader, trained=state.parameters)))
             progress |= {"curve": curve.entries, "seconds": time.monotonic() - started}
             checkpoints.save_latest(curve.step, state, progress)
             if is_best:  # after the latest, which says so: a stop in between can then be mended
@@ -150,6 +150,7 @@ _IN_CURVE = {
     "lm_loss": "language_model",
     "distill_loss": "distillation",
     "distill_uniform": "distill_uniform",
+    "ranking_entropy": "ranking_entropy",
 }
 """Key of a curve's entry -> field of `Losses` of which it is the mean."""
 
@@ -172,14 +173,14 @@ class Curve:
         """Whether the reader is evaluated after this step."""
         return self.step % self.plan.evaluate_every == 0 or self.step == self.plan.steps
 
-    def evaluated(self, dev_average: float) -> bool:
+    def evaluated(self, on_dev: dict[str, float]) -> bool:
         """Adds an entry; True if it is the best so far. What no step has (`distill_uniform`) has no key."""
         entry: dict[str, float | int] = {"step": self.step}
         for key, field in _IN_CURVE.items():
             values = [getattr(losses, field) for losses in self._losses]
             if values[0] is not None:
                 entry[key] = float(np.mean(np.asarray(values, np.float64)))
-        self.entries.append(entry | {"dev_average": dev_average})
+        self.entries.append(entry | on_dev)
         self._losses = []
         return self.best is self.entries[-1]
 

@@ -36,13 +36,15 @@ class Losses:
     """Scalars of one batch: the sum that is minimised and its two parts.
 
     `distill_uniform` is what the second part would be if all scores were equal: above it nothing was learned from the
-    teacher. None where nothing is distilled.
+    teacher. `ranking_entropy` is that of softmax(s / tau) over a question's k passages, a share of ln k: 1 where all
+    scores are equal, 0 where one passage has all. Both are None where nothing is distilled.
     """
 
     total: Float[Array, ""]
     language_model: Float[Array, ""]
     distillation: Float[Array, ""]
     distill_uniform: Float[Array, ""] | None = None
+    ranking_entropy: Float[Array, ""] | None = None
 
 
 def language_model_loss(log_probability: Float[Array, "B A"], answer: Int[Array, "B A"], pad_id: int = 0):
@@ -73,6 +75,20 @@ def distillation_loss(
     return jnp.mean(jnp.sum(terms, axis=1))
 
 
+def ranking_entropy(
+    scores: Float[Array, "B k"], present: Bool[Array, "B k"], tau: Float[Array, ""] | float
+) -> Float[Array, ""]:
+    """Mean over questions of the entropy of p_rank over the passages that are present, divided by that of equal scores.
+
+    Questions with one passage, which have nothing to rank, are left out; 0 if there are no others.
+    """
+    log_rank = jax.nn.log_softmax(jnp.where(present, scores / tau, jnp.finfo(jnp.float32).min), axis=1)
+    entropy = -jnp.sum(jnp.where(present, jnp.exp(log_rank) * log_rank, 0.0), axis=1)
+    count = jnp.sum(present, axis=1)
+    shares = jnp.where(count > 1, entropy / jnp.log(jnp.maximum(count, 2)), 0.0)
+    return jnp.sum(shares) / jnp.maximum(jnp.sum(count > 1), 1)
+
+
 def reader_losses(reader: Reader, batch: Batch, weights: DistillationWeights, key: MaybeKey) -> Losses:
     """Both losses of a reader on one batch, with dropout where there is a key.
 
@@ -95,6 +111,7 @@ def reader_losses(reader: Reader, batch: Batch, weights: DistillationWeights, ke
         language_model=language_model,
         distillation=distillation,
         distill_uniform=uniform,
+        ranking_entropy=ranking_entropy(encoded.scores, present, weights.tau),
     )
 
 

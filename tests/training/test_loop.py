@@ -29,16 +29,14 @@ def run(toy, tmp_path, monkeypatch):
     def start(dev, plan=PLAN, directory=tmp_path / "checkpoints", identity=IDENTITY):
         seen, averages = [], iter(dev)
 
-        def dev_average(reader):
+        def on_dev(reader):
             seen.append(jax.tree.map(np.array, reader.trained))
             value = next(averages)
             if isinstance(value, Exception):
                 raise value
-            return value
+            return {"dev_average": value, "dev_loss": 2 * value}
 
-        result = train(
-            split_reader(toy.reader()), toy.optimizer, toy.batch, dev_average, plan, directory, toy.mesh, identity
-        )
+        result = train(split_reader(toy.reader()), toy.optimizer, toy.batch, on_dev, plan, directory, toy.mesh, identity)
         return result, seen
 
     return start

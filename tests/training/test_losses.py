@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 
 from glimmer.experiments.settings import fid, glimmer
 from glimmer.models.batch import Batch
-from glimmer.training.losses import DistillationWeights, distillation_loss, language_model_loss, reader_losses
+from glimmer.training.losses import (
+    DistillationWeights,
+    distillation_loss,
+    language_model_loss,
+    ranking_entropy,
+    reader_losses,
+)
 from glimmer.training.state import split_reader
 from tests.models import reference
 from tests.models.tiny import CONFIG, program, ragged_batch, tiny_reader
@@ -41,6 +47,21 @@ def slope(function, x, present):
             step[place] = 1e-5
             out[place] = (function(x + step) - function(x - step)) / 2e-5
     return out
+
+
+@settings(max_examples=25)
+@given(scores=ROWS, present=PRESENT, tau=st.sampled_from([0.5, 1.0, 3.0]))
+def test_the_entropy_of_a_ranking_is_a_share_of_that_of_equal_scores(scores, present, tau):
+    scores, present = np.array(scores), np.array(present)
+    shares = []
+    for row, there in zip(scores, present, strict=True):
+        if there.sum() > 1:
+            p = np.exp(row[there] / tau - np.logaddexp.reduce(row[there] / tau))
+            shares.append(-np.sum(p * np.log(p)) / np.log(there.sum()))
+    found = float(ranking_entropy(jnp.asarray(scores, jnp.float32), jnp.asarray(present), tau))
+    assert found == pytest.approx(np.mean(shares) if shares else 0.0, abs=1e-5)
+    equal = float(ranking_entropy(jnp.zeros(scores.shape), jnp.asarray(present), tau))
+    assert equal == pytest.approx(1.0 if shares else 0.0, abs=1e-6)
 
 
 @pytest.mark.parametrize("kl", ["rank_lm", "lm_rank"])

@@ -1,0 +1,42 @@
+"""The loss on dev is training's: minus the mean log probability of the answers' tokens, whatever the batch size."""
+
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from glimmer.evaluation.dev import DevLoss
+from glimmer.experiments.settings import glimmer
+from glimmer.models.batch import Batch
+from glimmer.models.mesh import device_mesh
+from glimmer.training.losses import DistillationWeights, reader_losses
+from glimmer.training.state import split_reader
+from tests.models.tiny import ragged, tiny_reader
+
+jax.config.update("jax_disable_most_optimizations", True)  # compiles faster; see tests/models/conftest.py
+ROWS, K = 7, 3
+TASKS = [SimpleNamespace(rows=np.array([4, 0, 2])), SimpleNamespace(rows=np.array([6, 1]))]
+
+
+class Rows:
+    """A batcher over random token arrays, answers of one to three tokens."""
+
+    random = np.random.default_rng(0)
+    question = ragged(random, ROWS, 4, left=True)
+    passages = ragged(random, ROWS * K, 5).reshape(ROWS, K, 5)
+    answer = ragged(random, ROWS, 3)
+
+    def batch(self, chosen):
+        rows = [row for _, row in chosen]
+        return Batch.of(question=self.question[rows], passages=self.passages[rows], answer=self.answer[rows])
+
+
+@pytest.mark.parametrize("batch_size", [2, 8])
+def test_the_loss_on_dev_is_that_of_one_training_batch_with_the_same_rows(batch_size):
+    reader = tiny_reader(glimmer(alpha="1/2", beta="1/2", k=K, m=2))
+    rows = Rows().batch([(None, row) for row in (4, 0, 2, 6, 1)])
+    weights = DistillationWeights(lambda_=jnp.float32(1), tau=jnp.float32(1))
+    expected = float(jax.jit(lambda r, b: reader_losses(r, b, weights, None).language_model)(reader, rows))
+    assert DevLoss(Rows(), TASKS, batch_size, device_mesh())(split_reader(reader)) == pytest.approx(expected, rel=1e-5)
