@@ -1,4 +1,4 @@
-"""What a learning curve says of the dev questions that select checkpoints: their scores, and the loss on their answers."""
+"""What a learning curve says of the dev questions that select checkpoints: scores, and the loss on their answers."""
 
 from __future__ import annotations
 

@@ -36,7 +36,9 @@ def run(toy, tmp_path, monkeypatch):
                 raise value
             return {"dev_average": value, "dev_loss": 2 * value}
 
-        result = train(split_reader(toy.reader()), toy.optimizer, toy.batch, on_dev, plan, directory, toy.mesh, identity)
+        result = train(
+            split_reader(toy.reader()), toy.optimizer, toy.batch, on_dev, plan, directory, toy.mesh, identity
+        )
         return result, seen
 
     return start
