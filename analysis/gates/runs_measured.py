@@ -17,10 +17,10 @@ from scipy.special import stdtrit
 
 from analysis.gates.evidence_found import TWO_PAGES
 from analysis.gates.measured import Measured
-from analysis.ledger.delivered import self_of, untrained_selves
+from analysis.ledger.delivered import alike_but_for_the_draw, but_for_the_draw, self_of, untrained_selves
 from analysis.stage_files import stage_document, stage_files
 from glimmer.experiments import TASKS, ReaderSettings
-from glimmer.files import canonical_json, read_json
+from glimmer.files import read_json
 from glimmer.results import StudyResults, answers_apart
 
 FID, GLIMMER = "figure2/performance/FiD", "figure2/performance/GLIMMER"
@@ -131,10 +131,12 @@ def arms_differ(source: RunSource) -> Measured:
 
 
 def arms_beyond_seeds(source: RunSource) -> Measured:
-    """The same minus what another seed of fine-tuning changes, points. None where seeds redraw everything."""
-    least, runs = arms_differ(source).value, list(source.runs(GLIMMER).values())
-    twins = [pair for pair in itertools.combinations(runs, 2) if len({_without_seed(run) for run in pair}) == 1]
-    between = _mean(_changed(*pair) for pair in twins).value
+    """The same minus what another draw of fine-tuning changes, points. None where no run has a twin."""
+    least, by_id = arms_differ(source).value, source.study.runs.by_id
+    own = {but_for_the_draw(run) for run in source.runs(GLIMMER).values()}
+    alike = [runs for drawn, runs in alike_but_for_the_draw(by_id).items() if drawn in own]
+    twins = [pair for runs in alike for pair in itertools.combinations(runs, 2)]
+    between = _mean(_changed(*(by_id[id] for id in pair)) for pair in twins).value
     return Measured(value=None if least is None or between is None else least - between)
 
 
@@ -241,10 +243,6 @@ def _changed_by_arm(source: RunSource) -> dict[str, float | None]:
             if len(differs) == 1 and differs[0] in ARMS:
                 found[differs[0]].append(_changed(run, other))
     return {arm: min(shares) if shares and None not in shares else None for arm, shares in found.items()}
-
-
-def _without_seed(run: Run) -> str:
-    return canonical_json({**run["settings"], "seed": None})
 
 
 def _alone(source: RunSource) -> list[Run]:

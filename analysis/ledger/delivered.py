@@ -108,18 +108,21 @@ class Delivery:
         seeds = [seed for seed in one.runs if self._has(one, seed) and self._has(other, seed)]
         across = [self._differing(one.runs[seed], other.runs[seed], one.measure) for seed in seeds]
         within = [
-            [self._differing(arm.runs[s], arm.runs[t], arm.measure) for s, t in self._twins(arm, seeds)]
-            for arm in (one, other)
+            [self._differing(*twins, arm.measure) for twins in self._twins_of(arm, seeds)] for arm in (one, other)
         ]
         within = [rates for rates in within if rates and None not in rates]
         if not within or not across or None in across:
             return None
         return float(np.mean(across)), max(float(np.mean(rates)) for rates in within)
 
-    def _twins(self, arm: Arm, seeds: Iterable[int]) -> list[tuple[int, int]]:
-        """Pairs of seeds between which nothing else was drawn anew."""
-        drawn = {seed: canonical_json({**self._runs[arm.runs[seed]]["settings"], "seed": None}) for seed in seeds}
-        return [(s, t) for s, t in itertools.combinations(drawn, 2) if drawn[s] == drawn[t]]
+    def _twins_of(self, arm: Arm, seeds: Iterable[int]) -> list[tuple[str, str]]:
+        """Pairs of runs of an arm between which fine-tuning alone was drawn anew."""
+        own = {but_for_the_draw(self._runs[arm.runs[seed]]) for seed in seeds}
+        return [pair for drawn in sorted(own) for pair in itertools.combinations(self._alike[drawn], 2)]
+
+    @functools.cached_property
+    def _alike(self) -> Mapping[str, list[str]]:
+        return alike_but_for_the_draw(self._runs)
 
     def _differing(self, one: str, other: str, measure: Measure) -> float | None:
         """The share of questions that two runs answer differently."""
@@ -183,6 +186,20 @@ def _differs_in_distillation(one: Arm, other: Arm) -> bool:
     return any(getattr(readers[0], name) != getattr(readers[1], name) for name in DISTILLATION) and all(
         reader.name == "glimmer" for reader in readers
     )
+
+
+def alike_but_for_the_draw(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """`but_for_the_draw` of a run -> the ids of all runs that have the same: twins, and seeds that redraw no world."""
+    found: dict[str, list[str]] = {}
+    for id, run in runs.items():
+        found.setdefault(but_for_the_draw(run), []).append(id)
+    return found
+
+
+def but_for_the_draw(run: Mapping[str, Any]) -> str:
+    """A run's settings but for its seed and for which draw of fine-tuning it is."""
+    reader = {key: value for key, value in run["settings"]["reader"].items() if key != "draw"}
+    return canonical_json({**run["settings"], "seed": None, "reader": reader})
 
 
 def untrained_selves(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[int, str]]:

@@ -10,7 +10,7 @@ from typing import Any
 from glimmer.compute import Dimensions, Workload
 from glimmer.errors import InputError
 from glimmer.experiments.entries import build_artifacts, load_registry
-from glimmer.experiments.registry import Artifact, Point
+from glimmer.experiments.registry import Artifact, Panel, Point, Term
 from glimmer.experiments.settings import ReaderSettings, run_id
 from glimmer.experiments.study import Study
 
@@ -32,6 +32,15 @@ class Run:
     workload: Workload
     points: tuple[str, ...]
 
+    @property
+    def lot(self) -> int:
+        """The seed of whatever is drawn by lot in training and answering: `seed`, or another one for a twin of it."""
+        return (self.seed + self.reader.draw * _BETWEEN_TWINS) % 2**32
+
+
+_BETWEEN_TWINS = 2_654_435_761
+"""An odd number near 2**32 / 1.618: twins' lots are those of no study's few small seeds."""
+
 
 def artifacts_of(study: Study) -> dict[str, Artifact]:
     """The study's artifacts, then the baselines it asks for, every point at its scale and with its run ids.
@@ -45,6 +54,7 @@ def artifacts_of(study: Study) -> dict[str, Artifact]:
     _check_tasks(study, [published.artifact(name) for name in names])
     _check_scale(study, published.points(*names))
     artifacts = build_artifacts(names, _AtScale(study))
+    artifacts |= {name: _at_seeds(artifacts[name], seeds) for name, seeds in _fewer_seeds(study, artifacts).items()}
     if study.baselines:
         panels = tuple(panel for panel in artifacts["baselines"].panels if panel.name in study.baselines)
         artifacts["baselines"] = dataclasses.replace(artifacts["baselines"], panels=panels)
@@ -71,7 +81,8 @@ def runs_for(study: Study) -> dict[str, Run]:
     for seed in study.seeds:
         for point in all_points:
             for term in point.terms:
-                id = term.run_ids[seed]
+                if (id := term.run_ids.get(seed)) is None:
+                    continue
                 run = runs.get(id) or _run(study, term.reader, seed, point.size)
                 if run.trained_id != id and run.trained_id not in runs:
                     runs[run.trained_id] = _run(study, run.reader.as_trained, run.seed, point.size)
@@ -139,6 +150,30 @@ class _AtScale:
         seeds = self.study.seeds
         own = {seed: seed if reader.is_drawn or self.study.replicates else seeds[0] for seed in seeds}
         return {seed: run_id(self.study.run_settings(reader, own[seed], size)) for seed in seeds}
+
+
+def _fewer_seeds(study: Study, artifacts: Mapping[str, Artifact]) -> dict[str, tuple[int, ...]]:
+    unknown = sorted(set(study.fewer_seeds) - set(artifacts))
+    if unknown:
+        raise InputError("no artifacts of the study", where=f"{study.source}: fewer_seeds",
+                         expected=", ".join(artifacts), found=", ".join(unknown))  # fmt: skip
+    return {name: study.seeds[:count] for name, count in study.fewer_seeds.items()}
+
+
+def _at_seeds(artifact: Artifact, seeds: tuple[int, ...]) -> Artifact:
+    """The artifact with every point's runs at these seeds alone."""
+
+    def kept(term: Term) -> Term:
+        return dataclasses.replace(term, run_ids={seed: id for seed, id in term.run_ids.items() if seed in seeds})
+
+    def at(point: Point) -> Point:
+        return dataclasses.replace(point, terms=tuple(map(kept, point.terms)))
+
+    def of(panel: Panel) -> Panel:
+        series = (dataclasses.replace(each, points=tuple(map(at, each.points))) for each in panel.series)
+        return dataclasses.replace(panel, series=tuple(series))
+
+    return dataclasses.replace(artifact, panels=tuple(map(of, artifact.panels)))
 
 
 def _check_tasks(study: Study, artifacts: Iterable[Artifact]) -> None:

@@ -121,6 +121,9 @@ class ReaderSettings:
     dev_evidence: str = _choice("as_trained", "first", "of_another_question", readers=_EVERY_READER)
     """What the trained reader is given on dev, by another rule than it was trained with: the gold passages first, or
     what was retrieved for another question of the task, by the run's seed. No such reader is trained: `as_trained`."""
+    draw: int = 0
+    """A twin: the same run, with the order of its rows and whatever else fine-tuning draws by lot drawn again. Where
+    seeds redraw the world too, twins alone say by how much fine-tuning's chance changes answers."""
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -131,7 +134,7 @@ class ReaderSettings:
         _set(self, "alpha", fraction(self.alpha, "reader.alpha"))
         if self.beta is not None:
             _set(self, "beta", fraction(self.beta, "reader.beta"))
-        for key in ("k", "m"):
+        for key in ("k", "m", "draw"):
             value = getattr(self, key)
             _require(type(value) is int and value >= 0, key, "a whole number, 0 or more", repr(value))
         for key, least in (("lambda_", 0), ("tau", None)):

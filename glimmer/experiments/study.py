@@ -83,6 +83,8 @@ class Study:
     scale: Scale
     baselines: Annotated[tuple[Baseline, ...], Distinct()]
     seeds: Annotated[tuple[sections.Seed, ...], Distinct(1)]
+    fewer_seeds: Mapping[str, Count] = dataclasses.field(default_factory=dict)
+    """Artifact -> how many of `seeds`, the first ones, its points are measured at; the others are at all of them."""
     replicates: bool = False
     """Each seed draws world, initial checkpoint and retriever anew too, and not fine-tuning alone."""
     work: Path

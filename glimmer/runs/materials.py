@@ -66,7 +66,7 @@ class Materials:
             dropout=training.dropout,
             rematerialise=training.rematerialise,
         )
-        return Reader(t5, self.run.reader, rngs=nnx.Rngs(self.run.seed))
+        return Reader(t5, self.run.reader, rngs=nnx.Rngs(self.run.lot))
 
     @property
     def frozen(self) -> tuple[str, ...]:
@@ -102,7 +102,7 @@ class Materials:
             examples = TaskExamples(task, self.data, "train", self._file("retrieved"), rows, self._choice)
             examples = self._as_read(examples).first(self.study.training.examples_per_task)
             shuffled = self.run.reader.labels == "shuffled"
-            tasks[task] = examples.with_shuffled_answers(self.run.seed) if shuffled else examples
+            tasks[task] = examples.with_shuffled_answers(self.run.lot) if shuffled else examples
         return tasks
 
     @functools.cached_property
@@ -159,7 +159,7 @@ class Materials:
             case "first":
                 return examples.with_evidence_first()
             case "of_another_question":
-                return self._as_read(examples).with_passages_of_another(self.run.seed)
+                return self._as_read(examples).with_passages_of_another(self.run.lot)
         return self._as_read(examples)
 
     def _file(self, name: str) -> Path:

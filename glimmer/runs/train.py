@@ -46,7 +46,7 @@ def train_run(materials: Materials, out: Path) -> dict[str, Any]:
 def _train(materials: Materials, out: Path) -> dict[str, Any]:
     run, training = materials.run, materials.study.training
     batcher, examples, evaluation = materials.batcher, materials.train, materials.study.evaluation
-    mixture = UniformMixture({task: len(rows) for task, rows in examples.items()}, seed=run.seed)
+    mixture = UniformMixture({task: len(rows) for task, rows in examples.items()}, seed=run.lot)
     mesh = device_mesh()
     answerer = Answerer(batcher, materials.tokenizer, materials.study.lengths.target, evaluation.batch_size, mesh)
 
@@ -71,7 +71,7 @@ def _train(materials: Materials, out: Path) -> dict[str, Any]:
             evaluate_every=training.evaluate_every,
             patience=training.patience,
             keep=training.keep,
-            seed=run.seed,
+            seed=run.lot,
         ),
         checkpoints,
         mesh,

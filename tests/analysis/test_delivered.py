@@ -1,12 +1,14 @@
 """The rules by which a claim is not tested: each hits where the treatment is missing, and nowhere else."""
 
+import copy
+import dataclasses
 import json
 
 import pytest
 
 from analysis.claims import Ledger, load_claims
 from glimmer import experiments
-from glimmer.results import load_results
+from glimmer.results import Runs, load_results
 from tests.analysis import synthetic
 
 N = 200
@@ -86,6 +88,25 @@ def test_answers_tell_arms_apart_that_score_alike(tmp_path, study):
     ledger = Ledger(claims=load_claims(), results=load_results("kilt", tmp_path), reported={})
     rows = {row["id"]: row for row in ledger.rows()}
     assert rows["training-memory-matters"]["verdict"] == "undecided"
+
+
+@pytest.mark.parametrize(("by_arm", "by_draw", "tested"), [(12, 2, True), (2, 6, False), (0, 0, False)])
+def test_a_twin_says_what_another_draw_changes_where_seeds_are_one(tmp_path, study, by_arm, by_draw, tested):
+    study(arms(by_arm, 0))
+    results = load_results("kilt", tmp_path)
+    first = {id: run for id, run in results.runs.by_id.items() if run["seed"] == 0}
+    (id,) = set(first) & set(results.planned["table2/GLIMMER"].run_ids)
+    twin = copy.deepcopy(first[id])
+    twin["settings"]["reader"]["draw"] = 1
+    for task in twin["tasks"].values():
+        task["per_example"]["metric"][140 : 140 + by_draw] = [1.0] * by_draw
+    ledger = Ledger(
+        claims=load_claims(),
+        results=dataclasses.replace(results, runs=Runs(by_id=first | {"a twin": twin})),
+        reported={},
+    )
+    row = {row["id"]: row for row in ledger.rows()}["training-memory-matters"]
+    assert (row["verdict"] != "not tested") == tested
 
 
 def curve(loss, uniform):

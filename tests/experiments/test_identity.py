@@ -37,6 +37,7 @@ OTHER = {
     "labels": "shuffled",
     "evidence": "first",
     "dev_evidence": "of_another_question",
+    "draw": 1,
 }
 
 

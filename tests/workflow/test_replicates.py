@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from glimmer.errors import InputError
-from glimmer.experiments import load_study, runs_for
+from glimmer.experiments import load_study, points, runs_for
 from glimmer.experiments.stages import STAGES, decides
 from tests.workflow.test_snakefile import MEASURING, planned
 from workflow.layout import Layout
@@ -34,6 +34,34 @@ def test_runs_of_a_replicate_are_those_of_the_study_that_it_is(study):
     ours = {id for id, run in runs_for(study).items() if run.seed == 2}
     assert ours == set(alone)
     assert len(runs_for(study)) == 2 * len(alone), "untrained readers too: each replicate has its own"
+
+
+def test_an_artifact_can_be_measured_at_fewer_seeds(study):
+    fewer = load_study("smoke", {"replicates": True, "seeds": SEEDS, "fewer_seeds": {"table1": 1}})
+    every, some = ({point.id: point for point in points(each)} for each in (study, fewer))
+    for id, point in some.items():
+        seeds = SEEDS[:1] if point.artifact == "table1" else SEEDS
+        ids = [term.run_ids for term in every[id].terms]
+        assert [term.run_ids for term in point.terms] == [{seed: of[seed] for seed in seeds} for of in ids]
+    left = {id for point in some.values() for id in point.run_ids}
+    assert set(runs_for(fewer)) == left < set(runs_for(study))
+
+
+def test_fewer_seeds_for_an_artifact_that_the_study_lacks_are_refused():
+    with pytest.raises(InputError, match="fewer_seeds.*figure7"):
+        runs_for(load_study("smoke", {"fewer_seeds": {"figure7": 1}}))
+
+
+def test_a_twin_draws_fine_tuning_anew_and_nothing_else(study):
+    twins = load_study("smoke", {"replicates": True, "seeds": SEEDS, "artifacts": ["figure2", "twins"]})
+    runs = runs_for(twins)
+    for point in (point for point in points(twins) if point.artifact == "twins"):
+        for seed, id in point.terms[0].run_ids.items():
+            twin = runs[id]
+            own = next(run for run in runs.values() if run.seed == seed and run.reader == twin.reader.change(draw=0))
+            reader = {key: value for key, value in twin.settings["reader"].items() if key != "draw"}
+            assert twin.settings | {"reader": reader} == own.settings
+            assert own.lot == seed != twin.lot
 
 
 @pytest.mark.parametrize("name", STAGES)
