@@ -87,7 +87,8 @@ def pretrain(recipe: Recipe, config: T5Config, tokenizer: Tokenizer, forms: Text
     if recipe.reads_only and trained != config.encoder_layers:
         raise InputError("layers that are not trained with the others", where="initial.stages, the last one",
                          expected=f"encoder_layers {config.encoder_layers}", found=trained)  # fmt: skip
-    first = dataclasses.replace(config, encoder_layers=recipe.stages[0].encoder_layers, dropout=0.0)
+    # On a CPU, where memory is slow, computing activations again is faster than keeping them.
+    first = dataclasses.replace(config, encoder_layers=recipe.stages[0].encoder_layers, dropout=0.0, rematerialise=True)
     words = _words(recipe, config, tokenizer, forms)
     started = plain_t5 if recipe.start == "plain" else planted_t5
     model = started(first, jax.random.key(recipe.seed), words)
