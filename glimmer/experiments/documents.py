@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,14 @@ def read_yaml(path: str | Path) -> Any:
     """One YAML document of plain data. Raises InputError for a missing file, broken YAML or a key given twice."""
     path = existing(path)
     try:
-        return _strings_as_keys(yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader))
+        return yaml_value(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError("not YAML", where=path, expected="one YAML document", found=str(error)) from None
+
+
+def yaml_value(text: str) -> Any:
+    """Plain data from YAML, in which 1e-3 is a number as everywhere else. Raises yaml.YAMLError."""
+    return _strings_as_keys(yaml.load(text, Loader=_Loader))
 
 
 def claims_digest(name: str = "claims") -> str | None:
@@ -105,6 +111,10 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict:
     return seen
 
 
+# YAML 1.1, which the library reads, wants a dot in a number with an exponent: 1e-3 would be a text.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d[\d_]*[eE][-+]?\d+$"), list("-+0123456789")
+)
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 

@@ -13,7 +13,7 @@ import yaml
 from glimmer.compute import SIZES, Dimensions, Workload
 from glimmer.errors import InputError
 from glimmer.experiments import sections
-from glimmer.experiments.documents import read_yaml, repository_path
+from glimmer.experiments.documents import read_yaml, repository_path, yaml_value
 from glimmer.experiments.settings import SCIENCE_VERSION, TASKS, ReaderSettings
 from glimmer.experiments.strict import Count, Distinct, Like, read, record
 
@@ -230,7 +230,7 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
         if not equals or not key:
             raise InputError("not an override", where=text, expected="KEY=VALUE, as in training.steps=10")
         try:
-            overrides[key] = yaml.safe_load(value)
+            overrides[key] = yaml_value(value)
         except yaml.YAMLError as error:
             raise InputError("not a YAML value", where=text, found=str(error)) from None
     return overrides

@@ -1,6 +1,10 @@
-"""Reading config/: a digest of what a document says."""
+"""Reading config/: a digest of what a document says, and numbers as people write them."""
+
+import pytest
 
 from glimmer.experiments import claims_digest
+from glimmer.experiments.documents import yaml_value
+from glimmer.experiments.study import parse_overrides
 
 
 def test_the_digest_of_the_claims_is_of_what_they_say(tmp_path, monkeypatch):
@@ -12,3 +16,14 @@ def test_the_digest_of_the_claims_is_of_what_they_say(tmp_path, monkeypatch):
         (tmp_path / "claims.yaml").write_text(text)
         digests.append(claims_digest())
     assert digests[0] == digests[1] != digests[2] and len(digests[0]) == 12
+
+
+@pytest.mark.parametrize("text", ["1e-3", "2E5", "-3e+2", "1.5e-3", ".5", "7"])
+def test_a_number_is_a_number_however_it_is_spelled(text):
+    assert yaml_value(f"a: [{text}]") == {"a": [float(text)]}
+    assert parse_overrides([f"training.learning_rate={text}"]) == {"training.learning_rate": float(text)}
+
+
+@pytest.mark.parametrize("text", ["e3", "1e", "12e3x", "v1e3"])
+def test_what_is_no_number_stays_text(text):
+    assert yaml_value(text) == text
