@@ -268,7 +268,7 @@ def test_a_study_like_another_states_only_what_differs(tmp_path):
     [
         (lambda d: d["training"].update(stepz=1), "training is not valid"),
         (lambda d: d["training"].update(dropout=1.5), "training.dropout"),
-        (lambda d: d["training"].update(learning_rate="1e-4"), "training.learning_rate"),
+        (lambda d: d["training"].update(learning_rate="fast"), "training.learning_rate"),
         (lambda d: d["model"].pop("d_ff"), "model is not valid"),
         (lambda d: d["data"].update(kind="wikipedia"), "data.kind"),
         (lambda d: d["data"].update(kind=["generated"]), "data.kind"),
