@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
@@ -320,13 +320,20 @@ class Evaluation:
     """Dev examples a task (null: all that select nothing); batch size and bootstrap samples change no number.
 
     `both`: the parameters that are not kept (`training.keep`) are evaluated too, where they differ: it costs as much
-    again, and changes no number of those that are.
+    again, and changes no number of those that are. `not_in_mean`: tasks that are trained on and shown, and left out of
+    every mean of tasks, the one that selects a checkpoint included.
     """
 
     dev_examples: CountOrNone
+    not_in_mean: Annotated[tuple[Task, ...], Distinct()] = ()
     both: bool = dataclasses.field(default=True, metadata={"in_ids": False})
     batch_size: Count = _outside_ids()
     bootstrap_samples: Count = _outside_ids()
+
+    def in_mean(self, tasks: Iterable[str]) -> list[str]:
+        """Those of a reader's tasks that its mean is over: all of them where each one is left out."""
+        tasks = list(tasks)
+        return [task for task in tasks if task not in self.not_in_mean] or tasks
 
 
 Data = GeneratedData | KiltData

@@ -215,11 +215,15 @@ def _average_problems(run: dict) -> Iterator[str]:
     for where, bound in _bounds(average):
         if not _is_fraction(bound):
             yield f"average.{where}: expected a fraction in [0, 1], found {bound!r}"
-    scores = [result["score"] for result in run["tasks"].values() if _is_fraction(result.get("score"))]
-    if average.get("n_tasks") != len(run["tasks"]):
-        yield f"average.n_tasks is {average.get('n_tasks')!r} but {len(run['tasks'])} tasks are present"
-    elif len(scores) == len(run["tasks"]) and abs(math.fsum(scores) / len(scores) - average["score"]) > _ROUNDING:
-        yield f"average.score is {average['score']:.6f} but the tasks average {math.fsum(scores) / len(scores):.6f}"
+    left_out = (run["settings"].get("evaluation") or {}).get("not_in_mean", ())
+    wanted = [task for task in run["tasks"] if task not in left_out] or list(run["tasks"])
+    if average.get("n_tasks") != len(wanted):
+        yield f"average.n_tasks is {average.get('n_tasks')!r} but {len(wanted)} tasks are present"
+    elif sorted(average.get("tasks") or ()) != sorted(wanted):
+        yield f"average.tasks are {average.get('tasks')!r}, expected {', '.join(wanted)}"
+    scores = [run["tasks"][task].get("score") for task in wanted]
+    if all(map(_is_fraction, scores)) and abs((mean := math.fsum(scores) / len(scores)) - average["score"]) > _ROUNDING:
+        yield f"average.score is {average['score']:.6f} but the tasks average {mean:.6f}"
 
 
 def _is_fraction(value: Any) -> bool:

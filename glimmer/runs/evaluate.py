@@ -57,7 +57,7 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
     scored = {
         task: _task_result(task, scores, answered.kept[task], resamples) for task, scores in answered.scores.items()
     }
-    per_example = {task: result["per_example"]["metric"] for task, result in scored.items()}
+    per_example = {task: scored[task]["per_example"]["metric"] for task in evaluation.in_mean(scored)}
     interval = average_interval(per_example, resamples=resamples)
     checks = {
         task: cross_check(aside / "gold" / f"{task}.jsonl", aside / "guesses" / f"{task}.jsonl", scores)
@@ -81,8 +81,8 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
         "average": {
             "score": interval.mean,
             "interval": [interval.low, interval.high],
-            "tasks": list(scored),
-            "n_tasks": len(scored),
+            "tasks": list(per_example),
+            "n_tasks": len(per_example),
         },
         "kilt_package_check": worst(checks),
     }
@@ -154,7 +154,8 @@ def _other(
     shutil.rmtree(aside / "memory", ignore_errors=True)
     tasks = {task: scores.downstream[HEADLINE[task]] for task, scores in answered.scores.items()}
     step = getattr(selection, selection.other)["step"]
-    return {"other": {"which": selection.other, "step": step, "tasks": tasks, "average": fmean(tasks.values())}}
+    average = fmean(tasks[task] for task in materials.study.evaluation.in_mean(tasks))
+    return {"other": {"which": selection.other, "step": step, "tasks": tasks, "average": average}}
 
 
 def _with_parameters(reader: SplitReader, trained: Path, which: Which) -> SplitReader:

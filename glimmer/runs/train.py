@@ -57,7 +57,8 @@ def _train(materials: Materials, out: Path) -> dict[str, Any]:
     dev_loss = DevLoss(batcher, materials.selection_with_answers, evaluation.batch_size, mesh)
 
     def on_dev(reader: SplitReader) -> dict[str, float]:
-        average = float(np.mean(list(dev_scores(answerer, reader, materials.selection).values())))
+        scores = dev_scores(answerer, reader, materials.selection)
+        average = float(np.mean([scores[task] for task in evaluation.in_mean(scores)]))
         return {"dev_average": average, "dev_loss": dev_loss(reader)}
 
     checkpoints = out.parent / "checkpoints"

@@ -6,9 +6,10 @@ import math
 import pytest
 
 from glimmer.cli import main
+from glimmer.experiments import load_study
 from glimmer.experiments.settings import SCIENCE_VERSION, run_id
 from glimmer.files import read_json
-from glimmer.results import load_results
+from glimmer.results import load_results, load_runs
 
 
 def first_run(results):
@@ -88,6 +89,40 @@ def test_a_bad_run_file_is_named_left_out_and_fails_the_audit(results, capsys, c
     assert path.name in capsys.readouterr().out
     for point in load_results("smoke", results).points:
         assert (point.value is None) == (path.stem in point.point.run_ids), point.id
+
+
+def left_out_of_the_mean(run, tasks):
+    """The same run of a study whose mean leaves tasks out."""
+    run["settings"]["evaluation"]["not_in_mean"] = tasks
+    scores = {task: of["score"] for task, of in run["tasks"].items() if task not in tasks}
+    mean = sum(scores.values()) / len(scores)
+    run["average"] |= {"score": mean, "n_tasks": len(scores), "tasks": list(scores), "interval": [0.0, 1.0]}
+    run["id"] = run_id(run["settings"])
+    return run
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda run: None, None),
+        (lambda run: run["average"].update(n_tasks=6), "average.n_tasks"),
+        (lambda run: run["average"]["tasks"].__setitem__(0, "zsre"), "average.tasks"),
+        (lambda run: run["average"].update(score=run["average"]["score"] / 2), "average.score"),
+    ],
+)
+def test_a_mean_is_over_the_tasks_that_the_study_says(results, tmp_path, change, reason):
+    run = left_out_of_the_mean(json.loads(first_run(results).read_text()), ["zsre", "fever"])
+    change(run)
+    path = tmp_path / "other" / "runs" / f"{run['id']}.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(run))
+    runs = load_runs(path.parents[1])
+    assert [found.reason.split(" ")[0] for found in runs.refused] == ([reason] if reason else [])
+
+
+def test_of_tasks_that_are_all_left_out_the_mean_is_over_all():
+    evaluation = load_study("smoke", {"evaluation.not_in_mean": ["zsre", "nq"]}).evaluation
+    assert evaluation.in_mean(["nq", "fever"]) == ["fever"] and evaluation.in_mean(["nq"]) == ["nq"]
 
 
 def test_a_run_file_with_what_later_versions_record_is_used(results):
