@@ -15,7 +15,7 @@ from glimmer.experiments import load_study
 from glimmer.files import read_json
 from glimmer.results import load_results
 
-PASS, FAIL, NOT_MEASURED = "pass", "fail", "not measured"
+PASS, FAIL, NOT_MEASURED, LEFT_OUT = "pass", "fail", "not measured", "left out"
 
 _STAGE_MEASURES: Mapping[str, tuple[str, Callable[..., Measured]]] = {
     "evidence": ("retrieval", evidence_found.evidence),
@@ -37,14 +37,16 @@ def evaluate(gates: Sequence[Gate], study: str, results: Path) -> list[dict[str,
     """A row each gate: {"id", "about", "verdict", "measures": [...]}.
 
     A gate fails as soon as one measure does, and passes when all do. Where replicates have files of their own, a
-    measure is within its bounds when every replicate's is. What is missing is `not measured`, and never a pass.
+    measure is within its bounds when every replicate's is. What is missing is `not measured`, and never a pass. What a
+    study leaves out of its means is shown, and judged by no measure of its own.
     """
-    tasks = load_study(study).tasks
-    source = RunSource(study=load_results(study, results), directory=results / study)
+    loaded = load_study(study)
+    tasks, left_out = loaded.tasks, loaded.evaluation.not_in_mean
+    source = RunSource(study=load_results(study, results), directory=results / study, left_out=left_out)
     rows = []
     for gate in gates:
         measures = [_row(measure, source, tasks) for measure in gate.measures]
-        verdicts = {row["verdict"] for row in measures}
+        verdicts = {row["verdict"] for row in measures} - {LEFT_OUT}
         verdict = FAIL if FAIL in verdicts else PASS if verdicts == {PASS} else NOT_MEASURED
         rows.append({"id": gate.id, "about": gate.about, "verdict": verdict, "measures": measures})
     return rows
@@ -52,6 +54,8 @@ def evaluate(gates: Sequence[Gate], study: str, results: Path) -> list[dict[str,
 
 def judged_by(measure: GateMeasure, found: Mapping[str, Measured]) -> str:
     """The verdict on what was measured of the study, or of each of its replicates."""
+    if any(each.left_out for each in found.values()):
+        return LEFT_OUT
     values = [each.value for each in found.values()]
     if any(value is not None and not measure.go.hold(value) for value in values):
         return FAIL

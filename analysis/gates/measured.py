@@ -9,9 +9,13 @@ from collections.abc import Mapping
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Measured:
-    """`value` is None where something it needs is missing. `by_task` are the numbers behind it, if any."""
+    """`value` is None where something it needs is missing. `by_task` are the numbers behind it, if any.
+
+    `left_out`: of a task that the study leaves out of its means, which a gate shows and does not judge.
+    """
 
     value: float | None = None
+    left_out: bool = False
     by_task: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
 
     @classmethod

@@ -35,6 +35,8 @@ class RunSource:
 
     study: StudyResults
     directory: Path
+    left_out: tuple[str, ...] = ()
+    """The tasks that the study leaves out of its means."""
 
     def runs(self, point: str) -> dict[int, Run]:
         """The run files of a point that is one reader's, by seed; empty where the study has no such point."""
@@ -81,21 +83,21 @@ def gain_lower(source: RunSource) -> Measured:
 
 
 def in_view_one_page(source: RunSource) -> Measured:
-    """Percent answered of what was in view, the least of the one-page tasks that ask for words."""
+    """Percent answered of what was in view, the least of the one-page tasks that ask for words and are in the mean."""
     answered = {task for run in source.runs(FID).values() for task in run["tasks"]}
     shares = {task: _in_view(source, task) for task in TASKS if task in answered - {*TWO_PAGES, FEVER}}
-    values = list(shares.values())
+    values = [share for task, share in shares.items() if task not in source.left_out]
     return Measured(value=min(values) if values and None not in values else None, by_task=shares)
 
 
 def in_view_fever(source: RunSource) -> Measured:
     """The same for FEVER, where a coin answers half of what is not in view."""
-    return Measured(value=_in_view(source, FEVER, out_of_view=0.5))
+    return Measured(value=_in_view(source, FEVER, out_of_view=0.5), left_out=FEVER in source.left_out)
 
 
 def in_view_two_pages(source: RunSource) -> Measured:
     """The same for questions over two pages: both have to be in view."""
-    return Measured(value=_in_view(source, TWO_PAGES[0]))
+    return Measured(value=_in_view(source, TWO_PAGES[0]), left_out=TWO_PAGES[0] in source.left_out)
 
 
 def dev_minus_train_loss(source: RunSource) -> Measured:

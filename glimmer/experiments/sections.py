@@ -292,6 +292,8 @@ class Training:
     learning_rate: Rate
     scorer_learning_rate: Rate | None = None
     """Of the scorer, by the same schedule; null: the body's."""
+    second_moment_decay: Share = 0.999
+    """b2 of adamw. At 0.999 the steep first steps slow down all that a short training has."""
     schedule: Literal["constant", "cosine", "linear"]
     warmup_steps: Natural
     clip_norm: Rate | None

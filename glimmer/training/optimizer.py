@@ -13,14 +13,14 @@ from glimmer.experiments.sections import Training
 
 
 def build_optimizer(training: Training) -> optax.GradientTransformation:
-    """The optimizer of a study's `training` section: optimizer, both rates, schedule, warmup_steps, clip_norm."""
+    """The optimizer of a study's `training` section: its decay, rates, schedule, warm-up and clipping."""
     rate, scorer = learning_rate(training), scorer_learning_rate(training)
     if training.optimizer == "adafactor":
         transform = adafactor(rate, scorer_rate=scorer, scale_by_parameter=training.scale_by_parameter)
     elif training.scorer_learning_rate is None:
-        transform = optax.adamw(rate, weight_decay=0.0)
+        transform = optax.adamw(rate, b2=training.second_moment_decay, weight_decay=0.0)
     else:
-        body, scorer = (optax.adamw(one, weight_decay=0.0) for one in (rate, scorer))
+        body, scorer = (optax.adamw(one, b2=training.second_moment_decay, weight_decay=0.0) for one in (rate, scorer))
         transform = optax.partition({True: scorer, False: body}, _are_scorers)
     if training.clip_norm is None:
         return transform

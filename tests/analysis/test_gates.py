@@ -5,7 +5,8 @@ import math
 
 import pytest
 
-from analysis.gates.evaluated import FAIL, MEASURES, NOT_MEASURED, PASS, evaluate, judged_by
+from analysis.gates import evaluated as gates_evaluated
+from analysis.gates.evaluated import FAIL, LEFT_OUT, MEASURES, NOT_MEASURED, PASS, evaluate, judged_by
 from analysis.gates.listed import Bounds, GateMeasure, load_gates
 from analysis.gates.measured import Measured
 from glimmer import experiments
@@ -185,6 +186,30 @@ def test_learning_is_trained_minus_untrained_and_the_last_third_of_the_curve(tmp
     assert rows["gain"] == (pytest.approx(21), PASS)
     assert rows["last_third"] == (pytest.approx(4), FAIL), "steps 401 to 600 of 600: from 0.38 to 0.42"
     assert rows["dev_minus_train_loss"] == (None, NOT_MEASURED)
+
+
+@pytest.mark.parametrize("left_out", [(), ("zsre",), ("fever", "hotpotqa")])
+def test_a_task_that_is_left_out_of_the_mean_is_shown_and_not_judged(tmp_path, monkeypatch, left_out):
+    study = experiments.load_study(STUDY, {"evaluation.not_in_mean": list(left_out)})
+    monkeypatch.setattr(gates_evaluated, "load_study", lambda name: study)
+    seen = {"trusted": {"n": 100, "complete_rank": {"counts": [100] * 40}}}
+    synthetic.write_json(tmp_path / STUDY / "retrieval.json", {task: {"dev": seen} for task in study.tasks})
+    usual = experiments.load_study(STUDY)
+    for run in experiments.runs_for(usual).values():
+        if "figure2/performance/FiD" in run.points:
+            file = synthetic.run_file(run, STUDY, usual.tasks)
+            for task, of in file["tasks"].items():
+                n, score = len(of["per_example"]["metric"]), 0.1 if task in ("zsre", "fever", "hotpotqa") else 0.9
+                of |= {"score": score, "interval": [0.0, 1.0]}
+                of["per_example"]["metric"] = [score] * n
+            file["average"]["score"] = sum(of["score"] for of in file["tasks"].values()) / len(file["tasks"])
+            synthetic.write_json(tmp_path / STUDY / "runs" / f"{run.id}.json", file)
+    (gate,) = [each for each in evaluate(load_gates(), STUDY, tmp_path) if each["id"] == "P2"]
+    rows = {row["measure"]: row for row in gate["measures"]}
+    assert rows["in_view_one_page"]["verdict"] == (PASS if "zsre" in left_out else FAIL)
+    assert "zsre" in rows["in_view_one_page"]["by_task"][""]
+    for task, name in (("fever", "in_view_fever"), ("hotpotqa", "in_view_two_pages")):
+        assert rows[name]["verdict"] == (LEFT_OUT if task in left_out else FAIL) and rows[name]["measured"][""] < 40
 
 
 def test_ranking_is_the_distillation_loss_against_that_of_equal_scores(tmp_path):
