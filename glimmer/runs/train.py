@@ -56,6 +56,10 @@ def _train(materials: Materials, out: Path) -> dict[str, Any]:
 
     dev_loss = DevLoss(batcher, materials.selection_with_answers, evaluation.batch_size, mesh)
 
+    def rows(step: int) -> list[str]:
+        chosen = ((examples[task], place) for task, place in mixture.rows(step, training.batch_size))
+        return [each.examples[int(each.rows[place])].id for each, place in chosen]
+
     def on_dev(reader: SplitReader) -> dict[str, float]:
         scores = dev_scores(answerer, reader, materials.selection)
         average = float(np.mean([scores[task] for task in evaluation.in_mean(scores)]))
@@ -77,6 +81,7 @@ def _train(materials: Materials, out: Path) -> dict[str, Any]:
         checkpoints,
         mesh,
         identity={"run": run.id, "digests": materials.digests},
+        rows=rows,
     )
     units = _units(materials, mixture, outcome.selection, checkpoints, mesh)
     left = dataclasses.asdict(outcome) | {"training_units": units} | _identity(materials)

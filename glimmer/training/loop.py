@@ -16,6 +16,7 @@ import optax
 from jax.sharding import Mesh
 from tqdm import tqdm
 
+from glimmer.errors import CheckFailed
 from glimmer.models.batch import Batch
 from glimmer.models.mesh import place_batch, place_parameters
 from glimmer.training.ahead import made_ahead
@@ -83,6 +84,7 @@ def train(
     directory: Path,
     mesh: Mesh,
     identity: dict[str, Any],
+    rows: Callable[[int], list[str]] = lambda step: [],
 ) -> TrainingResult:
     """Trains `reader`; resumes from the latest checkpoint of `identity`. Leaves best and last under `directory`.
 
@@ -90,6 +92,8 @@ def train(
     dev: "dev_average", by which the best step is chosen, and whatever else is to stand beside it.
     The trained arrays of `reader` are given up to the first step.
     The result is the same, bit for bit on one device, however often training was interrupted.
+    Raises CheckFailed where a loss or a parameter is no finite number, before anything of it is evaluated or saved: it
+    names the step, `rows(step - 1)`, which are the ids of that batch's examples, and the checkpoint before.
     """
     settings, reader = reader.merge().settings, place_parameters(reader, mesh)
     state = place_parameters(initial_state(reader.trained, optimizer), mesh)
@@ -116,6 +120,9 @@ def train(
             bar.update()
             if not curve.is_due:
                 continue
+            if (fault := curve.not_finite or _not_finite(curve.step, state.parameters)) is not None:
+                saved = curve.entries[-1]["step"] if curve.entries else None
+                raise _gone_wrong(settings.name, fault, rows(fault.step - 1), directory, saved)
             is_best = curve.evaluated(on_dev(dataclasses.replace(reader, trained=state.parameters)))
             progress |= {"curve": curve.entries, "seconds": time.monotonic() - started}
             checkpoints.save_latest(curve.step, state, progress)
@@ -133,6 +140,29 @@ def train(
         stopped=curve.stopped,
         seconds=progress["seconds"],
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Fault:
+    """The first step that left no finite number, and where."""
+
+    step: int
+    what: str
+
+
+@jax.jit
+def _all_finite(parameters: Any) -> jax.Array:
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(array)) for array in jax.tree.leaves(parameters)]))
+
+
+def _not_finite(step: int, parameters: Any) -> _Fault | None:
+    return None if bool(_all_finite(parameters)) else _Fault(step=step, what="the parameters are not all finite")
+
+
+def _gone_wrong(name: str, fault: _Fault, rows: list[str], directory: Path, saved: int | None) -> CheckFailed:
+    left = "no checkpoint was saved before" if saved is None else f"step {saved} is the last one saved, in {directory}"
+    ids = f"; its batch: {', '.join(rows)}" if rows else ""
+    return CheckFailed(f"training {name} went wrong at step {fault.step}: {fault.what}{ids}; {left}")
 
 
 def _report(bar: tqdm, entry: dict[str, float | int], plan: TrainingPlan, seconds: float) -> None:
@@ -167,6 +197,15 @@ class Curve:
         """One more step was done."""
         self.step += 1
         self._losses.append(losses)
+
+    @property
+    def not_finite(self) -> _Fault | None:
+        """The first step since the last evaluation whose loss is no finite number."""
+        first = self.step - len(self._losses) + 1
+        for step, losses in enumerate(self._losses, start=first):
+            if not np.isfinite(loss := float(losses.total)):
+                return _Fault(step=step, what=f"the loss is {loss}")
+        return None
 
     @property
     def is_due(self) -> bool:

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from glimmer.errors import InputError
+from glimmer.errors import CheckFailed, InputError
 from glimmer.training import loop
 from glimmer.training.checkpoints import RunCheckpoints, restore_parameters
 from glimmer.training.loop import TrainingPlan, train
@@ -219,3 +219,30 @@ def test_an_empty_step_holds_no_parameters(run, toy, tmp_path):
 def test_a_directory_without_a_checkpoint_is_an_input_error(toy, tmp_path):
     with pytest.raises(InputError, match="no such file"):
         left(toy, tmp_path, "best")
+
+
+@pytest.mark.parametrize("part", ["loss", "parameters"])
+def test_a_number_gone_wrong_stops_the_run_with_step_rows_and_the_checkpoint_before(toy, tmp_path, monkeypatch, part):
+    def step(state, *others):
+        state, losses = toy.step(state, *others)
+        if int(state.step) < 5:
+            return state, losses
+        if part == "loss":
+            return state, dataclasses.replace(losses, total=losses.total * np.nan)
+        return dataclasses.replace(state, parameters=jax.tree.map(lambda x: x / 0, state.parameters)), losses
+
+    monkeypatch.setattr(loop, "compile_step", lambda definition, optimizer: step)
+    evaluated = []
+
+    def on_dev(reader):
+        evaluated.append(reader)
+        return {"dev_average": 0.1}
+
+    directory = tmp_path / "checkpoints"
+    parts = toy.optimizer, toy.batch, on_dev, PLAN, directory, toy.mesh, IDENTITY
+    with pytest.raises(CheckFailed) as error:
+        train(split_reader(toy.reader()), *parts, rows=lambda step: [f"id-{step}", "another"])
+    at = 5 if part == "loss" else 6
+    assert f"step {at}" in str(error.value) and f"id-{at - 1}, another" in str(error.value)
+    assert "step 4 is the last one saved" in str(error.value) and len(evaluated) == 2
+    assert RunCheckpoints(directory).best_step == 2, "of equal ones the first; nothing of after the fault"
