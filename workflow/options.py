@@ -18,7 +18,9 @@ DRAWING_TARGETS = ("figures", "audit", "claims", "report", "crate")
 
 _DOCUMENTS = ("report.html", "audit.json", "claims.json", "ro-crate-metadata.json")
 _PLACES = ("results", "work")
-_PARTS = ("artifacts", "baselines", "seeds")  # a part of the study's grid: its runs are the same as in the whole
+_PARTS = ("artifacts", "baselines", "seeds")
+"""A part of the study's grid: its runs are the same as in the whole. With replicates, `seeds` may name further ones."""
+
 _GIVEN = {"data": "data", "checkpoint": "initial", "retriever": "retriever"}  # option -> section with a `directory`
 _KINDS = {"data": ("data", "kind", "kilt"), "checkpoint": ("initial", "kind", "checkpoint"),
           "retriever": ("retriever", "initial", "checkpoint")}  # fmt: skip
@@ -45,7 +47,8 @@ def study_of(config: Mapping[str, Any]) -> Study:
             raise InputError(f"study {study.name} takes no {option}", where="--config",
                              expected=f"a study whose {section}.{key} is {kind}", found=found)  # fmt: skip
     for part, values in parts.items():
-        strangers = [value for value in values if value not in getattr(study, part)]
+        is_open = part == "seeds" and study.replicates  # a further replicate is one more draw of the same study
+        strangers = [value for value in values if value not in getattr(study, part) and not is_open]
         if strangers:
             raise InputError(f"not part of study {study.name}", where=f"--config {part}", found=strangers[0],
                              expected=f"some of {', '.join(map(str, getattr(study, part)))}")  # fmt: skip

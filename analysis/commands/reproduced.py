@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from glimmer.commands.output import add_json_argument, show
 
-HELP = "compare runs made here with cached ones of the same id; exit code 1 if something differs"
+HELP = "compare runs made here with cached ones, by replicates or run by run; exit code 1 unless they are reproduced"
 PURPOSE = "results"
+_ABOUT_DIFFERENCES = """\
+Differences between readers in a new replicate (points, mean of tasks), and where 95 % of such are expected to lie.
+A wide interval confirms little; one row in twenty lies outside by chance."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,16 +24,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 if all agrees; 1 if something differs, or if runs of another draw leave no difference to compare."""
+    """0 if what was made here is reproduced; 1 if something lies outside or differs, or nothing could be judged."""
     from analysis.reproduced import compare_directories
 
     document = compare_directories(args.made, args.cached)
     if args.json:
         show(document, True)
-        return int(not document["agrees"])
-    show([row | {"interval": " to ".join(map(str, row["interval"])) or None} for row in document["runs"]], False)
-    if document["other_draw"]:
-        print("\nAnother draw of what readers start from: levels are not compared, differences between readers are.")
-        spans = [{side: "{} ({} to {})".format(*gap[side]) for side in ("here", "cached")} for gap in document["gaps"]]
-        show([gap | span for gap, span in zip(document["gaps"], spans, strict=True)], False)
-    return int(not document["agrees"])
+    else:
+        print(document["outcome"])
+        if document["differences"]:
+            print(f"\n{_ABOUT_DIFFERENCES}")
+            show(_differences(document["differences"]), False)
+        if document["runs"]:
+            print("\nRuns of the same id, hence of the same settings (percent, mean of tasks)")
+            show([row | {"interval": _span(row["interval"])} for row in document["runs"]], False)
+    return int(not document["reproduced"])
+
+
+def _differences(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of `analysis.reproduced.differences` for a person."""
+    name = _names({row[side] for row in rows for side in ("reader", "less")})
+    return [
+        {
+            "difference": f"{name[row['reader']]} - {name[row['less']]}",
+            "seed": row["seed"],
+            "here": row["here"],
+            "expected": _span(row["interval"]),
+            "width": row["width"],
+            "cached mean": row["mean"],
+            "replicates": row["replicates"],
+            "verdict": row["verdict"],
+        }
+        for row in rows
+    ]
+
+
+def _names(readers: set[str]) -> dict[str, str]:
+    """Reader -> its name alone (`GLIMMER`), where no two have the same."""
+    short = {reader: reader.partition(":")[0] for reader in readers}
+    return short if len(set(short.values())) == len(readers) else {reader: f"({reader})" for reader in readers}
+
+
+def _span(interval: Sequence[float] | None) -> str | None:
+    return " to ".join(map(str, interval)) if interval else None

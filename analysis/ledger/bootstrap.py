@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from analysis.ledger.chance import Chance, Replicated, Resampled
 from glimmer.evaluation.intervals import Interval, resampled_means, resampled_seeds
 from glimmer.experiments import TASKS, Point
 from glimmer.experiments.registry import Measure
+from glimmer.experiments.study import REDRAWN
 from glimmer.files import canonical_json
 from glimmer.results import StudyResults, example_scores
 from glimmer.results.points import measured_tasks, task_score
@@ -65,16 +67,7 @@ class JointBootstrap:
     @functools.cached_property
     def varies(self) -> tuple[str, ...]:
         """Which of data, initial and retriever have other settings at every seed (runs of one model compared)."""
-        return tuple(part for part in ("data", "initial", "retriever") if self._varies(part))
-
-    def _varies(self, part: str) -> bool:
-        seeds: dict[str, dict[int, str]] = {}
-        for run in self.results.runs.by_id.values():
-            settings = run["settings"]
-            model = canonical_json(settings.get("model"))
-            seeds.setdefault(model, {})[settings["seed"]] = canonical_json(settings.get(part))
-        several = [drawn for drawn in seeds.values() if len(drawn) > 1]
-        return bool(several) and all(len(set(drawn.values())) == len(drawn) for drawn in several)
+        return tuple(part for part in REDRAWN if is_redrawn(part, self.results.runs.by_id.values()))
 
     def seeds_of(self, ids: Iterable[str]) -> tuple[int, ...]:
         """The seeds at which every one of these points has its runs and numbers."""
@@ -231,3 +224,14 @@ class JointBootstrap:
         rng = np.random.default_rng([self.seed, 2, TASKS.index(task), n])
         means = resampled_means(np.asarray(list(group.values()), dtype=float), self.resamples, rng)
         return dict(zip(group, means.T, strict=True))
+
+
+def is_redrawn(part: str, runs: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether runs of several seeds have other settings of a section at every seed (runs of one model compared)."""
+    seeds: dict[str, dict[int, str]] = {}
+    for run in runs:
+        settings = run["settings"]
+        model = canonical_json(settings.get("model"))
+        seeds.setdefault(model, {})[settings["seed"]] = canonical_json(settings.get(part))
+    several = [drawn for drawn in seeds.values() if len(drawn) > 1]
+    return bool(several) and all(len(set(drawn.values())) == len(drawn) for drawn in several)

@@ -60,8 +60,21 @@ class Replicated:
 
     @property
     def interval(self) -> tuple[float, float]:
-        width = float(stdtrit(self._freedom, (1 + CONFIDENCE) / 2)) * self._error
-        return float(self.draws.mean()) - width, float(self.draws.mean()) + width
+        return self._around(1 / len(self.draws))
+
+    @property
+    def prediction(self) -> tuple[float, float]:
+        """The 95 % interval of one further replicate's effect: mean +- t s sqrt(1 + 1/R), s their standard deviation.
+
+        The further draw varies, and so does the mean. Effects are taken as normal: G. J. Hahn, "Factors for calculating
+        two-sided prediction intervals for samples from a normal distribution", JASA 64 (1969), one further observation.
+        """
+        return self._around(1 + 1 / len(self.draws))
+
+    def predicts(self, effect: float) -> bool:
+        """Whether a further replicate's effect lies in the prediction interval."""
+        low, high = self.prediction
+        return low - _SLACK <= effect <= high + _SLACK
 
     def p_above(self, bound: float = 0.0) -> float:
         return float(stdtr(self._freedom, -self._t(bound)))
@@ -73,9 +86,18 @@ class Replicated:
     def _freedom(self) -> int:
         return len(self.draws) - 1
 
+    def _around(self, share: float) -> tuple[float, float]:
+        """The mean +- t sqrt(share s^2)."""
+        width = float(stdtrit(self._freedom, (1 + CONFIDENCE) / 2)) * self._deviation * math.sqrt(share)
+        return float(self.draws.mean()) - width, float(self.draws.mean()) + width
+
+    @property
+    def _deviation(self) -> float:
+        return float(self.draws.std(ddof=1))
+
     @property
     def _error(self) -> float:
-        return float(self.draws.std(ddof=1)) / math.sqrt(len(self.draws))
+        return self._deviation / math.sqrt(len(self.draws))
 
     def _t(self, bound: float) -> float:
         distance = float(self.draws.mean()) - bound

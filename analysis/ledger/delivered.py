@@ -23,6 +23,7 @@ from analysis.ledger.language import Requirement
 from analysis.names import reader_text
 from glimmer.experiments import Point, ReaderSettings
 from glimmer.experiments.registry import Measure, Term
+from glimmer.experiments.study import REDRAWN
 from glimmer.files import canonical_json
 from glimmer.results import answers_apart
 
@@ -200,6 +201,12 @@ def but_for_the_draw(run: Mapping[str, Any]) -> str:
     """A run's settings but for its seed and for which draw of fine-tuning it is."""
     reader = {key: value for key, value in run["settings"]["reader"].items() if key != "draw"}
     return canonical_json({**run["settings"], "seed": None, "reader": reader})
+
+
+def but_for_the_replicate(run: Mapping[str, Any]) -> str:
+    """A run's settings but for every seed: fine-tuning's, and those that a replicate moves (`Study.replicate`)."""
+    parts = {name: {**run["settings"][name], "seed": None} for name in REDRAWN}
+    return canonical_json({**run["settings"], **parts, "seed": None})
 
 
 def untrained_selves(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[int, str]]:

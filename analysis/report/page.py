@@ -72,7 +72,7 @@ def build(study_name: str, results: Path, reference_runs: Path | None = None) ->
             "draws": ledger_tables.draws_text(claims),
             "audit_entries": entries(audit, "findings"),
             **_stages(study, directory),
-            "comparison": None if other is None else reader_tables.comparison(other, study),
+            "comparison": None if not other else reader_tables.comparison(other, study),
         }
     )
 

@@ -123,8 +123,9 @@ def comparison(rows: Sequence[dict[str, Any]], study: StudyResults) -> CellTable
     alone = len(study.runs.by_id) - len(rows)
     return CellTable(
         caption="Runs of the same id, hence of the same settings. `agrees`: each score lies in the other's interval;"
-        " `identical`: every question is answered alike; `other draw`: what they start from is another draw, so levels"
-        f" say nothing. In small print the first stage that differs. {alone} runs have no counterpart.",
+        " `identical`: of the same files, every question is answered alike; `other draw`: what they start from is"
+        " another draw, so levels say nothing. In small print the first stage that differs."
+        f" {alone} runs have no counterpart.",
         heads=("Run", "Here (percent)", "Reference (percent)", "Difference (points)", "Answers apart", "Verdict"),
         rows=tuple(cells),
     )

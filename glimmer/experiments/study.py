@@ -54,6 +54,9 @@ class Scale:
                 )
 
 
+REDRAWN = ("data", "initial", "retriever")
+"""Sections whose seed a replicate moves, where they have one; fine-tuning's seed is the replicate's own."""
+
 Baseline = Literal["untrained", "no_passages", "other_passages", "gold_first", "as_many_kept"]
 """The panels of the artifact `baselines`."""
 
@@ -108,7 +111,7 @@ class Study:
         """
         if not self.replicates:
             return self
-        parts = {name: getattr(self, name) for name in ("data", "initial", "retriever")}
+        parts = {name: getattr(self, name) for name in REDRAWN}
         drawn = {
             name: dataclasses.replace(part, seed=part.seed + seed)
             for name, part in parts.items()

@@ -30,6 +30,25 @@ def test_a_t_interval_over_few_replicates_covers_as_it_says():
     assert np.mean(held) == pytest.approx(0.95, abs=0.015)
 
 
+@pytest.mark.parametrize("replicates", [2, 5])
+def test_a_prediction_interval_holds_as_many_new_draws_as_it_says(replicates):
+    rng = np.random.default_rng(1)
+    held = [Replicated(draws=rng.normal(1, 2, replicates)).predicts(rng.normal(1, 2)) for _ in range(2000)]
+    assert np.mean(held) == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize("effects", [[1.0, 2.0, 4.5], [5.0, 5.1]])
+def test_a_new_draw_just_within_the_prediction_interval_is_as_far_as_the_t_test_lets_it(effects):
+    """A prediction interval inverts the two-sample test that takes the new draw as a sample of one."""
+    for end in Replicated(draws=np.array(effects)).prediction:
+        assert stats.ttest_ind(effects, [end]).pvalue == pytest.approx(0.05)
+
+
+def test_equal_effects_predict_themselves_alone():
+    same = Replicated(draws=np.array([0.1] * 3))
+    assert same.predicts(0.3 - 0.2) and not same.predicts(0.11) and not same.predicts(0.09)
+
+
 def test_bootstrap_replicates_are_counted_and_never_none():
     chance = Resampled(draws=np.arange(1, 1000) / 100.0)
     assert chance.p_above() == pytest.approx(1 / 1000)

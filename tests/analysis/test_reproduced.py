@@ -2,12 +2,26 @@
 
 import json
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from analysis import reproduced
-from analysis.reproduced import AGREES, DIFFERS, IDENTICAL, OTHER_DRAW, agreement, parting
+from analysis.reproduced import (
+    AGREES,
+    DIFFERS,
+    IDENTICAL,
+    NOT_JUDGED,
+    OTHER_DRAW,
+    OUTSIDE,
+    WITHIN,
+    agreement,
+    compare_directories,
+    parting,
+)
 from glimmer import experiments
 from glimmer.cli import main
+from glimmer.files import write_json
 from tests.analysis import synthetic
 
 
@@ -52,7 +66,10 @@ def two(tmp_path):
 
 def test_equal_runs_are_identical_and_the_check_passes(two, capsys):
     assert main(["reproduced", *map(str, two)]) == 0
-    assert capsys.readouterr().out.count(IDENTICAL) == len(list((two[1] / "runs").glob("*.json")))
+    first, *rest = capsys.readouterr().out.splitlines()
+    n = len(list((two[1] / "runs").glob("*.json")))
+    assert first == f"Reproduced: of {n} runs that are cached too, {n} identical."
+    assert sum(IDENTICAL in line for line in rest) == n
 
 
 def test_runs_that_only_one_side_has_are_not_compared(two):
@@ -85,52 +102,203 @@ def rescore(path, pattern, **digests):
     path.write_text(json.dumps(run))
 
 
+FIGURE2 = ("fid", "lumen", "glimmer")
+CACHED = {10: (30, 40, 50), 11: (32, 41, 55), 12: (29, 42, 50)}  # seed -> right of 100, by reader
+
+
+def write_replicates(results, right, **overrides):
+    """Figure 2 of a study whose seeds are replicates; each reader answers so many of 100 questions of a task right."""
+    chosen = {"replicates": True, "artifacts": ["figure2"], "baselines": [], "seeds": list(right)} | overrides
+    study = experiments.load_study("smoke", chosen)
+    for run in experiments.runs_for(study).values():
+        path = results / "runs" / f"{run.id}.json"
+        write_json(path, synthetic.run_file(run, "smoke", study.tasks, n=100))
+        score = right[run.seed][FIGURE2.index(run.reader.name)]
+        rescore(path, [1.0] * score + [0.0] * (100 - score), initial_checkpoint=f"of seed {run.seed}")
+    return results
+
+
+def of_reader(results, name, seed):
+    """The file of one run."""
+    for path in (results / "runs").glob("*.json"):
+        settings = json.loads(path.read_text())["settings"]
+        if (settings["reader"]["name"], settings["seed"]) == (name, seed):
+            return path
+    raise AssertionError(f"no {name} at seed {seed}")
+
+
+def judged(made, cached):
+    """(the document, the verdict of each difference: `GLIMMER - FiD` -> `within`); the exit code is as it says."""
+    document = compare_directories(made, cached)
+    assert main(["reproduced", str(made), str(cached)]) == int(not document["reproduced"])
+    names = [[row[side].partition(":")[0] for side in ("reader", "less")] for row in document["differences"]]
+    verdicts = [row["verdict"] for row in document["differences"]]
+    return document, {" - ".join(pair): verdict for pair, verdict in zip(names, verdicts, strict=True)}
+
+
 @pytest.fixture
-def ranked(two):
-    """Two runs on either side, the second right in nine of ten examples, the first in six; (made, cached) files."""
-    for directory in two:
-        for path in sorted((directory / "runs").glob("*.json"))[2:]:
-            path.unlink()
-    files = [sorted((directory / "runs").glob("*.json")) for directory in two]
-    for worse, better in files:
-        rescore(worse, [1.0] * 6 + [0.0] * 4, initial_checkpoint="of here")
-        rescore(better, [1.0] * 9 + [0.0], initial_checkpoint="of here")
-    return files
+def replicates(tmp_path):
+    return write_replicates(tmp_path / "cached", CACHED)
+
+
+PAIRS = ("LUMEN - FiD", "GLIMMER - FiD", "GLIMMER - LUMEN")
 
 
 @pytest.mark.parametrize(
-    ("worse", "better", "stage", "verdict", "failed"),
+    ("right", "outside"),
     [
-        (3, 7, "initial_checkpoint", OTHER_DRAW, 0),
-        (3, 7, "retrieved", OTHER_DRAW, 0),
-        (3, 3, "initial_checkpoint", OTHER_DRAW, 1),
-        (7, 3, "initial_checkpoint", OTHER_DRAW, 1),
-        (0, 8, "initial_checkpoint", OTHER_DRAW, 1),
-        (3, 7, "tokenizer", DIFFERS, 1),
-        (3, 7, "code", DIFFERS, 1),
+        ((31, 41, 52), set()),
+        ((51, 61, 72), set()),  # levels are another world's
+        ((31, 41, 90), {"GLIMMER - FiD", "GLIMMER - LUMEN"}),  # above
+        ((31, 41, 31), {"GLIMMER - FiD", "GLIMMER - LUMEN"}),  # below
+        ((31, 60, 52), {"LUMEN - FiD", "GLIMMER - LUMEN"}),
+        ((50, 40, 30), set(PAIRS)),
     ],
 )
-def test_another_draw_is_held_to_the_differences_between_readers(two, ranked, worse, better, stage, verdict, failed):
-    for path, right in zip(ranked[0], (worse, better), strict=True):
-        rescore(path, [1.0] * right + [0.0] * (10 - right), **{stage: "of elsewhere"})
-    assert {row["verdict"] for row in reproduced.compare(*reproduced.load_both(*two))} == {verdict}
-    assert main(["reproduced", *map(str, two)]) == failed
+def test_a_new_replicate_is_held_to_the_prediction_intervals_on_both_sides(replicates, tmp_path, right, outside):
+    made = write_replicates(tmp_path / "made", {99: right})
+    document, verdicts = judged(made, replicates)
+    assert verdicts == {pair: OUTSIDE if pair in outside else WITHIN for pair in PAIRS}
+    assert document["reproduced"] == (not outside) and document["runs"] == []
 
 
-def test_a_level_that_agrees_by_chance_is_still_compared_as_a_difference(two, ranked):
-    rescore(ranked[0][0], [1.0] * 6 + [0.0] * 4, initial_checkpoint="of elsewhere")
-    rescore(ranked[0][1], [1.0] * 8 + [0.0] * 2, initial_checkpoint="of elsewhere")
-    verdicts = [row["verdict"] for row in reproduced.compare(*reproduced.load_both(*two))]
-    assert sorted(verdicts) == [IDENTICAL, OTHER_DRAW]
-    assert main(["reproduced", *map(str, two)]) == 0
+def test_the_interval_is_that_of_a_further_draw_of_the_paired_differences(replicates, tmp_path):
+    made = write_replicates(tmp_path / "made", {99: (31, 41, 52)})
+    rows = compare_directories(made, replicates)["differences"]
+    row = next(row for row in rows if row["reader"].startswith("GLIMMER") and row["less"].startswith("FiD"))
+    effects = [glimmer - fid for fid, _, glimmer in CACHED.values()]
+    expected = stats.t.interval(0.95, 2, loc=np.mean(effects), scale=np.std(effects, ddof=1) * np.sqrt(1 + 1 / 3))
+    assert row["interval"] == pytest.approx(expected, abs=0.01)
+    assert row["width"] == pytest.approx(expected[1] - expected[0], abs=0.01)
+    assert (row["seed"], row["replicates"], row["here"]) == (99, 3, 21)
+    assert list(row["cached"].values()) == effects and row["mean"] == pytest.approx(np.mean(effects), abs=0.01)
 
 
-def test_another_draw_without_a_difference_to_compare_confirms_nothing(two, ranked, capsys):
-    for path in (ranked[0][0], ranked[1][0]):
-        path.unlink()
-    rescore(ranked[0][1], [1.0, 0.0], initial_checkpoint="of elsewhere")
-    assert main(["reproduced", *map(str, two)]) == 1
-    assert "differences between readers are" in capsys.readouterr().out
+def test_the_report_starts_with_its_outcome_and_names_readers_shortly(replicates, tmp_path, capsys):
+    made = write_replicates(tmp_path / "made", {99: (31, 41, 90)})
+    judged(made, replicates)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Not reproduced: 1 of 3 differences between readers within their prediction intervals."
+    rows = {line[:15].strip(): line for line in lines if " - " in line[:15]}
+    assert rows.keys() == set(PAIRS)
+    assert OUTSIDE in rows["GLIMMER - FiD"] and WITHIN in rows["LUMEN - FiD"]
+    main(["reproduced", str(made), str(replicates), "--json"])
+    assert json.loads(capsys.readouterr().out)["outcome"] == lines[0]
+
+
+def test_one_cached_replicate_predicts_nothing(tmp_path, capsys):
+    cached = write_replicates(tmp_path / "cached", {10: CACHED[10]})
+    made = write_replicates(tmp_path / "made", {99: CACHED[10]})
+    document, verdicts = judged(made, cached)
+    assert set(verdicts.values()) == {NOT_JUDGED} and not document["reproduced"]
+    assert {(row["replicates"], row["interval"]) for row in document["differences"]} == {(1, None)}
+    assert capsys.readouterr().out.startswith("Not judged: 3 differences without two cached replicates")
+
+
+def test_a_reader_that_most_replicates_lack_is_said_not_to_be_judged(replicates, tmp_path):
+    for seed in (10, 11):
+        of_reader(replicates, "glimmer", seed).unlink()
+    document, verdicts = judged(write_replicates(tmp_path / "made", {99: (31, 41, 90)}), replicates)
+    assert verdicts == {"LUMEN - FiD": WITHIN, "GLIMMER - FiD": NOT_JUDGED, "GLIMMER - LUMEN": NOT_JUDGED}
+    assert document["reproduced"] and "; 2 differences without two" in document["outcome"]
+
+
+def test_one_reader_alone_confirms_nothing(replicates, tmp_path):
+    made = write_replicates(tmp_path / "made", {99: (31, 41, 52)})
+    for name in ("fid", "lumen"):
+        of_reader(made, name, 99).unlink()
+    document, verdicts = judged(made, replicates)
+    assert not verdicts and not document["reproduced"]
+
+
+def test_readers_that_answered_other_numbers_of_questions_are_not_paired(replicates, tmp_path):
+    made = write_replicates(tmp_path / "made", {99: (31, 41, 52)})
+    path = of_reader(made, "fid", 99)
+    run = json.loads(path.read_text())
+    for task in run["tasks"].values():
+        task["n"] = 50
+        task["per_example"] = {name: scores[:50] for name, scores in task["per_example"].items()}
+    path.write_text(json.dumps(run))
+    rescore(path, [1.0, 0.0])
+    assert judged(made, replicates)[1] == {"GLIMMER - LUMEN": WITHIN}
+
+
+@pytest.mark.parametrize("stage", ["initial_checkpoint", "retrieved"])
+@pytest.mark.parametrize(("glimmer", "verdict"), [(47, WITHIN), (90, OUTSIDE), (20, OUTSIDE)])
+def test_another_draw_of_a_cached_seed_is_judged_by_the_other_seeds(replicates, tmp_path, stage, glimmer, verdict):
+    right = (20, 30, glimmer)
+    made = write_replicates(tmp_path / "made", {11: right})
+    for name, score in zip(FIGURE2, right, strict=True):
+        rescore(of_reader(made, name, 11), [1.0] * score + [0.0] * (100 - score), **{stage: "of elsewhere"})
+    document, verdicts = judged(made, replicates)
+    assert {row["verdict"] for row in document["runs"]} == {OTHER_DRAW}
+    assert all(row["cached"].keys() == {10, 12} for row in document["differences"])
+    assert document["reproduced"] == (verdict == WITHIN)
+    # GLIMMER - LUMEN is 10 and 8 there: one degree of freedom, so hardly any bound.
+    assert verdicts["GLIMMER - FiD"] == verdict
+
+
+def test_the_same_replicate_again_is_identical_and_needs_no_other(replicates, tmp_path):
+    made = write_replicates(tmp_path / "made", {11: CACHED[11]})
+    document, verdicts = judged(made, replicates)
+    assert {row["verdict"] for row in document["runs"]} == {IDENTICAL} and not verdicts
+    assert document["reproduced"]
+
+
+def test_the_same_answers_from_another_checkpoint_are_another_draw(replicates, tmp_path):
+    made = write_replicates(tmp_path / "made", {11: CACHED[11]})
+    path = of_reader(made, "glimmer", 11)
+    path.write_text(path.read_text().replace("of seed 11", "of elsewhere"))
+    document, _ = judged(made, replicates)
+    assert sorted(row["verdict"] for row in document["runs"]) == [IDENTICAL, IDENTICAL, OTHER_DRAW]
+
+
+def test_an_error_at_a_cached_seed_is_not_outweighed_by_a_new_one(replicates, tmp_path):
+    made = write_replicates(tmp_path / "made", {11: CACHED[11], 99: (31, 41, 52)})
+    swap(of_reader(made, "lumen", 11), "nq")
+    document, verdicts = judged(made, replicates)
+    assert set(verdicts.values()) == {WITHIN} and not document["reproduced"]
+
+
+@pytest.mark.parametrize(("stage", "verdict"), [("tokenizer", DIFFERS), ("code", DIFFERS), ("retrieved", OTHER_DRAW)])
+def test_what_no_rounding_changes_is_no_other_draw(replicates, tmp_path, stage, verdict):
+    made = write_replicates(tmp_path / "made", {11: CACHED[11]})
+    rescore(of_reader(made, "fid", 11), [1.0, 0.0], **{stage: "of elsewhere"})
+    rows = {row["run"]: row["verdict"] for row in compare_directories(made, replicates)["runs"]}
+    assert rows.pop(of_reader(made, "fid", 11).stem) == verdict and set(rows.values()) == {IDENTICAL}
+
+
+@pytest.mark.parametrize("right", [(30, 40, 50), (30, 40, 90)])
+def test_where_seeds_share_one_world_nothing_predicts_another_draw(tmp_path, right, capsys):
+    one_world = {"replicates": False}
+    cached = write_replicates(tmp_path / "cached", CACHED, **one_world)
+    made = write_replicates(tmp_path / "made", {11: right}, **one_world)
+    for path in (made / "runs").glob("*.json"):
+        path.write_text(path.read_text().replace("of seed 11", "of elsewhere"))
+    document, verdicts = judged(made, cached)
+    assert {row["verdict"] for row in document["runs"]} == {OTHER_DRAW}
+    assert set(verdicts.values()) == {NOT_JUDGED} and not document["reproduced"]
+    assert "3 other draw (3 that nothing predicts)" in capsys.readouterr().out
+
+
+def test_a_further_seed_of_fine_tuning_is_no_replicate(tmp_path):
+    cached = write_replicates(tmp_path / "cached", CACHED, replicates=False)
+    document, verdicts = judged(write_replicates(tmp_path / "made", {99: CACHED[10]}, replicates=False), cached)
+    assert set(verdicts.values()) == {NOT_JUDGED} and not document["reproduced"]
+
+
+def test_an_identical_run_does_not_vouch_for_another_draw(tmp_path):
+    cached = write_replicates(tmp_path / "cached", {10: CACHED[10]}, replicates=False)
+    made = write_replicates(tmp_path / "made", {10: CACHED[10]}, replicates=False)
+    assert judged(made, cached)[0]["reproduced"]
+    path = of_reader(made, "glimmer", 10)
+    path.write_text(path.read_text().replace("of seed 10", "of elsewhere"))
+    assert not judged(made, cached)[0]["reproduced"]
+
+
+def test_readers_of_other_settings_are_other_readers(replicates, tmp_path):
+    made = write_replicates(tmp_path / "made", {99: CACHED[10]}, **{"training.steps": 7})
+    assert main(["reproduced", str(made), str(replicates)]) == 2
 
 
 def swap(path, task):
@@ -168,7 +336,7 @@ def test_other_answers_from_a_checkpoint_of_elsewhere_may_be_another_processor(t
 def test_nothing_to_compare_is_bad_input(two, tmp_path, capsys):
     (tmp_path / "empty" / "runs").mkdir(parents=True)
     assert main(["reproduced", str(tmp_path / "empty"), str(two[1])]) == 2
-    assert "no run in common" in capsys.readouterr().err
+    assert "no reader in common" in capsys.readouterr().err
 
 
 def test_a_file_that_cannot_be_trusted_is_no_agreement(two, capsys):

@@ -1,5 +1,6 @@
 """Studies whose seeds redraw everything: what differs between replicates, and what is planned for each."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from glimmer.experiments import load_study, points, runs_for
 from glimmer.experiments.stages import STAGES, decides
 from tests.workflow.test_snakefile import MEASURING, planned
 from workflow.layout import Layout
+from workflow.options import study_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = [0, 2]
@@ -85,7 +87,9 @@ def test_files_of_replicates_lie_apart(study):
     assert trained == f"{study.run_directory(run, 2)}/trained" and trained.startswith(second.work)
 
 
-def test_every_stage_is_planned_for_every_replicate(tmp_path):
+@pytest.fixture
+def checkout(tmp_path):
+    """A checkout with a study `mine`: the smoke study, with replicates."""
     for name in ("Snakefile", "workflow", "glimmer", "worlds", "analysis", "environment.yml"):
         (tmp_path / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "config", tmp_path / "config")
@@ -99,11 +103,35 @@ def test_every_stage_is_planned_for_every_replicate(tmp_path):
         "replicates": True,
     }
     (tmp_path / "config" / "mine.yaml").write_text(yaml.safe_dump(stated))
-    jobs = planned("all", "--config", "study=mine", "results=r", "work=w", cwd=tmp_path)
-    twice = MEASURING - {"train", "evaluate"} | {
-        f"publish_{name}" for name in ("retrieval", "filter", "lengths", "priors", "reading")
-    }
-    assert {rule: jobs.get(rule) for rule in twice} == dict.fromkeys(twice, 2)
+    return tmp_path
+
+
+STAGES_OF_A_REPLICATE = MEASURING - {"train", "evaluate"} | {
+    f"publish_{name}" for name in ("retrieval", "filter", "lengths", "priors", "reading")
+}
+
+
+def test_every_stage_is_planned_for_every_replicate(checkout):
+    jobs = planned("all", "--config", "study=mine", "results=r", "work=w", cwd=checkout)
+    assert {rule: jobs.get(rule) for rule in STAGES_OF_A_REPLICATE} == dict.fromkeys(STAGES_OF_A_REPLICATE, 2)
     runs = runs_for(load_study("smoke"))
     assert jobs["evaluate"] == 2 * len(runs)
     assert jobs["train"] == 2 * len({run.trained_id for run in runs.values()})
+
+
+def test_make_reproduce_plans_one_more_replicate_of_three_readers(checkout):
+    (part,) = re.findall(r"^PART := (.*)$", (ROOT / "Makefile").read_text(), flags=re.M)
+    options = part.replace("$(SEED)", "99").split()
+    jobs = planned("all", "--config", "study=mine", "results=r", "work=w", *options, cwd=checkout)
+    assert {rule: jobs.get(rule) for rule in STAGES_OF_A_REPLICATE} == dict.fromkeys(STAGES_OF_A_REPLICATE, 1)
+    assert jobs["train"] == jobs["evaluate"] == 3
+
+
+def test_a_further_replicate_is_a_part_of_a_study_with_replicates(checkout, monkeypatch):
+    monkeypatch.chdir(checkout)
+    given = {"study": "mine", "results": "r", "artifacts": "figure2", "baselines": []}
+    runs = runs_for(study_of(given | {"seeds": 99})).values()
+    assert {run.reader.name for run in runs} == {"fid", "lumen", "glimmer"}
+    assert {run.settings[part]["seed"] for run in runs for part in ("data", "initial", "retriever")} == {99}
+    with pytest.raises(InputError, match="seeds.0 is not valid"):
+        study_of(given | {"seeds": "last"})
