@@ -149,19 +149,53 @@ def memory_macs_per_passage(dimensions: Dimensions, alpha: Fraction, passage_tok
     return (1 - alpha) * dimensions.encoder_layers * _encoder_layer(dimensions, passage_tokens)
 
 
-def training_macs(dimensions: Dimensions, work: Workload, *, frozen_memory: bool, distilled_passages: int) -> Fraction:
-    """A rough count for one training example: forward and backward, at two backward for one forward.
+def training_macs(
+    dimensions: Dimensions,
+    work: Workload,
+    *,
+    frozen_memory: bool = False,
+    distils: bool = False,
+    rematerialises: bool = False,
+) -> Fraction:
+    """Macs of every matrix product of a training step, for one example; passages' memory is computed in it.
 
-    Frozen memory is read from the store, so only live layers count. `distilled_passages` (0: no distillation) run all
-    live layers and are decoded on their own for p_LM, forward only, since no gradient goes through it. Recomputation
-    under rematerialisation is not counted.
+    A trained product has two more on the way back, a product of frozen memory none. Distillation finishes all k
+    passages and decodes each on its own, forward only (a teacher whose gradient flows costs three times that). With
+    `rematerialises` a layer runs again on the way back, without its last product. A scorer that is not distilled into
+    has no way back. Without passages (k = 0) the question stands before one empty place. Not told apart: frozen
+    embeddings, and a question encoder of its own.
     """
-    d, pair = dimensions, work.tokens
-    passage_memory = (1 - work.alpha) * d.encoder_layers * _encoder_layer(d, pair - work.question_tokens)
-    trained = operation_count(d, work, "exact") + (0 if frozen_memory else work.k * passage_memory)
+    if work.k == 0:
+        work = dataclasses.replace(work, k=1, m=1, tokens=work.question_tokens + 1)
+    d, pair, target = dimensions, work.tokens, work.target_tokens
     live = work.alpha * d.encoder_layers
-    rest = live * (1 - (work.beta or 0)) * _encoder_layer(d, pair) + _decoder(d, pair, work.target_tokens)
-    return 3 * trained + distilled_passages * rest
+    rerank = (work.beta or 0) * live
+    finished = live if work.separate_reranker else live - rerank
+    scorer = 0 if work.beta is None else work.k * d.d_model
+    memory = memory_macs(d, work) + (d.encoder_layers - live) * _encoder_layer(d, work.question_tokens)
+    total = 3 * (operation_count(d, work, "exact") + memory_macs(d, work))
+    if frozen_memory:
+        total -= 2 * memory
+    if distils:
+        total += work.k * (finished * _encoder_layer(d, pair) + _decoder(d, pair, target))
+    else:
+        total -= 2 * scorer
+    if rematerialises:
+        layers = (work.k * rerank + work.m * finished) * _without_last_product(d, _encoder_layer(d, pair), pair)
+        if not frozen_memory:
+            passage = pair - work.question_tokens
+            again = work.k * _without_last_product(d, _encoder_layer(d, passage), passage)
+            again += _without_last_product(d, _encoder_layer(d, work.question_tokens), work.question_tokens)
+            layers += (d.encoder_layers - live) * again
+        decoder = _decoder_layer(d, work.m * pair, target)
+        total += layers + d.decoder_layers * _without_last_product(d, decoder, target)
+    return Fraction(total)
+
+
+def memory_macs(dimensions: Dimensions, work: Workload) -> Fraction:
+    """Macs to compute the memory of one example's k passages, where it is not read from the store."""
+    passage = work.tokens - work.question_tokens
+    return work.k * memory_macs_per_passage(dimensions, work.alpha, passage)
 
 
 def _printed(d: Dimensions, work: Workload) -> Fraction:
@@ -215,7 +249,16 @@ def _encoder_layer(d: Dimensions, tokens: int) -> int:
 
 def _decoder(d: Dimensions, encoded_tokens: int, target_tokens: int) -> int:
     """All decoder layers and the logits, over `encoded_tokens` encoded tokens."""
+    layers = d.decoder_layers * _decoder_layer(d, encoded_tokens, target_tokens)
+    return layers + target_tokens * d.d_model * d.vocabulary
+
+
+def _decoder_layer(d: Dimensions, encoded_tokens: int, target_tokens: int) -> int:
     keys_and_values = encoded_tokens * d.cross_macs_per_token
     scores = 2 * target_tokens * (target_tokens + encoded_tokens) * d.heads_width
-    layer = target_tokens * d.decoder_macs_per_token + keys_and_values + scores
-    return d.decoder_layers * layer + target_tokens * d.d_model * d.vocabulary
+    return target_tokens * d.decoder_macs_per_token + keys_and_values + scores
+
+
+def _without_last_product(d: Dimensions, layer: int, tokens: int) -> int:
+    """A layer up to what its way back needs: all but the feed-forward's second product."""
+    return layer - tokens * d.d_model * d.d_ff

@@ -1,31 +1,83 @@
-"""`glimmer plan`: what a study will cost, in runs, operations and bytes; no timings are invented."""
+"""`glimmer plan`: what a study will cost, in runs, operations and bytes; in hours where runs were measured."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
 
 from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.output import add_json_argument, show
-from glimmer.compute import memory_bytes_per_token, operation_counts, training_macs
-from glimmer.experiments import Run, Study, runs_for
+from glimmer.compute import memory_bytes_per_token, operation_counts
+from glimmer.errors import InputError
+from glimmer.experiments import Run, Study, hours, runs_for
+from glimmer.experiments.sections import GeneratedData
 from glimmer.experiments.settings import TASKS
 from glimmer.kilt.download import PUBLISHED
+from glimmer.results import load_runs
 
-HELP = "What a study will cost: runs, operations, bytes of memory (no timings)."
+HELP = "What a study will cost: runs, operations, bytes of memory; hours, from runs that were measured."
 PURPOSE = "study"
 
 _DEV_SIZES = {file.task: file.lines for file in PUBLISHED if "-dev" in file.name}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The study and what to change in it."""
+    """The study, what to change in it, and whether hours are asked for, or how far predicted ones are off."""
     add_study_arguments(parser)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--hours", action="store_true", help="seconds of each run, and hours of all, from measured runs")
+    what.add_argument(
+        "--check",
+        nargs="?",
+        const="reader",
+        choices=("reader", "seed"),
+        help="predict each finished run without those of readers like it (default), or of its seed, and compare",
+    )
+    parser.add_argument(
+        "--from",
+        action="append",
+        type=Path,
+        dest="measured",
+        metavar="DIR",
+        help="results of runs that this machine has done; may be repeated (default: those of the study)",
+    )
+    parser.add_argument("--cores", type=int, default=1, help="runs side by side, a thread each (default: 1)")
+    parser.add_argument(
+        "--start-up",
+        type=float,
+        default=20.0,
+        metavar="SECONDS",
+        help="of each run, to start, read and write: no result file has it (default: 20)",
+    )
     add_json_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the total, then a row a run. FLOPs are two for a multiply-accumulate."""
+    """Prints a row a run, then the total. FLOPs are two for a multiply-accumulate."""
     study = study_of(args)
+    if args.check:
+        rows, total = _checked(study, _measured(args, study), args.check)
+    elif args.hours:
+        rows, total = _hours(study, _measured(args, study), args.cores, args.start_up)
+    else:
+        rows, total = _costs(study)
+    if args.json:
+        show({"total": total, "runs": rows}, True)
+    else:
+        show(rows, False)
+        print()
+        show(total, False)
+    return 0
+
+
+Printed = tuple[list[dict[str, Any]], dict[str, Any]]
+"""Rows and total."""
+
+
+def _costs(study: Study) -> Printed:
     runs = runs_for(study)
     rows = [cost(study, one) for one in runs.values()]
     total = {
@@ -37,49 +89,101 @@ def run(args: argparse.Namespace) -> int:
         "evaluation_flops": sum(row["evaluation_flops"] for row in rows),
         "largest_memory_bytes": max(row["memory_bytes"] for row in rows),
     }
-    if args.json:
-        show({"total": total, "runs": rows}, True)
-    else:
-        show(rows, False)
-        print()
-        show(total, False)
-    return 0
+    return rows, total
 
 
 def cost(study: Study, run: Run) -> dict:
     """An estimate for one run from its shapes: at most `steps` training steps, one pass over dev, and the store.
 
     Memory is bounded by the passages that dev questions can retrieve; KILT's own dev sizes stand in where the study
-    takes all of them but those of selection. Dev passes for choosing a
-    checkpoint are not counted, nor are the answers of the best or last parameters that are not kept.
+    takes all of them but those of selection. The answers of the best or last parameters that are not kept are not
+    counted.
     """
-    reader, work, training = run.reader, run.workload, study.training
-    an_example = training_macs(
-        run.dimensions,
-        work,
-        frozen_memory=reader.memory == "frozen",
-        distilled_passages=reader.k if reader.name == "glimmer" and reader.lambda_ > 0 else 0,
-    )
-    examples = sum(_dev_examples(study, task) for task in TASKS if task in reader.train_tasks)
-    counts = operation_counts(run.dimensions, work)
-    a_passage = study.lengths.passage * memory_bytes_per_token(run.dimensions, reader.alpha)
-    trained = training.steps * training.batch_size * float(an_example) if reader.trained else 0.0
+    most = _most_questions(study)
+    examples = sum(most[task] for task in run.reader.train_tasks)
+    counts = operation_counts(run.dimensions, run.workload)
+    macs = hours.operations(run.settings, most)
+    a_passage = study.lengths.passage * memory_bytes_per_token(run.dimensions, run.reader.alpha)
     return {
-        "id": run.id,
-        "seed": run.seed,
-        "reader": reader.name,
-        "passages": reader.k,
-        "kept": reader.m,
+        **_named(run),
         "macs_printed": counts["printed"],
         "macs_figure2": counts["figure2"],
         "macs_exact": counts["exact"],
-        "training_flops": 2 * trained,
-        "evaluation_flops": 2 * counts["exact"] * examples,
+        "training_flops": 2 * macs["train"],
+        "evaluation_flops": 2 * macs["evaluate"],
         "memory_bytes_per_passage": a_passage,
-        "memory_bytes": a_passage * reader.k * examples,
+        "memory_bytes": a_passage * run.reader.k * examples,
     }
 
 
-def _dev_examples(study: Study, task: str) -> int:
-    rest = max(_DEV_SIZES[task] - study.training.dev_examples, 0)
-    return min(study.evaluation.dev_examples or rest, rest)
+def _named(run: Run) -> dict[str, Any]:
+    return {"id": run.id, "seed": run.seed, "reader": run.reader.name, "passages": run.reader.k, "kept": run.reader.m}
+
+
+def _most_questions(study: Study) -> dict[str, int]:
+    """Of each task those evaluated on dev, at most."""
+    generated = isinstance(study.data, GeneratedData)
+    sizes = {task: (study.data.dev_examples if generated else None) or _DEV_SIZES[task] for task in TASKS}
+    rest = {task: max(size - study.training.dev_examples, 0) for task, size in sizes.items()}
+    return {task: min(study.evaluation.dev_examples or most, most) for task, most in rest.items()}
+
+
+def _measured(args: argparse.Namespace, study: Study) -> list[hours.Finished]:
+    """The finished runs to measure rates by. Raises InputError where there is none."""
+    directories = args.measured or [study.results_directory]
+    found = [hours.Finished.of(run) for where in directories for run in load_runs(where).by_id.values()]
+    if not found:
+        raise InputError(
+            "no finished run", where=", ".join(map(str, directories)), expected="runs/<id>.json, one or more"
+        )
+    return found
+
+
+def _hours(study: Study, finished: Sequence[hours.Finished], cores: int, start_up: float) -> Printed:
+    if cores < 1 or start_up < 0:
+        raise InputError(
+            "not allowed", where="--cores, --start-up", expected="1 and 0, or more", found=f"{cores}, {start_up}"
+        )
+    measured, most, runs = hours.rates(finished), _most_questions(study), runs_for(study)
+    rows = []
+    for run in runs.values():
+        asked = hours.questions(run.settings, finished, most)
+        parts = hours.predicted(measured, hours.operations(run.settings, asked))
+        again = study.evaluation.both and run.reader.is_trained_by_its_run
+        parts["other"] = parts["memory"] + parts["evaluate"] if again else 0.0
+        seconds = {f"{part}_seconds": value for part, value in parts.items()}
+        rows.append(_named(run) | seconds | {"seconds": sum(parts.values()) + start_up})
+    left = [row["seconds"] for row in rows if not study.result_file(row["id"]).exists()]
+    total = {
+        "study": study.name,
+        "runs": len(rows),
+        "runs_left": len(left),
+        "cores": cores,
+        "hours": hours.side_by_side((row["seconds"] for row in rows), cores) / 3600,
+        "hours_left": hours.side_by_side(left, cores) / 3600,
+        "measured_runs": len(finished),
+        "fixed_seconds": {part: rate.fixed for part, rate in measured.items()},
+        "seconds_per_tera_macs": {part: rate.per_tera for part, rate in measured.items()},
+    }
+    return rows, total
+
+
+def _checked(study: Study, finished: Sequence[hours.Finished], left_out: hours.LeftOut) -> Printed:
+    done = load_runs(study.results_directory, only=runs_for(study)).by_id.values()
+    rows = hours.check([hours.Finished.of(run) for run in done], finished, left_out, _most_questions(study))
+    if not rows:
+        raise InputError("no finished run to compare with", where=study.results_directory, found="none")
+    errors = [abs(row["error_percent"]) for row in rows]
+    foreseen, outcome = (sum(row[key] for row in rows) for key in ("predicted_seconds", "seconds"))
+    total = {
+        "study": study.name,
+        "runs": len(rows),
+        "left_out": f"the same {left_out}",
+        "predicted_hours": foreseen / 3600,
+        "hours": outcome / 3600,
+        "error_percent": hours.error_percent(foreseen, outcome),
+        "median_error_percent": median(errors),
+        "largest_error_percent": max(errors),
+        "runs_within_25_percent": sum(error <= 25 for error in errors),
+    }
+    return rows, total

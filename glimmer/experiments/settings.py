@@ -171,6 +171,16 @@ class ReaderSettings:
         """Whether a seed changes it: it is trained, starts from random layers, or is given passages by lot."""
         return self.trained or self.reranker == "scratch" or self.dev_evidence == "of_another_question"
 
+    @property
+    def is_trained_by_its_run(self) -> bool:
+        """Whether its run trains it: an untrained reader's does not, nor one's that has another run's parameters."""
+        return self.trained and self.dev_evidence == "as_trained"
+
+    @property
+    def distils(self) -> bool:
+        """Whether training distils into a scorer."""
+        return self.name == "glimmer" and self.lambda_ > 0
+
     def change(self, **changes: Any) -> ReaderSettings:
         """These settings with some fields changed, checked again; a reader that keeps every passage moves m with k."""
         if "k" in changes and "m" not in changes and self.name != "glimmer":

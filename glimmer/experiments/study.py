@@ -177,17 +177,7 @@ class Study:
 
     def workload(self, reader: ReaderSettings) -> Workload:
         """What one example of this study makes `reader` do, for the operation counts."""
-        lengths = self.lengths
-        return Workload(
-            alpha=reader.alpha,
-            beta=reader.beta,
-            k=reader.k,
-            m=reader.m,
-            tokens=lengths.question + lengths.passage,
-            question_tokens=lengths.question,
-            target_tokens=lengths.target,
-            separate_reranker=reader.reranker != "shared",
-        )
+        return workload(reader, vars(self.lengths))
 
     def run_settings(self, reader: ReaderSettings, seed: int, size: str = "") -> dict[str, Any]:
         """Everything that decides the numbers of one run, and nothing else: no paths, no artifact names, no batch size
@@ -202,6 +192,20 @@ class Study:
             **{name: record(getattr(drawn, name)) for name in _IN_EVERY_RUN},
             "reader": reader.to_json(),
         }
+
+
+def workload(reader: ReaderSettings, lengths: Mapping[str, int]) -> Workload:
+    """What one example makes `reader` do; `lengths` are the tokens of a question, a passage and a target, by name."""
+    return Workload(
+        alpha=reader.alpha,
+        beta=reader.beta,
+        k=reader.k,
+        m=reader.m,
+        tokens=lengths["question"] + lengths["passage"],
+        question_tokens=lengths["question"],
+        target_tokens=lengths["target"],
+        separate_reranker=reader.reranker != "shared",
+    )
 
 
 _IN_EVERY_RUN = (

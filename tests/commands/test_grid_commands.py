@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,9 @@ def test_macs_gives_figure_2_s_speed(capsys):
         "runs --study nope",
         "runs --study smoke --set training.steps=0",
         "plan --study smoke --set scale.passages={25:1}",
+        "plan --study smoke --hours --from nowhere",
+        "plan --study embedded --hours --cores 0",
+        "plan --study sample --check seed",
     ],
 )
 def test_bad_input_exits_2_with_one_line(capsys, words):
@@ -68,7 +72,33 @@ def test_plan_adds_up_and_training_costs_nothing_where_nothing_trains(capsys):
     assert found["total"]["training_flops"] == sum(row["training_flops"] for row in found["runs"])
     runs = runs_for(load_study("smoke"))
     for row in found["runs"]:
-        assert (row["training_flops"] > 0) == runs[row["id"]].reader.trained
+        assert (row["training_flops"] > 0) == (
+            runs[row["id"]].trained_id == row["id"] and runs[row["id"]].reader.trained
+        )
+
+
+def test_hours_of_runs_side_by_side_are_no_less_than_an_even_share_and_no_more_than_one_after_the_other(capsys):
+    words = ["plan", "--study", "embedded", "--hours", "--start-up", "7", "--json"]
+    two, one = (json.loads(printed(capsys, *words, "--cores", cores)) for cores in "21")
+    seconds = [row["seconds"] for row in two["runs"]]
+    assert one["total"]["hours"] == pytest.approx(sum(seconds) / 3600)
+    assert sum(seconds) / 7200 <= two["total"]["hours"] <= (sum(seconds) + max(seconds)) / 7200
+    parts = ("train_seconds", "memory_seconds", "evaluate_seconds", "other_seconds")
+    assert all(row["seconds"] == pytest.approx(7 + sum(row[part] for part in parts)) for row in two["runs"])
+
+
+@pytest.mark.parametrize("left_out", ["reader", "seed"])
+def test_a_check_compares_with_what_result_files_say_and_tells_the_error_of_each_and_of_all(capsys, left_out):
+    found = json.loads(printed(capsys, "plan", "--study", "embedded", "--check", left_out, "--json"))
+    files = {path.stem: json.loads(path.read_text()) for path in Path("results/embedded/runs").glob("*.json")}
+    assert {row["id"]: row["seconds"] for row in found["runs"]} == {
+        id: pytest.approx(sum(file["wall_seconds"].values())) for id, file in files.items()
+    }
+    for row in found["runs"]:
+        assert row["predicted_seconds"] == pytest.approx(row["seconds"] * (1 + row["error_percent"] / 100))
+    total = found["total"]
+    assert total["predicted_hours"] == pytest.approx(sum(row["predicted_seconds"] for row in found["runs"]) / 3600)
+    assert total["predicted_hours"] == pytest.approx(total["hours"] * (1 + total["error_percent"] / 100))
 
 
 def test_the_registry_and_its_commands_import_no_jax():
