@@ -75,7 +75,7 @@ def check_units(result, road):
     if not result["learning_curve"]:
         assert units is None
         return
-    assert all({"distill_uniform", "dev_loss"} <= set(entry) for entry in result["learning_curve"])
+    assert all({"distill_uniform", "dev_loss", "train_loss"} <= set(entry) for entry in result["learning_curve"])
     assert all(0 <= entry["ranking_entropy"] <= 1.0001 for entry in result["learning_curve"])
     assert units["rows_seen"] == 4 and set(units["epochs"]) == set(result["tasks"])
     assert units["sum_of_rates"] == pytest.approx(1.5 * road.study.training.learning_rate), "linear to zero"

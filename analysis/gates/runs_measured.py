@@ -101,8 +101,8 @@ def in_view_two_pages(source: RunSource) -> Measured:
 
 
 def dev_minus_train_loss(source: RunSource) -> Measured:
-    """FiD's loss on dev minus that on train at the end of training, nats a token."""
-    return _mean(_difference(_last(run), "dev_loss", "lm_loss") for run in source.runs(FID).values())
+    """FiD's loss on dev minus that on as many train rows at the end, nats a token, over the tasks of the mean."""
+    return _mean(_difference(_last(run), "dev_loss", "train_loss") for run in source.runs(FID).values())
 
 
 def last_third(source: RunSource) -> Measured:
@@ -143,8 +143,8 @@ def arms_beyond_seeds(source: RunSource) -> Measured:
 
 
 def alone_train_loss(source: RunSource) -> Measured:
-    """FiD trained on NQ alone: its train loss at the end, nats a token."""
-    return _mean(_last(run).get("lm_loss") for run in _alone(source))
+    """FiD trained on NQ alone: its loss on train rows at the end, nats a token."""
+    return _mean(_last(run).get("train_loss") for run in _alone(source))
 
 
 def alone_dev_loss_rise(source: RunSource) -> Measured:

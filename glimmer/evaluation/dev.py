@@ -31,8 +31,8 @@ def dev_scores(answerer: Answerer, reader: SplitReader, tasks: Sequence[TaskExam
     return scores
 
 
-class DevLoss:
-    """The cross-entropy of `tasks`' answers, nats a token over all of them, without dropout: training's own loss.
+class AnswerLoss:
+    """The cross-entropy of the answers of `tasks`, nats a token over all of them, without dropout: training's own loss.
 
     `tasks` have answers (`TaskExamples.with_answers`). The batches are made once, each of `batch_size` rows or as many
     more as divide over the mesh; the last one is filled up with rows that have no answer.

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 
 from glimmer.errors import InputError
 from glimmer.evaluation.answering import Answerer
-from glimmer.evaluation.dev import DevLoss, dev_scores
+from glimmer.evaluation.dev import AnswerLoss, dev_scores
 from glimmer.files import atomic_directory, only_one, remove_directory, write_json
 from glimmer.models.mesh import device_mesh, place_parameters
 from glimmer.runs.made_by import peak_memory
@@ -54,7 +54,9 @@ def _train(materials: Materials, out: Path) -> dict[str, Any]:
         chosen = mixture.rows(step, training.batch_size)
         return batcher.batch([(examples[task], int(examples[task].rows[place])) for task, place in chosen])
 
-    dev_loss = DevLoss(batcher, materials.selection_with_answers, evaluation.batch_size, mesh)
+    losses = {
+        name: AnswerLoss(batcher, tasks, evaluation.batch_size, mesh) for name, tasks in materials.of_losses.items()
+    }
 
     def rows(step: int) -> list[str]:
         chosen = ((examples[task], place) for task, place in mixture.rows(step, training.batch_size))
@@ -63,7 +65,7 @@ def _train(materials: Materials, out: Path) -> dict[str, Any]:
     def on_dev(reader: SplitReader) -> dict[str, float]:
         scores = dev_scores(answerer, reader, materials.selection)
         average = float(np.mean([scores[task] for task in evaluation.in_mean(scores)]))
-        return {"dev_average": average, "dev_loss": dev_loss(reader)}
+        return {"dev_average": average} | {name: loss(reader) for name, loss in losses.items()}
 
     checkpoints = out.parent / "checkpoints"
     outcome = train(

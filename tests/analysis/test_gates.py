@@ -168,7 +168,8 @@ def measures_of(results, gate):
     return {row["measure"]: (row["measured"].get(""), row["verdict"]) for row in found["measures"]}
 
 
-def test_learning_is_trained_minus_untrained_and_the_last_third_of_the_curve(tmp_path):
+@pytest.mark.parametrize("both", [True, False])
+def test_learning_is_trained_minus_untrained_and_the_last_third_of_the_curve(tmp_path, both):
     study = experiments.load_study(STUDY)
     for run in experiments.runs_for(study).values():
         if any(point.startswith(("figure2/performance/FiD", "baselines/")) for point in run.points):
@@ -179,20 +180,21 @@ def test_learning_is_trained_minus_untrained_and_the_last_third_of_the_curve(tmp
                 task |= {"score": score, "interval": [0.0, 1.0]}
                 n = len(task["per_example"]["metric"])
                 task["per_example"]["metric"] = [score] * n
-            curve = [{"step": 100 * n, "dev_average": 0.3 + 0.02 * n, "lm_loss": 1.0} for n in range(1, 7)]
+            curve = [{"step": 100 * n, "dev_average": 0.3 + 0.02 * n} for n in range(1, 7)]
+            curve[-1] |= {"train_loss": 1.0, "dev_loss": 1.4} if both else {"train_loss": 1.0}
             file["learning_curve"] = curve if run.reader.trained else []
             synthetic.write_json(tmp_path / STUDY / "runs" / f"{run.id}.json", file)
     rows = measures_of(tmp_path, "P2")
     assert rows["gain"] == (pytest.approx(21), PASS)
     assert rows["last_third"] == (pytest.approx(4), FAIL), "steps 401 to 600 of 600: from 0.38 to 0.42"
-    assert rows["dev_minus_train_loss"] == (None, NOT_MEASURED)
+    assert rows["dev_minus_train_loss"] == ((pytest.approx(0.4), FAIL) if both else (None, NOT_MEASURED))
 
 
 @pytest.mark.parametrize("left_out", [(), ("zsre",), ("fever", "hotpotqa")])
 def test_a_task_that_is_left_out_of_the_mean_is_shown_and_not_judged(tmp_path, monkeypatch, left_out):
     study = experiments.load_study(STUDY, {"evaluation.not_in_mean": list(left_out)})
     monkeypatch.setattr(gates_evaluated, "load_study", lambda name: study)
-    seen = {"trusted": {"n": 100, "complete_rank": {"counts": [100] * 40}}}
+    seen = {"trusted": {"n": 100, "complete_rank": {"counts": [100, *[0] * 39]}}}
     synthetic.write_json(tmp_path / STUDY / "retrieval.json", {task: {"dev": seen} for task in study.tasks})
     usual = experiments.load_study(STUDY)
     for run in experiments.runs_for(usual).values():

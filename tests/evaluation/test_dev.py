@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from glimmer.evaluation.dev import DevLoss
+from glimmer.evaluation.dev import AnswerLoss
 from glimmer.experiments.settings import glimmer
 from glimmer.models.batch import Batch
 from glimmer.models.mesh import device_mesh
@@ -39,4 +39,6 @@ def test_the_loss_on_dev_is_that_of_one_training_batch_with_the_same_rows(batch_
     rows = Rows().batch([(None, row) for row in (4, 0, 2, 6, 1)])
     weights = DistillationWeights(lambda_=jnp.float32(1), tau=jnp.float32(1))
     expected = float(jax.jit(lambda r, b: reader_losses(r, b, weights, None).language_model)(reader, rows))
-    assert DevLoss(Rows(), TASKS, batch_size, device_mesh())(split_reader(reader)) == pytest.approx(expected, rel=1e-5)
+    assert AnswerLoss(Rows(), TASKS, batch_size, device_mesh())(split_reader(reader)) == pytest.approx(
+        expected, rel=1e-5
+    )
