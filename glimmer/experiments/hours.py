@@ -21,7 +21,7 @@ PARTS = ("train", "memory", "evaluate")
 """The parts of a run, as `wall_seconds` of a result file names them."""
 
 _ROUNDS = 20
-_PASSES_OF_DEV = 2  # an evaluation in training answers the questions, and reads them once more for the loss
+_PASSES_OF_DEV = 3  # an evaluation in training answers the questions, and has losses of them and of as many train rows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
