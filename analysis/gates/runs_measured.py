@@ -18,9 +18,8 @@ from scipy.special import stdtrit
 from analysis.gates.evidence_found import TWO_PAGES
 from analysis.gates.measured import Measured
 from analysis.ledger.delivered import alike_but_for_the_draw, but_for_the_draw, self_of, untrained_selves
-from analysis.stage_files import stage_document, stage_files
+from analysis.stage_files import stage_document
 from glimmer.experiments import TASKS, ReaderSettings
-from glimmer.files import read_json
 from glimmer.results import StudyResults, answers_apart
 
 FID, GLIMMER = "figure2/performance/FiD", "figure2/performance/GLIMMER"
@@ -55,12 +54,6 @@ class RunSource:
         id = own.get(run["settings"]["seed"]) or (next(iter(own.values())) if len(own) == 1 else None)
         return self.study.runs.by_id.get(id)
 
-    def retrieval(self, seed: int) -> Mapping[str, Any]:
-        """retrieval.json of the study, or of the replicate of a seed."""
-        files = stage_files(self.directory, "retrieval")
-        path = files.get(f"replicate-{seed}") or files.get("")
-        return read_json(path) if path else {}
-
 
 def untrained(source: RunSource) -> Measured:
     """Percent, FiD before fine-tuning, mean of tasks and replicates."""
@@ -91,8 +84,8 @@ def in_view_one_page(source: RunSource) -> Measured:
 
 
 def in_view_fever(source: RunSource) -> Measured:
-    """The same for FEVER, where a coin answers half of what is not in view."""
-    return Measured(value=_in_view(source, FEVER, out_of_view=0.5), left_out=FEVER in source.left_out)
+    """The same for FEVER."""
+    return Measured(value=_in_view(source, FEVER), left_out=FEVER in source.left_out)
 
 
 def in_view_two_pages(source: RunSource) -> Measured:
@@ -184,20 +177,15 @@ def _gains(source: RunSource) -> Iterator[float | None]:
         yield None if before is None else 100 * (run["average"]["score"] - before["average"]["score"])
 
 
-def _in_view(source: RunSource, task: str, out_of_view: float = 0.0) -> float | None:
-    """Percent answered of a task's questions with all evidence in view, mean of replicates.
-
-    (score - g (1 - v)) / v, with v the share of questions in view and g what guessing answers of the others.
-    """
+def _in_view(source: RunSource, task: str) -> float | None:
+    """Percent answered of a task's questions with all evidence in view, question by question; mean of replicates."""
     shares = []
-    for seed, run in source.runs(FID).items():
-        of_dev = source.retrieval(seed).get(task, {}).get("dev", {}).get("trusted", {})
-        counts = of_dev.get("complete_rank", {}).get("counts", [])
-        k, score = run["settings"]["reader"]["k"], run["tasks"].get(task, {}).get("score")
-        if score is None or len(counts) < k or not sum(counts[:k]):
+    for run in source.runs(FID).values():
+        kept = run["tasks"].get(task, {}).get("per_example") or {}
+        asked = [score for score, seen in zip(kept.get("metric", ()), kept.get("in_view", ()), strict=False) if seen]
+        if not asked:
             return None
-        in_view = sum(counts[:k]) / of_dev["n"]
-        shares.append(100 * (score - out_of_view * (1 - in_view)) / in_view)
+        shares.append(100 * statistics.fmean(asked))
     return statistics.fmean(shares) if shares else None
 
 

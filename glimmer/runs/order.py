@@ -29,7 +29,8 @@ def order_scores(
     `answer_at_m`: 1 where an accepted answer stands, as whole words, in the title or text of one of the first `kept`
     passages of the reader's order; "yes" and "no" stand nowhere. `retriever_answer_at_m`, `retriever_rprec`: the same,
     and KILT's R-precision of pages, in the retriever's order of the passages that the reader was given; only where the
-    two orders may differ (`kept` below the reader's k). No `answer_at_m` for FEVER. `gold` holds the gold lines.
+    two orders may differ (`kept` below the reader's k). No `answer_at_m` for FEVER. `in_view`: 1 where all evidence is
+    among the reader's k passages, of readers that are given what was retrieved. `gold` holds the gold lines.
     """
     if not batcher.k:
         return {}
@@ -45,6 +46,9 @@ def order_scores(
                 float(any(holds(corpus, passage, names) for passage in passages[:kept]))
                 for passages, names in zip(order, accepted, strict=True)
             ]
+    in_view = [task.evidence_in_view(answer.row, batcher.k) for answer in answers]
+    if None not in in_view:
+        scores["in_view"] = list(map(float, in_view))
     if kept < batcher.k:
         lines = (json.loads(line) for _, line in numbered_lines(gold))
         scores["retriever_rprec"] = list(_r_precision(lines, found, corpus))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from glimmer.errors import InputError
 from glimmer.experiments.sections import Lengths
@@ -85,6 +85,9 @@ class TaskExamples:
         with np.load(existing(Path(retrieved) / f"{task}-{split}.npz"), allow_pickle=False) as found:
             self.passages: Int[np.ndarray, "n depth"] = found["passages"]
             self._gold: Int[np.ndarray, "n parts"] | None = found["gold"] if "gold" in found.files else None
+            self._whole: Bool[np.ndarray, "n depth"] | None = (
+                found["complete"] > 0 if "complete" in found.files else None
+            )
         if len(self.passages) != len(self.examples):
             raise InputError(
                 "retrieved for another file", where=self.path, expected=len(self.examples), found=len(self.passages)
@@ -119,7 +122,7 @@ class TaskExamples:
                 found="none",
             )
         part = copy.copy(self)
-        part.passages = self.passages.copy()
+        part.passages, part._whole = self.passages.copy(), None
         for row, gold in zip(part.passages, self._gold, strict=True):
             row[:] = _first(gold, row)[: len(row)]
         part._answers = {}
@@ -136,7 +139,7 @@ class TaskExamples:
         cycle = np.random.default_rng([seed, len(self.passages)]).permutation(len(self.passages))
         part.passages = self.passages.copy()
         part.passages[cycle] = self.passages[np.roll(cycle, 1)]
-        part._gold, part._answers = None, {}
+        part._gold, part._whole, part._answers = None, None, {}
         return part
 
     def with_shuffled_answers(self, seed: int) -> TaskExamples:
@@ -145,6 +148,13 @@ class TaskExamples:
         cycle = np.random.default_rng([seed, len(self.rows)]).permutation(self.rows)
         part._answered_by = dict(zip(cycle.tolist(), np.roll(cycle, 1).tolist(), strict=True))
         return part
+
+    def evidence_in_view(self, row: int, k: int) -> bool | None:
+        """Whether all evidence of a row is among its first k retrieved passages.
+
+        None where passages were moved, or what was retrieved does not say.
+        """
+        return None if self._whole is None or not k else bool(self._whole[row, k - 1])
 
     def with_answers(self, choice: AnswerChoice) -> TaskExamples:
         """The same task with one answer a row, as if for training: to measure the loss on dev, and for nothing else."""

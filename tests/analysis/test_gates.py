@@ -190,12 +190,28 @@ def test_learning_is_trained_minus_untrained_and_the_last_third_of_the_curve(tmp
     assert rows["dev_minus_train_loss"] == ((pytest.approx(0.4), FAIL) if both else (None, NOT_MEASURED))
 
 
+def test_what_is_in_view_is_judged_question_by_question(tmp_path):
+    study = experiments.load_study(STUDY)
+    for run in experiments.runs_for(study).values():
+        if "figure2/performance/FiD" in run.points:
+            file = synthetic.run_file(run, STUDY, study.tasks)
+            for of in file["tasks"].values():  # all of a fifth in view, half of the others: guesses
+                n = len(of["per_example"]["metric"])
+                seen = [float(place < n // 5) for place in range(n)]
+                right = [1.0 if there else float(place % 2) for place, there in enumerate(seen)]
+                of |= {"score": sum(right) / n, "interval": [0.0, 1.0]}
+                of["per_example"] |= {"metric": right, "in_view": seen}
+            scores = [of["score"] for of in file["tasks"].values()]
+            file["average"]["score"] = sum(scores) / len(scores)
+            synthetic.write_json(tmp_path / STUDY / "runs" / f"{run.id}.json", file)
+    rows = measures_of(tmp_path, "P2")
+    assert [rows[f"in_view_{name}"] for name in ("one_page", "fever", "two_pages")] == [(pytest.approx(100), PASS)] * 3
+
+
 @pytest.mark.parametrize("left_out", [(), ("zsre",), ("fever", "hotpotqa")])
 def test_a_task_that_is_left_out_of_the_mean_is_shown_and_not_judged(tmp_path, monkeypatch, left_out):
     study = experiments.load_study(STUDY, {"evaluation.not_in_mean": list(left_out)})
     monkeypatch.setattr(gates_evaluated, "load_study", lambda name: study)
-    seen = {"trusted": {"n": 100, "complete_rank": {"counts": [100, *[0] * 39]}}}
-    synthetic.write_json(tmp_path / STUDY / "retrieval.json", {task: {"dev": seen} for task in study.tasks})
     usual = experiments.load_study(STUDY)
     for run in experiments.runs_for(usual).values():
         if "figure2/performance/FiD" in run.points:
@@ -203,7 +219,7 @@ def test_a_task_that_is_left_out_of_the_mean_is_shown_and_not_judged(tmp_path, m
             for task, of in file["tasks"].items():
                 n, score = len(of["per_example"]["metric"]), 0.1 if task in ("zsre", "fever", "hotpotqa") else 0.9
                 of |= {"score": score, "interval": [0.0, 1.0]}
-                of["per_example"]["metric"] = [score] * n
+                of["per_example"] |= {"metric": [score] * n, "in_view": [float(place % 2) for place in range(n)]}
             file["average"]["score"] = sum(of["score"] for of in file["tasks"].values()) / len(file["tasks"])
             synthetic.write_json(tmp_path / STUDY / "runs" / f"{run.id}.json", file)
     (gate,) = [each for each in evaluate(load_gates(), STUDY, tmp_path) if each["id"] == "P2"]

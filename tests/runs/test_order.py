@@ -36,13 +36,17 @@ def corpus(tmp_path_factory):
     return PassageFile(place)
 
 
+def _unknown(row, k):
+    return None
+
+
 @pytest.fixture
 def asked(corpus, tmp_path):
     """(task, batcher of k, gold file, the reader's answers in an order of places) over the four questions."""
 
-    def make(k=4, order=None, name="nq", accepted=ANSWERS, rows=(0, 1, 2, 3)):
+    def make(k=4, order=None, name="nq", accepted=ANSWERS, rows=(0, 1, 2, 3), whole=None):
         examples = [Example(id=f"q{i}", input=f"question {i}?", answers=list(a)) for i, a in enumerate(accepted)]
-        task = SimpleNamespace(task=name, examples=examples, rows=np.array(rows))
+        task = SimpleNamespace(task=name, examples=examples, rows=np.array(rows), evidence_in_view=whole or _unknown)
 
         def passage_ids(task, row):
             return RETRIEVED[row][:k] if k else np.array([-1])
@@ -107,6 +111,12 @@ def test_a_reader_that_keeps_all_has_no_other_order_and_a_closed_book_none(asked
 def test_the_answers_of_fever_are_looked_for_nowhere_and_its_pages_are(asked):
     assert set(scores(asked, 2, name="fever")) == {"retriever_rprec"}
     assert scores(asked, 4, name="fever") == {}
+
+
+def test_what_is_in_view_is_known_of_all_or_not_kept(asked):
+    found = scores(asked, 4, k=3, rows=(0, 3), whole=lambda row, k: row < k)
+    assert found["in_view"] == [1.0, 0.0]
+    assert "in_view" not in scores(asked, 4, whole=lambda row, k: None if row == 2 else True)
 
 
 def test_scores_are_of_the_rows_that_were_answered(asked):

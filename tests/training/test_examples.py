@@ -277,3 +277,21 @@ def test_tokens_of_all_passages_are_one_array_and_a_full_disk_is_an_error(stages
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert not list((tmp_path / "full").iterdir())
+
+
+def test_evidence_is_in_view_where_all_of_it_is_among_the_passages_and_unknown_where_they_were_moved(stages, tmp_path):
+    found = np.load(stages.root / "retrieved/nq-train.npz")["passages"]
+    whole = np.zeros(found.shape, np.float32)
+    whole[1, 1:] = 0.25  # from the second passage on
+    for with_it in (True, False):
+        path = tmp_path / str(with_it)
+        path.mkdir()
+        kept = {"complete": whole, "gold": np.full((len(found), 1), -1)} if with_it else {}
+        np.savez(path / "nq-train.npz", passages=found, **kept)
+        task = TaskExamples("nq", stages.root / "data", "train", path, None, choice(stages))
+        seen = [task.evidence_in_view(row, k) for row, k in ((0, 2), (1, 1), (1, 2))]
+        assert seen == ([False, False, True] if with_it else [None] * 3)
+        assert task.evidence_in_view(1, 0) is None
+        assert task.with_passages_of_another(0).evidence_in_view(1, 2) is None
+        if with_it:
+            assert task.with_evidence_first().evidence_in_view(1, 2) is None
