@@ -38,13 +38,18 @@ def readers(study: StudyResults) -> CellTable | None:
     if not tasks:
         return None
     metrics = {task: run["tasks"][task]["metric"] for run in study.runs.by_id.values() for task in run["tasks"]}
-    heads = ["Reader", f"Mean of {len(tasks)} tasks (percent)"]
-    heads += [f"{TASK_NAMES[task]} {METRIC_NAMES.get(metrics[task], metrics[task])} (percent)" for task in tasks]
+    averaged = {task for run in runs.values() for task in run["average"]["tasks"]}
+    heads = ["Reader", f"Mean of {len(averaged)} tasks (percent)"]
+    heads += [_task_head(task, METRIC_NAMES.get(metrics[task], metrics[task]), task in averaged) for task in tasks]
     return CellTable(
         caption="Dev scores in percent; in small print 95 % intervals. Floors and ceilings stand below their reader.",
         heads=(*heads, "Examples"),
         rows=tuple(_reader_row(result, what, study, tasks) for result, what in rows),
     )
+
+
+def _task_head(task: str, metric: str, averaged: bool) -> str:
+    return f"{TASK_NAMES[task]} {metric} (percent{'' if averaged else ', not in the mean'})"
 
 
 def _reader_row(result: PointResult, what: str, study: StudyResults, tasks: Sequence[str]) -> tuple[Cell, ...]:

@@ -1,15 +1,17 @@
 """Run files that cannot be trusted: named with the reason and left out; their points are missing, the audit fails."""
 
+import dataclasses
 import json
 import math
 
 import pytest
 
+from analysis.report.reader_tables import readers
 from glimmer.cli import main
 from glimmer.experiments import load_study
 from glimmer.experiments.settings import SCIENCE_VERSION, run_id
 from glimmer.files import read_json
-from glimmer.results import load_results, load_runs
+from glimmer.results import Runs, load_results, load_runs
 
 
 def first_run(results):
@@ -118,6 +120,16 @@ def test_a_mean_is_over_the_tasks_that_the_study_says(results, tmp_path, change,
     path.write_text(json.dumps(run))
     runs = load_runs(path.parents[1])
     assert [found.reason.split(" ")[0] for found in runs.refused] == ([reason] if reason else [])
+
+
+def test_the_readers_table_says_which_tasks_are_not_in_the_mean(results):
+    study = load_results("smoke", results)
+    usual = readers(study)
+    assert usual.heads[1] == "Mean of 6 tasks (percent)" and not any("not in the mean" in head for head in usual.heads)
+    left = {id: left_out_of_the_mean(run, ["zsre", "fever"]) for id, run in study.runs.by_id.items()}
+    heads = readers(dataclasses.replace(study, runs=Runs(by_id=left))).heads
+    assert heads[1] == "Mean of 4 tasks (percent)"
+    assert [head.split()[0] for head in heads if "not in the mean" in head] == ["FEVER", "zsRE"]
 
 
 def test_of_tasks_that_are_all_left_out_the_mean_is_over_all():
