@@ -41,7 +41,7 @@ def resumes(mesh, directory):
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return 0.1 * len(calls)
+        return {"dev_average": 0.1 * len(calls)}
     arguments = (optimizer, lambda n: ragged_batch(n, rows=4, k=2), dev, TrainingPlan(steps=3, evaluate_every=1))
     for _ in range(2):
         try:
