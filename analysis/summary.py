@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis import power, properties
+from analysis import power
 from analysis.figures.table import markdown
+from analysis.gates.evaluated import evaluate, numbers_text
+from analysis.gates.listed import load_gates
 from analysis.ledger.verdicts import MISSING
 from analysis.report.cells import Cell
 from analysis.report.ledger_tables import draws_text, factors, families
@@ -109,10 +111,14 @@ def power_table(name: str, results: str | Path = "results") -> str:
     return power.show(power.rows(load_results(name, results), load_results(PAPER, results)))
 
 
-def properties_table(name: str, results: str | Path = "results") -> str:
-    """What a study's effects rest on; see analysis/properties.py."""
-    rows = properties.properties(load_results(name, results), results)
-    return markdown(["property, percent", "measured", "where"], rows, left=3)
+def gates_table(name: str, results: str | Path = "results") -> str:
+    """Every measure of every gate on a study's results, by replicate where they are so; see config/gates.yaml."""
+    rows = [
+        [gate["id"], row["is"], numbers_text(row["measured"]), row["go"], row["verdict"]]
+        for gate in evaluate(load_gates(), name, Path(results))
+        for row in gate["measures"]
+    ]
+    return markdown(["gate", "what", "measured", "go", "verdict"], rows, left=2)
 
 
 BLOCKS: Mapping[str, Callable[[str, str | Path], str]] = {
@@ -122,7 +128,7 @@ BLOCKS: Mapping[str, Callable[[str, str | Path], str]] = {
     "floors": floors_table,
     "factors": factors_table,
     "power": power_table,
-    "properties": properties_table,
+    "gates": gates_table,
 }
 
 

@@ -46,10 +46,9 @@ def study_texts(study: Study, data: str | Path, passages: str | Path) -> Iterato
         for example in sample_reading_examples(rng, _SAMPLED, passages=2, tasks=TASKS):
             yield question.format(question=example.question)
             yield example.answer
-        if study.initial.reads_only:
-            for example in sample_reading_examples(rng, _SAMPLED, passages=2, tasks=PLAIN_READING):
-                yield example.question
-                yield example.answer
+        for example in sample_reading_examples(rng, _SAMPLED, passages=2, tasks=PLAIN_READING):
+            yield example.question
+            yield example.answer
 
 
 def train_vocabulary(texts: Iterable[str], size: int, path: str | Path) -> int:

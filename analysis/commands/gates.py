@@ -35,15 +35,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _line(gate: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, str]:
+    from analysis.gates.evaluated import numbers_text
+
     return {
         "gate": gate["id"],
         "what": row["is"],
-        "measured": _numbers(row["measured"]),
+        "measured": numbers_text(row["measured"]),
         "go": row["go"],
         "verdict": row["verdict"],
-        "by task": "; ".join(_numbers(by_task) for by_task in row["by_task"].values()),
+        "by task": "; ".join(numbers_text(by_task) for by_task in row["by_task"].values()),
     }
 
-
-def _numbers(values: Mapping[str, float | None]) -> str:
-    return ", ".join(f"{name} {'-' if value is None else f'{value:.1f}'}".strip() for name, value in values.items())

@@ -89,3 +89,8 @@ def _with_every_task(file: str, document: Mapping[str, Any], tasks: Sequence[str
     if file == "lengths":
         return document | {"tasks": {task: document["tasks"].get(task, {}) for task in tasks}}
     return {task: document.get(task, {}) for task in tasks} if file == "retrieval" else document
+
+
+def numbers_text(values: Mapping[str, float | None]) -> str:
+    """Numbers by name with one decimal, as "replicate-0 84.0, replicate-1 -"; what is missing is a dash."""
+    return ", ".join(f"{name} {'-' if value is None else f'{value:.1f}'}".strip() for name, value in values.items())

@@ -104,15 +104,11 @@ class UnigramTokenizer:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainedInitial:
-    """A checkpoint pretrained here; worlds/recipe.py reads its stages, places and examination."""
+    """A checkpoint pretrained here; worlds/recipe.py reads its stages and examination."""
 
     kind: Literal["pretrain"]
     seed: Natural
     stages: tuple[Mapping[str, Any], ...] | None = None
-    word_exercises: int | None = None
-    places: tuple[Any, ...] | None = None
-    start: Literal["planted", "plain"] = "planted"
-    reads_only: bool = False
     examination: Mapping[str, Any] | None = None
 
 

@@ -244,14 +244,14 @@ def test_a_verdict_flips_with_the_data(tmp_path):
 
 def figure3(results, of_lumen):
     """Three seeds of Figure 3; `of_lumen(k)` is the share of right answers of LUMEN, half of them for all others."""
-    study = experiments.load_study("embedded")
+    study = experiments.load_study("kilt")
     for run in experiments.runs_for(study).values():
         if any(point.startswith("figure3") for point in run.points):
             right, shift = (of_lumen(run.reader.k), 0) if run.reader.name == "lumen" else (0.5, 8 * run.reader.k)
             write_run(results, study, run, right, shift + run.seed)
     (results / "paper").mkdir()
     shutil.copy(repository_path("results/paper/points.csv"), results / "paper")
-    return bootstrap(results, "embedded")
+    return bootstrap(results, "kilt")
 
 
 REPORTED = {scaling.MANY: 60.0, scaling.FEW: 55.0}
@@ -268,20 +268,20 @@ def test_without_a_gain_or_its_points_a_point_is_a_point(tmp_path):
     boot = figure3(tmp_path, lambda k: 0.3 if k > 5 else 0.3)
     assert scaling.scale_factor(boot, REPORTED).factor == 1.0
     assert scaling.scale_factor(boot, {}).factor == 1.0
-    empty = JointBootstrap(results=StudyResults(study="embedded", artifacts=boot.results.artifacts))
+    empty = JointBootstrap(results=StudyResults(study="kilt", artifacts=boot.results.artifacts))
     assert scaling.scale_factor(empty, REPORTED) == scaling.ScaleFactor()
 
 
 def test_an_effect_of_nothing_excludes_the_papers_where_that_is_known(tmp_path):
     # GLIMMER answers other questions at every k, and as many: no gain from retrieving more
     figure3(tmp_path, lambda k: 0.8 if k > 5 else 0.3)
-    document, rows = ledger(tmp_path, "embedded")
+    document, rows = ledger(tmp_path, "kilt")
     row = rows["more-retrieved-helps"]
     assert row["verdict"] == "undecided" and row["excludes_paper_effect"] and claims.EXCLUDES in row["note"]
     assert document["undecided_without_paper_effect"] == sum(one["excludes_paper_effect"] for one in rows.values())
     assert all(one["carried_over"] > 0 for one in row["requirements"])
     (tmp_path / "paper" / "points.csv").unlink()  # without the paper's effects there is nothing to exclude
-    assert not ledger(tmp_path, "embedded")[1]["more-retrieved-helps"]["excludes_paper_effect"]
+    assert not ledger(tmp_path, "kilt")[1]["more-retrieved-helps"]["excludes_paper_effect"]
 
 
 def test_a_decided_claim_says_nothing_of_the_papers_effect(tmp_path):
@@ -374,7 +374,7 @@ def test_seeds_of_one_world_are_no_replicates(tmp_path):
 
 def test_an_effect_is_a_share_of_what_the_study_gains_from_passages(tmp_path):
     figure3(tmp_path, lambda k: 0.8 if k > 5 else 0.3)
-    row = ledger(tmp_path, "embedded")[1]["few-kept-of-many-close-most-of-the-gap"]
+    row = ledger(tmp_path, "kilt")[1]["few-kept-of-many-close-most-of-the-gap"]
     # GLIMMER 50, LUMEN-5 30, LUMEN-40 80: (50 - 30) - (80 - 50) = -10 of a gap of 50
     assert row["share"]["value"] == pytest.approx(-0.2) and row["share"]["paper"] == pytest.approx(0.90, abs=0.01)
     assert row["share"]["interval"][0] < -0.2 < row["share"]["interval"][1]
@@ -384,7 +384,7 @@ def test_an_effect_is_a_share_of_what_the_study_gains_from_passages(tmp_path):
 
 def test_verdicts_under_other_factors_stand_beside_those_under_ours(tmp_path):
     figure3(tmp_path, lambda k: 0.8 if k > 5 else 0.3)
-    document, rows = ledger(tmp_path, "embedded")
+    document, rows = ledger(tmp_path, "kilt")
     factors = [row["factor"] for row in document["by_factor"]]
     assert factors == sorted(factors) and {1.0, 1.5, 4.0} <= set(factors) and len(factors) == 6
     ours = next(row for row in document["by_factor"] if row["of"].endswith("ours"))

@@ -74,7 +74,7 @@ def test_a_field_that_an_entry_changes_makes_another_run(entries, registry_of, f
     entries["artifacts"] = {"table3": entries["artifacts"]["table3"]}
     entries["artifacts"]["table3"]["series"] = {"GLIMMER": {}, "Changed": {"set": {key: OTHER[field]}}}
     registry_of(entries)
-    study = load_study(name, {"artifacts": ["table3"], "baselines": []})
+    study = load_study(name, {"artifacts": ["table3"], "baselines": [], "scale": {}, "replicates": False})
     baseline, changed = table3(study, "GLIMMER"), table3(study, "Changed")
     assert not set(baseline.run_ids) & set(changed.run_ids)
     assert len(runs_for(study)) == len(study.seeds) * (1 + (field != "trained")) + (field == "trained")
@@ -125,7 +125,7 @@ def test_a_proportion_that_whole_layers_make_the_baseline_s_is_refused(entries, 
     entries["artifacts"]["table3"]["series"]["A fifth"] = {"set": {"beta": "1/5"}}
     registry_of(entries)
     with pytest.raises(InputError, match="table3/A fifth: two points of one run.*2 of 8 live layers"):
-        artifacts_of(load_study("embedded"))
+        artifacts_of(load_study("embedded", {"model.encoder_layers": 24, "scale": {}}))
 
 
 def planned_ids(root: Path) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from glimmer.experiments.study import Study
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_declares_sections_and_keys_that_a_study_has_and_files_that_stages_leave(stage):
-    study = load_study("embedded")
+    study = load_study("smoke")
     sections = {field.name for field in dataclasses.fields(Study)}
     for name in (*STAGES[stage].reads, *STAGES[stage].checks):
         section, _, key = name.partition(".")
@@ -21,7 +21,7 @@ def test_a_stage_declares_sections_and_keys_that_a_study_has_and_files_that_stag
 
 
 def test_a_stage_sees_what_it_declares():
-    study = load_study("embedded")
+    study = load_study("smoke")
     seen = view(study, "tokenize")
     assert seen.lengths.passage == study.lengths.passage and seen.templates.passage == study.templates.passage
     assert (seen.name, seen.source, seen.results_directory) == (study.name, study.source, study.results_directory)
@@ -46,7 +46,7 @@ def test_the_stage_that_trains_the_retriever_sees_whether_towers_are_cross_fitte
 )
 def test_a_stage_that_reads_more_is_stopped_and_told_where_to_declare_it(stage, read):
     with pytest.raises(UndeclaredRead, match=f"stage {stage} reads `.*glimmer/experiments/stages.py"):
-        read(view(load_study("embedded"), stage))
+        read(view(load_study("smoke"), stage))
 
 
 @pytest.mark.parametrize(
@@ -66,5 +66,5 @@ def test_a_stage_that_reads_more_is_stopped_and_told_where_to_declare_it(stage, 
     ],
 )
 def test_a_changed_key_makes_exactly_those_stages_stale_that_read_it(key, value, stale):
-    before, after = load_study("embedded"), load_study("embedded", {key: value})
+    before, after = load_study("smoke"), load_study("smoke", {key: value})
     assert {stage for stage in STAGES if decides(before, stage) != decides(after, stage)} == stale

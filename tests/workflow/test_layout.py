@@ -56,7 +56,7 @@ def test_the_generator_is_told_the_sizes_that_the_study_names():
 
 
 def test_a_retriever_trained_on_generated_questions_has_another_world_of_the_same_sizes():
-    study = load_study("embedded")
+    study = load_study("smoke")
     layout = Layout(study=study, draws_only=True)
     own, other = (layout.generated_sizes(data) for data in (study.data, study.data.of_retriever))
     assert own[0] == other[0] == "--seed" and own[1] != other[1] and own[2:] == other[2:]

@@ -132,9 +132,9 @@ def test_the_committed_results_have_studies_to_show():
 @pytest.mark.parametrize("spelled", [["seeds=0"], ["seeds=[0]"], ["seeds=[0,]"]])
 def test_a_part_of_a_grid_has_runs_of_the_whole_and_no_others(spelled, tmp_path):
     given = parse_config(
-        [*spelled, "study=embedded", "artifacts=figure2,table2", "baselines=[]", f"results={tmp_path}"]
+        [*spelled, "study=kilt", "artifacts=figure2,table2", "baselines=[]", f"results={tmp_path}"]
     )
-    whole, part = runs_for(study_of({"study": "embedded"})), runs_for(study_of(given))
+    whole, part = runs_for(study_of({"study": "kilt"})), runs_for(study_of(given))
     assert part.keys() < whole.keys()
     assert {run.seed for run in part.values()} == {0}
     served = {point.split("/")[0] for run in part.values() for point in run.points}
@@ -144,7 +144,7 @@ def test_a_part_of_a_grid_has_runs_of_the_whole_and_no_others(spelled, tmp_path)
 @pytest.mark.parametrize("option", ["artifacts=figure9", "seeds=7", "baselines=gold", "artifacts=figure2,figure9"])
 def test_what_the_study_does_not_have_is_no_part_of_it(option, tmp_path):
     with pytest.raises(InputError, match="not part of study"):
-        study_of(parse_config(["study=embedded", option, f"results={tmp_path}"]))
+        study_of(parse_config(["study=smoke", option, f"results={tmp_path}"]))
 
 
 def test_a_part_does_not_go_among_the_results_of_the_whole():
