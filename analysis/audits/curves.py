@@ -65,6 +65,7 @@ def statements(rows: Sequence[dict]) -> Iterator[Finding]:
             if against
             else "the numbers agree with it, but only within what rounding of their last digits could undo"
         )
+        read_so = f" We read it so: {row['reading']}." if row.get("reading") else ""
         yield Finding(
             kind="statement",
             severity=DISCREPANCY if against else NOTE,
@@ -74,6 +75,6 @@ def statements(rows: Sequence[dict]) -> Iterator[Finding]:
             difference=row["effect"],
             tolerance=row.get("tolerance"),
             explanation=f"Claim {row['id']} ({row['source']}): {why}. {row['statement']}"
-            f" The effect is that of: {row.get('effect_of', '')}.",
+            f"{read_so} The effect is that of: {row.get('effect_of', '')}.",
             about=row["id"],
         )

@@ -24,6 +24,7 @@ from analysis.papers.description import (
 )
 from analysis.papers.printed import PrintedPoint, read_points
 from analysis.papers.template import write_template
+from analysis.papers.written import page
 from glimmer import experiments
 from glimmer.cli import main
 from glimmer.compute import SIZES, Workload, operation_count
@@ -87,8 +88,8 @@ def test_findings_are_results_and_every_one_stands_on_the_page(folder, tmp_path,
     findings = json.loads(capsys.readouterr().out)["my-paper"]["findings"]
     fields = {"id", "kind", "severity", "points", "expected", "found", "difference", "tolerance", "explanation"}
     assert findings and all(set(finding) == fields for finding in findings)
-    page = (tmp_path / "papers" / "my-paper" / "findings.md").read_text()
-    assert all(f"`{finding['id']}`" in page for finding in findings)
+    shown = (tmp_path / "papers" / "my-paper" / "findings.md").read_text()
+    assert all(f"`{finding['id']}`" in shown for finding in findings)
 
 
 def test_two_folders_of_one_name_and_a_folder_that_is_not_there_are_refused(folder, tmp_path, capsys):
@@ -399,3 +400,44 @@ def test_registry_and_printed_points_answer_the_same_questions(folder):
     assert all(isinstance(number, Number) and number.facts.parts and number.where for number in numbers + reported)
     gain = next(number for number in numbers if number.point.less)
     assert [weight for weight, _ in gain.facts.parts] == [1, -1] and gain.facts.configuration is None
+
+
+# Papers of others
+
+DESCRIBED = ("contriever", "kilt")
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_what_is_recorded_of_a_paper_is_what_its_description_gives(name):
+    document, claims = audit_description(repository_path(f"config/papers/{name}"))
+    recorded = repository_path(f"results/papers/{name}")
+    assert document == read_json(recorded / "audit.json") and claims == read_json(recorded / "claims.json")
+    assert (recorded / "findings.md").read_text() == page(document, claims, f"glimmer audit --paper {name}")
+
+
+def test_the_papers_that_snakemake_audits_are_those_described():
+    folders = repository_path("config/papers")
+    assert {path.parent.name for path in folders.glob("*/tables")} == {*DESCRIBED, "template"}
+    assert {path.parent.name for path in folders.glob("*/paper.yaml")} == {*DESCRIBED, "template", "glimmer"}
+
+
+def test_kilts_tables_agree_with_each_other_but_for_what_docs_say():
+    folder = repository_path("config/papers/kilt")
+    assert found(folder, "same-run", "table-and-figure", "text-and-table") == [], "Tables 3 to 5 stand in 7 to 17 again"
+    assert [value for _, _, value in found(folder, "sum-of-parts")] == [51464, 50736]
+    assert [value for _, _, value in found(folder, "arithmetic")] == [28.9, 12.06, 11.39]
+    document, _ = audit_description(folder)
+    assert [f["found"] for f in document["findings"] if f["kind"] == "granularity"] == [4.91]
+    rows = document["granularity"]
+    assert sum(row["tested"] for row in rows) == 381 and {r["set"] for r in rows if not r["tested"]} == {
+        "FEV",
+        "FEV dev",
+    }
+
+
+def test_contrievers_averages_follow_from_their_parts_but_for_two():
+    folder = repository_path("config/papers/contriever")
+    wrong = {points[0]: value for _, points, value in found(folder, "mean-of-parts")}
+    bert, bm25 = "table11-ndcg/BERT/average of 15 nDCG@10", "table4-recall/BM25/average recall@100"
+    assert wrong == {bert: 8.7, bm25: 74.3}
+    assert [value for _, _, value in found(folder, "text-and-table", "gain-and-parts")] == [8, 3]
