@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from analysis.audits.finding import DISCREPANCY, EPSILON, NOTE, Finding, Number, unequal
+from analysis.papers.description import SCALES
 
 _FINER = 100  # a unit this many times finer than the sampling error is no information about the model
 _FEWER = 3  # trailing zeros that would have to be dropped: one number in 10^3
@@ -19,12 +20,13 @@ _NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven"}
 
 
 def standard_error(number: Number) -> float:
-    """Sampling error (points) of a share of right answers of a test set, or of the mean of such shares of N sets.
+    """Sampling error of a share of right answers of a test set, or of the mean of such shares of N sets, in its unit.
 
     sqrt(p (1 - p) / n), every set taken at the number's own p; for the mean, sqrt of the sum of squares over N.
     """
-    p, sizes = min(max(number.value / 100, 0.0), 1.0), number.facts.sets.values()
-    return 100 * math.sqrt(sum(p * (1 - p) / n for n in sizes)) / len(sizes)
+    scale, sizes = SCALES[number.point.measure.unit], number.facts.sets.values()
+    p = min(max(number.value / scale, 0.0), 1.0)
+    return scale * math.sqrt(sum(p * (1 - p) / n for n in sizes)) / len(sizes)
 
 
 def unsupported(numbers: Sequence[Number]) -> Iterator[Finding]:
@@ -36,7 +38,7 @@ def unsupported(numbers: Sequence[Number]) -> Iterator[Finding]:
         finest = max(sharp, key=lambda n: n.decimals)
         error = standard_error(finest)
         supported = max(0, math.ceil(-math.log10(error)))
-        why = _why(sharp)
+        about = f"{error:.2f} points" if finest.point.measure.unit == "percent" else f"{error:.2g}"
         yield unequal(
             kind="precision",
             severity=NOTE,
@@ -45,8 +47,8 @@ def unsupported(numbers: Sequence[Number]) -> Iterator[Finding]:
             found=finest.decimals,
             tolerance=round(error, 3),
             explanation=f"{finest} has {finest.decimals} decimals; over {finest.facts.paper.test_sets.called} one such"
-            f" number has a standard error of about {error:.2f} points (the tolerance given here), which supports"
-            f" {supported}.{why}",
+            f" number has a standard error of about {about} (the tolerance given here), which supports"
+            f" {supported}.{_why(sharp)}",
         )
 
 
@@ -94,7 +96,8 @@ def granular(numbers: Sequence[Number]) -> Iterator[Finding]:
     """
     for number in granular_numbers(numbers):
         ((name, n),) = number.facts.sets.items()
-        nearest = 100 * round(number.value / 100 * n) / n
+        scale, unit = SCALES[number.point.measure.unit], number.point.measure.unit
+        nearest = scale * round(number.value / scale * n) / n
         if abs(nearest - number.value) > number.rounding + EPSILON:
             yield unequal(
                 kind="granularity",
@@ -103,14 +106,20 @@ def granular(numbers: Sequence[Number]) -> Iterator[Finding]:
                 expected=nearest,
                 found=number.value,
                 tolerance=number.rounding,
-                explanation=f"No whole number of {n} answers ({name}) is {number} percent; the nearest is"
-                f" {nearest:.4f}. Another number of examples, or credit in parts, would explain it.",
+                explanation=f"No whole number of {n} answers ({name}) is {number} {unit}; the nearest is"
+                f" {nearest:.6g}. Another number of examples, or credit in parts, would explain it.",
             )
 
 
 def granular_numbers(numbers: Sequence[Number]) -> list[Number]:
     """The numbers that test can speak about: a share of one test set, with a unit finer than one answer."""
-    return [n for n in _shares(numbers) if 2 * n.rounding < 100 / next(iter(n.facts.sets.values()))]
+    return [n for n in _shares(numbers) if 2 * n.rounding < _answer(n)]
+
+
+def _answer(number: Number) -> float:
+    """What one answer counts in a share of one test set."""
+    (examples,) = number.facts.sets.values()
+    return SCALES[number.point.measure.unit] / examples
 
 
 def _shares(numbers: Sequence[Number]) -> list[Number]:
@@ -124,13 +133,13 @@ def granularity(numbers: Sequence[Number]) -> list[dict[str, Any]]:
     `share_possible`: of all spellings with so many decimals the share that some whole number of right answers rounds
     to, which is the chance that a number made up would pass; at 1 nothing is tested.
     """
-    groups: dict[tuple[str, int, int], list[Number]] = {}
+    groups: dict[tuple[str, int, str, int], list[Number]] = {}
     for number in _shares(numbers):
         ((name, n),) = number.facts.sets.items()
-        groups.setdefault((name, n, number.decimals), []).append(number)
+        groups.setdefault((name, n, number.point.measure.unit, number.decimals), []).append(number)
     rows = []
-    for (name, n, decimals), members in groups.items():
-        tested, steps = granular_numbers(members), 100 * 10**decimals
+    for (name, n, unit, decimals), members in groups.items():
+        tested, steps = granular_numbers(members), SCALES[unit] * 10**decimals
         possible = len({round(Fraction(right * steps, n)) for right in range(n + 1)}) / (steps + 1)
         row = {"set": name, "examples": n, "decimals": decimals, "numbers": len(members), "tested": len(tested)}
         rows.append(row | {"impossible": len(list(granular(tested))), "share_possible": round(possible, 4)})
@@ -146,12 +155,13 @@ def _mean_of_two_decimals(number: Number) -> bool:
     return abs(steps - round(steps)) <= number.rounding * 100 * sets + 1e-6
 
 
-def _panels(numbers: Sequence[Number]) -> dict[tuple[str, str], list[Number]]:
-    """Percentages with known digits, by artifact and panel."""
-    panels: dict[tuple[str, str], list[Number]] = {}
+def _panels(numbers: Sequence[Number]) -> dict[tuple[str, str, str], list[Number]]:
+    """Percentages and fractions with known digits, by artifact, panel and unit."""
+    panels: dict[tuple[str, str, str], list[Number]] = {}
     for number in numbers:
-        if number.point.measure.unit == "percent" and number.decimals is not None:
-            panels.setdefault((number.point.artifact, number.point.panel), []).append(number)
+        if number.point.measure.unit in SCALES and number.decimals is not None:
+            key = number.point.artifact, number.point.panel, number.point.measure.unit
+            panels.setdefault(key, []).append(number)
     return panels
 
 

@@ -65,12 +65,16 @@ def _init(folder: Path) -> int:
 
 def _asked(args: argparse.Namespace) -> tuple[list[str], dict[str, Path]]:
     """(the studies and `paper`, name of each described paper -> its folder). Raises InputError for two of one name."""
-    from analysis.papers.description import RegisteredPaper, folder_of, load_paper
+    from analysis.papers.description import OWN, RegisteredPaper, folder_of, load_paper
+    from glimmer.experiments.documents import repository_path
 
     sources, papers = sources_of(args), {}
     for folder in map(folder_of, described_by(args)):
         paper = load_paper(folder)
         if isinstance(paper, RegisteredPaper):
+            if not folder.samefile(repository_path(OWN)):
+                found = f"points: {paper.points}"
+                raise InputError("the registry is of one paper", where=folder, expected="points: tables", found=found)
             sources.append(PAPER)
         elif paper.name in papers:
             expected = f"another than that of {papers[paper.name]}"

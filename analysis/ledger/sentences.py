@@ -104,11 +104,14 @@ def load_printed_claims(folder: Path, points: Mapping[str, PrintedPoint]) -> tup
     if not isinstance(document, Mapping) or not isinstance(document.get("claims"), list):
         raise InputError("no claims", where=path, expected="the key claims: a list", found=type(document).__name__)
     unstated = {"family": PRIMARY, "sentence": QUOTED, "rests_on": [{"basis": MEASURED, "because": "printed"}]}
-    entries = []
-    for entry in document["claims"]:
-        if not isinstance(entry, Mapping) or set(entry) & set(unstated):
+    needed, entries = {"id", "statement", "source", "points", "expression"}, []
+    for number, entry in enumerate(document["claims"], start=1):
+        keys = set(entry) if isinstance(entry, Mapping) else set()
+        if not needed <= keys <= needed | {"reading"}:
+            name = entry["id"] if "id" in keys else f"claim {number}"
+            found = ", ".join(sorted(keys)) or repr(entry)
             expected = "id, statement, source, points, expression, and reading if need be"
-            raise InputError("not a claim", where=path, expected=expected, found=entry)
+            raise InputError("not a claim", where=f"{path}: {name}", expected=expected, found=found)
         entries.append({**unstated, **entry})
     validate({**document, "claims": entries}, "claims", path)
     return _checked(tuple(map(_claim, entries)), points, path, "a point of the tables")

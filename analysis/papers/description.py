@@ -23,6 +23,9 @@ FILE, CLAIMS = "paper.yaml", "claims.yaml"
 OWN = "config/papers/glimmer"
 """The folder of the paper that this repository reproduces."""
 
+SCALES = {"percent": 100, "fraction": 1}
+"""What all right answers count, by the unit of a share."""
+
 Name = Annotated[str, Like(r"^[a-z0-9][a-z0-9-]*$")]
 Text = Annotated[str, Like(r"\S")]
 
@@ -130,8 +133,8 @@ class PrintedMeasure:
     def __post_init__(self):
         if bool(self.share_of) + bool(self.mean_of) + bool(self.sum_of) > 1:
             raise InputError("not one thing", expected="one of share_of, mean_of, sum_of", found="several")
-        if self.share_of and self.unit != "percent":
-            raise InputError("a share", expected="the unit percent", found=self.unit)
+        if self.share_of and self.unit not in SCALES:
+            raise InputError("a share", expected="the unit " + " or ".join(SCALES), found=self.unit)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

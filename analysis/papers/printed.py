@@ -22,7 +22,8 @@ from glimmer.files import existing
 
 TABLES = "tables"
 _KEYS = ("system", "measure", "value", "panel", "series", "x", "less")
-_NUMBER = re.compile(r"-?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?")
+_NUMBER = re.compile(r"[-+]?(\d+|\d{1,3}(,\d{3})+)?(\.\d+)?")
+_RANGES = {"percent": 100, "fraction": 1, "count": math.inf}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,7 @@ def read_points(folder: Path, paper: PrintedPaper) -> dict[str, PrintedPoint]:
 
 
 def _of_table(artifact: str, path: Path, paper: PrintedPaper) -> Iterator[PrintedPoint]:
-    with open(path, encoding="utf-8", newline="") as file:
+    with open(path, encoding="utf-8-sig", newline="") as file:
         try:
             lines = [(number, cells) for number, cells in enumerate(csv.reader(file), start=1) if any(cells)]
         except (csv.Error, UnicodeDecodeError) as error:
@@ -149,6 +150,7 @@ def _point(artifact: str, row: Mapping[str, str], where: str, paper: PrintedPape
     axis = paper.artifacts[artifact].x if row.get("x") else None
     x = _number(row["x"], where, "x") if axis else None
     name = f"{system} - {less}" if less else system
+    _number(row["value"], where, quantity)
     parts = [artifact, row.get("panel", ""), name, quantity, "" if x is None else f"{axis}={row['x']}"]
     point = PrintedPoint(
         id="/".join(part for part in parts if part),
@@ -160,28 +162,33 @@ def _point(artifact: str, row: Mapping[str, str], where: str, paper: PrintedPape
         x_name=axis,
         x=x,
         quantity=quantity,
-        text=row["value"].replace(",", ""),
+        text=_plain(row["value"]),
         where=where,
         paper=paper,
     )
-    _number(row["value"], where, quantity)
     _check(point)
     return point
 
 
 def _number(text: str, where: str, what: str) -> Fraction:
-    if not _NUMBER.fullmatch(text):
+    signed = text.replace("\N{MINUS SIGN}", "-")
+    if not _NUMBER.fullmatch(signed) or not any(map(str.isdigit, signed)):
         raise InputError(f"{what} is no number", where=where, expected="digits as printed", found=repr(text))
-    return Fraction(text.replace(",", ""))
+    return Fraction(_plain(text))
+
+
+def _plain(text: str) -> str:
+    """A printed number without separators of thousands, with a sign that programs read."""
+    return text.replace(",", "").replace("\N{MINUS SIGN}", "-").removeprefix("+")
 
 
 def _check(point: PrintedPoint) -> None:
     """A number that its unit allows."""
     value, measure = point.value, point.measure
-    allowed = {"percent": (-100 if point.less else 0, 100), "count": (-math.inf if point.less else 0, math.inf)}
-    low, high = allowed.get(measure.unit, (-math.inf, math.inf))
+    high = _RANGES.get(measure.unit, math.inf)
+    low = 0 if measure.unit in _RANGES and not point.less else -high
     if not low <= value <= high or (measure.unit == "count" and value.denominator != 1):
-        expected = "a whole number" if measure.unit == "count" else f"{low} to {high} percent"
+        expected = "a whole number" if measure.unit == "count" else f"{low} to {high} ({measure.unit})"
         raise InputError(f"{point.quantity} is out of range", where=point.where, expected=expected, found=point.text)
     spelled = len(point.text.partition(".")[2])
     if measure.decimals is not None and spelled > measure.decimals:

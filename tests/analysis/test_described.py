@@ -305,6 +305,8 @@ def test_speeds_are_held_against_a_stated_formula_and_the_lengths_that_fit_are_f
         ("tables/table1.csv", "30.1", "130.1", "table1.csv:2: QA is out of range"),
         ("tables/table1.csv", "30.1,61.5,45.8", "30.1,61.5", "table1.csv:2: not a line of this table"),
         ("tables/table1.csv", "reader-20", "reader", "table1.csv:4: point given twice"),
+        ("claims.yaml", "levels-out\n    statement", "levels-out\n    remark", "levels-out: not a claim"),
+        ("paper.yaml", "points: tables", "sampling_of: tables", "the key points: one of registry, tables"),
         ("tables/figure1.csv", "reader,5,", "reader,five,", "figure1.csv:2: x is no number"),
     ],
 )  # fmt: skip
@@ -342,6 +344,36 @@ def test_a_table_reads_the_same_whichever_way_it_lies(folder):
     rows = [id.split("/")[1:] + [text] for id, text in before.items() if id.startswith("table1/")]
     table.write_text("\n".join(",".join(row) for row in [["system", "measure", "value"], *rows]) + "\n")
     assert {id: point.text for id, point in read_points(folder, load_paper(folder)).items()} == before
+
+
+def test_signs_thousands_and_a_byte_order_mark_are_read_as_printed(folder):
+    edit(folder / "tables" / "text.csv", ("11.2", "\N{MINUS SIGN}11.2"))
+    table = folder / "tables" / "table1.csv"
+    table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes())
+    points = read_points(folder, load_paper(folder))
+    assert points["text/reader - baseline/QA"].value == Fraction("-11.2") and "table1/reader/QA" in points
+    edit(folder / "tables" / "text.csv", ("\N{MINUS SIGN}11.2", "+11.2"))
+    assert found(folder) == []
+
+
+def test_fractions_are_shares_too(folder):
+    edit(folder / "paper.yaml", ("FC: { share_of: claims,", "FC: { unit: fraction, share_of: claims,"),
+         ("average: { mean_of: [QA, FC] }", "average: {}"))  # fmt: skip
+    table = folder / "tables" / "table1.csv"
+    edit(table, ("61.5", ".6150"), ("70.0", ".7000"))
+    assert {kind for kind, _, _ in found(folder)} == {"precision"}, "four decimals of 400 answers"
+    edit(table, (".6150", ".6140"))
+    assert [points for _, points, _ in found(folder, "granularity")] == [["table1/baseline/FC"]]
+    edit(table, (".6140", "1.614"))
+    with pytest.raises(InputError, match=r"expected 0 to 1 \(fraction\)"):
+        found(folder)
+
+
+def test_the_registry_describes_one_paper_and_no_other(folder, tmp_path, capsys):
+    own = (repository_path("config/papers/glimmer") / "paper.yaml").read_text()
+    (folder / "paper.yaml").write_text(own.replace("name: glimmer", "name: another"))
+    assert main(["audit", "--paper", str(folder), "--results", str(tmp_path)]) == 2
+    assert "the registry is of one paper" in capsys.readouterr().err
 
 
 def test_arithmetic_is_exact():
