@@ -107,9 +107,9 @@ rule described:
     conda:
         "../../environment.yml"
     params:
-        results=RESULTS,
+        paper=lambda wildcards: ["--paper", f"config/papers/{wildcards.paper}", "--results", RESULTS],
     shell:
-        "glimmer audit --paper config/papers/{wildcards.paper:q} --results {params.results:q} > {log:q} 2>&1"
+        "glimmer audit {params.paper:q} > {log:q} 2>&1"
 
 
 # What was just measured is sealed, and only then: showing results must not bless what happened to them since.
