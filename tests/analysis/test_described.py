@@ -7,9 +7,11 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from analysis.audit import audit_description, audit_paper
-from analysis.audits import precision
+from analysis.audits import derived, precision
 from analysis.audits.finding import Number, printed_numbers, reported_numbers
 from analysis.audits.identity import facts
 from analysis.papers.arithmetic import evaluate, names_of
@@ -53,6 +55,39 @@ def found(folder, *kinds):
     """(kind, points, found) of the findings of these kinds (all, if none is named)."""
     document, _ = audit_description(folder)
     return [(f["kind"], f["points"], f["found"]) for f in document["findings"] if not kinds or f["kind"] in kinds]
+
+
+def made(measures, sizes=()):
+    """A paper of one system and one artifact, in memory."""
+    return PrintedPaper(
+        name="made",
+        title="made",
+        cite="made",
+        sources=("made",),
+        points="tables",
+        test_sets=SetSizes(sizes=dict(sizes)),
+        measures=measures,
+        systems={"s": System()},
+        artifacts={"a": PrintedArtifact(source="made")},
+    )
+
+
+def printed(paper, measure, text):
+    """One of its points; its id is the measure and the number."""
+    return PrintedPoint(
+        id=f"{measure}={text}",
+        artifact="a",
+        panel="",
+        series="s",
+        system="s",
+        less=None,
+        x_name=None,
+        x=None,
+        quantity=measure,
+        text=text,
+        where="here",
+        paper=paper,
+    )
 
 
 # The template, and the command
@@ -126,6 +161,26 @@ def test_a_wrong_total_of_counts_is_found_and_the_right_one_is_not(folder):
     assert (kind, value) == ("sum-of-parts", 1854)
 
 
+@given(
+    parts=st.lists(st.integers(0, 100_000), min_size=2, max_size=6),
+    decimals=st.integers(0, 2),
+    kind=st.sampled_from(["mean_of", "sum_of"]),
+)
+def test_what_was_rounded_honestly_is_never_found(parts, decimals, kind):
+    """Parts of a thousandth are printed to fewer decimals, and so is their mean or sum, worked out before rounding."""
+    names = [f"m{index}" for index in range(len(parts))]
+    whole = Fraction(sum(parts), 1000 * (len(parts) if kind == "mean_of" else 1))
+    measures = {name: PrintedMeasure(unit="points") for name in names}
+    measures |= {"whole": PrintedMeasure(unit="points", **{kind: tuple(names)})}
+    paper = made(measures)
+    values = {**dict(zip(names, (Fraction(part, 1000) for part in parts), strict=True)), "whole": whole}
+    points = [printed(paper, name, f"{float(round(value, decimals)):.{decimals}f}") for name, value in values.items()]
+    assert list(derived.composed(printed_numbers(points), paper)) == []
+    beyond = Fraction(1, 10**decimals) * (2 + len(parts))
+    wrong = [*points[:-1], printed(paper, "whole", f"{float(round(whole + beyond, decimals)):.{decimals}f}")]
+    assert len(list(derived.composed(printed_numbers(wrong), paper))) == 1
+
+
 @pytest.mark.parametrize(("text", "is_found"), [("11.2", False), ("11.3", False), ("11.1", False), ("11.5", True)])
 def test_a_stated_difference_is_held_against_its_parts_within_their_rounding(folder, text, is_found):
     edit(folder / "tables" / "text.csv", ("11.2", text))
@@ -173,14 +228,8 @@ def test_granularity_is_what_counting_every_whole_number_says(n, decimals):
 
 
 def _share(value, n, decimals):
-    paper = PrintedPaper(
-        name="made", title="made", cite="made", sources=("made",), points="tables",
-        test_sets=SetSizes(sizes={"set": n}), measures={"share": PrintedMeasure(share_of="set", decimals=decimals)},
-        systems={"s": System()}, artifacts={"a": PrintedArtifact(source="made")},
-    )  # fmt: skip
-    text = f"{float(value):.{decimals}f}"
-    return PrintedPoint(id=text, artifact="a", panel="", series="s", system="s", less=None, x_name=None, x=None,
-                        quantity="share", text=text, where="here", paper=paper)  # fmt: skip
+    paper = made({"share": PrintedMeasure(share_of="set", decimals=decimals)}, sizes={"set": n})
+    return printed(paper, "share", f"{float(value):.{decimals}f}")
 
 
 def test_curves_turn_only_where_the_description_gives_reason_to_expect_a_direction(folder):
