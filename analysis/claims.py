@@ -56,7 +56,7 @@ def evaluate_printed(claims: Sequence[Claim], points: Mapping[str, PrintedPoint]
     for claim in claims:
         verdict, outcome = _by_rounding(claim, points, values, rounding)
         row = {key: getattr(claim, key) for key in ("id", "statement", "source", "reading", "expression")}
-        row |= {"points": list(claim.point_ids), "aliases": dict(claim.points), "verdict": verdict}
+        row |= {"points": list(claim.point_ids), "aliases": dict(claim.points), "verdict": verdict, "n": None}
         rows.append(row | outcome)
     return rows
 

@@ -14,6 +14,7 @@ from analysis.audits.finding import DISCREPANCY, NOTE, Finding, Number, unequal
 from analysis.papers.arithmetic import evaluate
 from analysis.papers.description import Formulas
 from glimmer.compute import operation_counts
+from glimmer.errors import InputError
 from glimmer.experiments import Run
 
 _EQUAL = 1e-9  # relative; a count is exact, floats are not
@@ -38,7 +39,7 @@ class Fit:
 def formulas_of(numbers: Sequence[Number]) -> tuple[Formulas | None, list[Number]]:
     """(the formulas of the description behind these numbers, the numbers that they speak of)."""
     formulas = next((n.facts.paper.formulas for n in numbers if n.facts.paper.formulas), None)
-    return formulas, [n for n in numbers if formulas and n.facts.measure == formulas.measure]
+    return formulas, [n for n in numbers if formulas and n.facts.measure == formulas.measure and n.value > 0]
 
 
 def stated_lengths(formulas: Formulas) -> dict[str, float]:
@@ -58,34 +59,42 @@ def fits(numbers: Sequence[Number], stated: Mapping[str, float] | None = None) -
 
 def _fit(speeds: Sequence[Number], formulas: Formulas, name: str, stated: Mapping[str, float]) -> Fit:
     costs = np.array([formulas.per / n.value for n in speeds])
-    units = np.array([list(_units(n, formulas, name).values()) for n in speeds]) / costs[:, None]
+    fixed, by_length = zip(*(_terms(n, formulas, name) for n in speeds), strict=True)
+    units, rest = np.array([list(each.values()) for each in by_length]) / costs[:, None], 1 - np.array(fixed) / costs
     unknown = list(formulas.unknown)
     free = [index for index, length in enumerate(unknown) if length not in stated]
     solved = np.array([stated.get(length, 0.0) for length in unknown])
-    best = np.linalg.lstsq(units[:, free], 1 - units @ solved, rcond=None)[0]
+    best = np.linalg.lstsq(units[:, free], rest - units @ solved, rcond=None)[0]
     solved[free] = np.maximum(best, 0.0) if stated else best
     return Fit(
         convention=name,
         lengths={length: float(value) for length, value in zip(unknown, solved, strict=True)},
-        largest_relative_error=float(np.abs(units @ solved - 1).max()),
+        largest_relative_error=float(np.abs(units @ solved - rest).max()),
     )
 
 
-def _units(number: Number, formulas: Formulas, name: str) -> dict[str, float]:
-    """What one of each unknown length costs."""
-    where, settings = f"formulas.costs.{name}.cost", number.facts.settings
-    none = dict.fromkeys(formulas.unknown, Fraction(0))
+def _terms(number: Number, formulas: Formulas, name: str) -> tuple[float, dict[str, float]]:
+    """(what it costs at no length, what one of each unknown length costs besides).
 
-    def cost(lengths: Mapping[str, Fraction]) -> Fraction:
-        return evaluate(formulas.costs[name].cost, {**settings, **none, **lengths}, where)
+    Raises InputError for a formula that is not linear in them, or that needs a setting which the system has not.
+    """
+    where, settings = f"paper.yaml: formulas.costs.{name}.cost ({number.id})", number.facts.settings
 
-    start = cost({})
-    return {length: float(cost({length: Fraction(1)}) - start) for length in formulas.unknown}
+    def cost(lengths: Mapping[str, int]) -> Fraction:
+        every = {length: Fraction(lengths.get(length, 0)) for length in formulas.unknown}
+        return evaluate(formulas.costs[name].cost, {**settings, **every}, where)
+
+    fixed = cost({})
+    units = {length: cost({length: 1}) - fixed for length in formulas.unknown}
+    if cost(dict.fromkeys(units, 2)) != fixed + 2 * sum(units.values()):
+        found = formulas.costs[name].cost
+        raise InputError("not linear", where=where, expected="a cost linear in " + ", ".join(units), found=repr(found))
+    return float(fixed), {length: float(unit) for length, unit in units.items()}
 
 
 def _cost(number: Number, formulas: Formulas, fit: Fit) -> float:
-    units = _units(number, formulas, fit.convention)
-    return sum(units[length] * value for length, value in fit.lengths.items())
+    fixed, units = _terms(number, formulas, fit.convention)
+    return fixed + sum(units[length] * value for length, value in fit.lengths.items())
 
 
 def speeds(numbers: Sequence[Number]) -> Iterator[Finding]:
@@ -156,7 +165,7 @@ def coefficients(numbers: Sequence[Number]) -> Iterator[Finding]:
     for model, its_numbers in models.items():
         settings = its_numbers[0].facts.settings
         for each in formulas.coefficients:
-            where = f"formulas.coefficients: {each.what}"
+            where = f"paper.yaml: formulas.coefficients: {each.what} ({model})"
             printed, own = (evaluate(text, settings, where) for text in (each.printed, each.own))
             if printed != own:
                 yield unequal(

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping
 from fractions import Fraction
 from typing import Any
 
-from analysis.papers.description import Paper, PrintedPaper, System, own_paper
+from analysis.papers.description import SCALES, Paper, PrintedPaper, System, own_paper
 from analysis.papers.printed import PrintedPoint
 from glimmer import experiments
 from glimmer.compute import SIZES
@@ -143,5 +143,6 @@ def _sets(paper: PrintedPaper, name: str) -> dict[str, int]:
     measure, sizes = paper.measures[name], paper.test_sets.sizes
     if measure.share_of:
         return {measure.share_of: sizes[measure.share_of]}
-    shares = [paper.measures[part].share_of for part in measure.mean_of]
+    parts = measure.mean_of if measure.unit in SCALES else ()
+    shares = [paper.measures[part].share_of for part in parts]
     return {share: sizes[share] for share in shares} if shares and all(shares) else {}

@@ -321,6 +321,21 @@ def test_speeds_are_held_against_a_stated_formula_and_the_lengths_that_fit_are_f
     assert len(found(folder, "operation-count")) == 2
 
 
+def test_a_cost_has_a_part_that_no_length_changes_and_must_be_linear_in_the_rest(folder, tmp_path, capsys):
+    paper, table = folder / "paper.yaml", folder / "tables" / "speeds.csv"
+    edit(paper, ("  average:", "  speed: { unit: questions }\n  average:"),
+         ("  text: {", "  speeds: { source: Table 2 }\n  text: {"))  # fmt: skip
+    paper.write_text(paper.read_text() + SPEEDS.replace("3 * answer", "3 * answer + 500"))
+    table.write_text(f"system,speed\nreader,{1000 / 1560:.9f}\nreader-20,{1000 / 2560:.9f}\n")
+    assert found(folder, "operation-count", "token-count") == []
+    edit(paper, ("3 * answer + 500", "3 * answer * tokens"))
+    assert main(["audit", "--paper", str(folder), "--results", str(tmp_path)]) == 2
+    assert "formulas.costs.plain.cost (speeds/reader/speed): not linear" in capsys.readouterr().err
+    edit(paper, ("k * tokens + 3 * answer * tokens", "width * tokens + answer"))
+    assert main(["audit", "--paper", str(folder), "--results", str(tmp_path)]) == 2
+    assert "found width" in capsys.readouterr().err
+
+
 # Wrong descriptions
 
 
