@@ -17,6 +17,8 @@ from analysis.ledger.frozen import frozen
 from analysis.ledger.language import Requirement
 from analysis.ledger.scale_factor import ScaleFactor, scale_factor, share_of_gap
 from analysis.ledger.sentences import MEASURED, PRIMARY, Claim, load_claims
+from analysis.papers.description import PrintedPaper
+from analysis.papers.printed import PrintedPoint
 from glimmer import experiments
 from glimmer.experiments import PaperValue
 from glimmer.results import PAPER, StudyResults, load_results
@@ -40,12 +42,43 @@ def evaluate_paper(claims: Sequence[Claim], reported: Mapping[str, PaperValue]) 
             continue
         values = {id: reported[id].value for id in claim.point_ids}
         rounding = {id: 0.5 * 10.0 ** -reported[id].decimals for id in claim.point_ids}
-        verdict, parts = verdicts.by_number(claim.requirements(points), values, rounding)
-        low, high = verdicts.weakest(parts).interval
+        verdict, outcome = _by_rounding(claim, points, values, rounding)
         note = EXACT if _is_exact(claim.point_ids, points) else NO_INTERVAL
-        effect = _effect(parts) | {"interval": None, "tolerance": (high - low) / 2}
-        rows.append(_row(claim, PAPER, verdict, note=note, **effect))
+        rows.append(_row(claim, PAPER, verdict, note=note, **outcome))
     return rows
+
+
+def evaluate_printed(claims: Sequence[Claim], points: Mapping[str, PrintedPoint]) -> list[dict[str, Any]]:
+    """Every claim of a description on its printed points; read as `evaluate_paper`'s."""
+    values = {id: float(point.value) for id, point in points.items()}
+    rounding = {id: float(point.rounding) for id, point in points.items()}
+    rows = []
+    for claim in claims:
+        verdict, outcome = _by_rounding(claim, points, values, rounding)
+        row = {key: getattr(claim, key) for key in ("id", "statement", "source", "reading", "expression")}
+        row |= {"points": list(claim.point_ids), "aliases": dict(claim.points), "verdict": verdict, "n": None}
+        rows.append(row | outcome)
+    return rows
+
+
+def printed_document(paper: PrintedPaper, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """claims.json of a description."""
+    return {
+        "study": paper.name,
+        "evaluated": "on the paper's own numbers",
+        "method": {"verdict": NO_INTERVAL, "correction": "none: nothing is tested"},
+        "counts": _in_order(Counter(row["verdict"] for row in rows)),
+        "claims": list(rows),
+    }
+
+
+def _by_rounding(
+    claim: Claim, points: Mapping[str, Any], values: Mapping[str, float], rounding: Mapping[str, float]
+) -> tuple[str, dict[str, Any]]:
+    """(verdict, what the row says of the effect) where only printed numbers are known."""
+    verdict, parts = verdicts.by_number(claim.requirements(points), values, rounding)
+    low, high = verdicts.weakest(parts).interval
+    return verdict, _effect(parts) | {"interval": None, "tolerance": (high - low) / 2}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -130,6 +130,16 @@ def test_to_add_a_claim(copy_of_the_code):
     assert rows and "warmer-is-not-better" in {claim["id"] for claim in ledger["claims"]}
 
 
+def test_to_add_a_paper_to_audit(copy_of_the_code):
+    folder = copy_of_the_code / "config" / "papers" / "mine"
+    glimmer(copy_of_the_code, "audit", "--init", str(folder))
+    replace(folder / "paper.yaml", "name: my-paper", "name: mine")
+    glimmer(copy_of_the_code, "audit", "--paper", "mine")
+    written = copy_of_the_code / "results" / "papers" / "mine"
+    assert json.loads((written / "audit.json").read_text())["numbers"] == 11
+    assert "A paper that was never written" in (written / "findings.md").read_text()
+
+
 def test_to_add_a_study(copy_of_the_code):
     stated = {"like": "smoke", "name": "mine", "title": "Mine", "description": "Mine.", "seeds": [7]}
     (copy_of_the_code / "config" / "mine.yaml").write_text(yaml.safe_dump(stated))

@@ -26,7 +26,9 @@ CHECK_CODE = (
     "analysis/splits.py",
     "analysis/audits/*.py",
     "analysis/ledger/*.py",
+    "analysis/papers/*.py",
 )
+DESCRIPTIONS = Path("config/papers")
 REPORT_CODE = (
     *FIGURE_CODE,
     "analysis/reproduced.py",
@@ -120,6 +122,12 @@ class Drawing:
         return [str(self.results / source / document) for source in self.sources for document in documents]
 
     @property
+    def described(self) -> list[str]:
+        """The page of every other paper that a folder describes by its tables, where the paper's own numbers are."""
+        names = [path.parent.name for path in sorted(DESCRIPTIONS.glob("*/tables")) if path.parent.name != "template"]
+        return [str(self.results / "papers" / name / "findings.md") for name in names if PAPER in self.sources]
+
+    @property
     def pictures(self) -> list[str]:
         """The main file of every figure and table of every source."""
         return [file for source in self.sources.values() for file in source.pictures]
@@ -178,6 +186,11 @@ class ArtifactJob:
 def code(*patterns: str) -> list[str]:
     """The files of this repository that match, from where Snakemake runs."""
     return sorted({os.path.relpath(path) for pattern in patterns for path in REPOSITORY.glob(pattern)})
+
+
+def description(name: str) -> list[str]:
+    """The files that describe a paper."""
+    return [str(path) for path in sorted((DESCRIPTIONS / name).rglob("*")) if path.suffix in (".yaml", ".csv")]
 
 
 def paper_points(results: Path) -> str:

@@ -11,24 +11,18 @@ from analysis.audits.finding import (
     DISCREPANCY,
     EPSILON,
     NOTE,
-    OPEN_SETTINGS,
     Finding,
     Number,
     between,
     by_run,
-    quantity,
-    run_key,
     unequal,
 )
-from glimmer.compute import SIZES
-from glimmer.experiments.registry import Artifact
-from glimmer.experiments.settings import ReaderSettings
-
-_OF_THE_LOSS = ("tau", "scorer", "kl", "token_reduction", "teacher_gradient")  # fields that a LUMEN has no use for
+from analysis.papers.description import stated_equal
 
 
-def same_run(numbers: Sequence[Number], artifacts: Mapping[str, Artifact]) -> Iterator[Finding]:
-    """Numbers of one run agree within the rounding of both. Where a table and a figure differ, the kind says so."""
+def same_run(numbers: Sequence[Number]) -> Iterator[Finding]:
+    """Numbers of one configuration agree within the rounding of both. Where a table differs from a figure or from the
+    text, the kind says so."""
     for group in by_run(numbers).values():
         spelled: dict[float, list[Number]] = {}
         for number in group:
@@ -37,41 +31,47 @@ def same_run(numbers: Sequence[Number], artifacts: Mapping[str, Artifact]) -> It
             first, second = firsts[0], seconds[0]
             if abs(second.value - first.value) <= first.rounding + second.rounding + EPSILON:
                 continue
-            tables = {artifacts[number.point.artifact].kind == "table" for number in firsts + seconds}
+            paper, is_count = first.facts.paper, first.point.measure.unit == "count"
+            why = (
+                "Another way of counting, or others counted"
+                if is_count
+                else "Another training run or checkpoint, or a setting that differs without being stated"
+            )
             yield between(
                 first,
                 second,
-                kind="table-and-figure" if len(tables) == 2 else "same-run",
+                kind=_kind({number.facts.artifact_kind for number in firsts + seconds}),
                 severity=DISCREPANCY,
                 points=[number.id for number in firsts + seconds],
-                explanation=f"The registry gives these points one configuration, but {_where(first)} has {first} and"
-                f" {_where(second)} has {second}. Another training run or checkpoint, or a setting that differs without"
-                f" being stated, would explain it; {OPEN_SETTINGS}.",
+                explanation=f"{paper.described_by} gives these points one configuration, but {first.where} has {first}"
+                f" and {second.where} has {second}. {why}, would explain it; {paper.open_settings}.",
             )
 
 
-def _where(number: Number) -> str:
-    point = number.point
-    return " ".join(part for part in (point.artifact, point.panel) if part)
+def _kind(artifacts: set[str]) -> str:
+    """What disagrees: the text with a table or figure, a table with a figure, or two of a kind."""
+    if "text" in artifacts and len(artifacts) > 1:
+        return "text-and-table"
+    return "table-and-figure" if "table" in artifacts and len(artifacts) > 1 else "same-run"
 
 
-def sums(numbers: Sequence[Number], artifacts: Mapping[str, Artifact]) -> Iterator[Finding]:
+def sums(numbers: Sequence[Number]) -> Iterator[Finding]:
     """A gain is the difference of its two runs, and a stack ends where the run it adds up to stands elsewhere."""
     known = by_run(numbers)
     for number in numbers:
-        if len(number.point.terms) > 1:
+        if len(number.facts.parts) > 1:
             yield from _against_parts(number, known)
-    for artifact in artifacts.values():
-        if artifact.kind == "stacked_bars":
-            yield from _stacks([n for n in numbers if n.point.artifact == artifact.name], known)
+    stacked = [number for number in numbers if number.facts.artifact_kind == "stacked_bars"]
+    for artifact in dict.fromkeys(number.point.artifact for number in stacked):
+        yield from _stacks([number for number in stacked if number.point.artifact == artifact], known)
 
 
 def _against_parts(number: Number, known: Mapping[tuple, list[Number]]) -> Iterator[Finding]:
-    point = number.point
-    parts = [_elsewhere(known.get((quantity(point), run_key(point, term)), ()), point.artifact) for term in point.terms]
+    own = number.facts
+    parts = [_elsewhere(known.get((own.quantity, key), ()), number.point.artifact) for _, key in own.parts]
     if None in parts:
         return
-    expected = sum(term.weight * part.value for term, part in zip(point.terms, parts, strict=True))
+    expected = sum(weight * part.value for (weight, _), part in zip(own.parts, parts, strict=True))
     tolerance = number.rounding + sum(part.rounding for part in parts)
     if abs(number.value - expected) <= tolerance + EPSILON:
         return
@@ -83,9 +83,9 @@ def _against_parts(number: Number, known: Mapping[tuple, list[Number]]) -> Itera
         expected=expected,
         found=number.value,
         tolerance=tolerance,
-        explanation=f"The gain is given as {number}, while {_where(parts[0])} gives {made} = {expected:.4g} for the"
+        explanation=f"The gain is given as {number}, while {parts[0].where} gives {made} = {expected:.4g} for the"
         f" same two configurations. Other runs, or another unstated setting, behind one of the artifacts would explain"
-        f" it; {OPEN_SETTINGS}.",
+        f" it; {own.paper.open_settings}.",
     )
 
 
@@ -96,9 +96,9 @@ def _stacks(numbers: Sequence[Number], known: Mapping[tuple, list[Number]]) -> I
     for parts in by_series.values():
         total: dict[tuple, int] = {}
         for number in parts:
-            for term in number.point.terms:
-                key = quantity(number.point), run_key(number.point, term)
-                total[key] = total.get(key, 0) + term.weight
+            for weight, configuration in number.facts.parts:
+                key = number.facts.quantity, configuration
+                total[key] = total.get(key, 0) + weight
         total = {key: weight for key, weight in total.items() if weight}
         if len(parts) < 2 or list(total.values()) != [1]:
             continue
@@ -115,9 +115,9 @@ def _stacks(numbers: Sequence[Number], known: Mapping[tuple, list[Number]]) -> I
                 expected=same.value,
                 found=height,
                 tolerance=tolerance,
-                explanation=f"The stacked parts {' + '.join(map(str, parts))} end at {height:.4g}, while {_where(same)}"
+                explanation=f"The stacked parts {' + '.join(map(str, parts))} end at {height:.4g}, while {same.where}"
                 f" has {same} for the configuration they add up to. Other runs, or another unstated setting, behind one"
-                f" of the artifacts would explain it; {OPEN_SETTINGS}.",
+                f" of the artifacts would explain it; {same.facts.paper.open_settings}.",
             )
 
 
@@ -127,47 +127,45 @@ def _elsewhere(numbers: Iterable[Number], artifact: str) -> Number | None:
 
 
 def same_function(numbers: Sequence[Number]) -> Iterator[Finding]:
-    """GLIMMER that keeps all it retrieves computes what LUMEN does; only training tells the two apart. Where some such
-    pairs have equal numbers and some have not, each that has not is worth a look."""
+    """Different configurations that compute one function of their parameters, and differ in training alone. Where some
+    such pairs have equal numbers and some have not, each that has not is worth a look."""
     pairs = [pair for pair in _different_runs(numbers) if _function(pair[0]) == _function(pair[1])]
     differing = [pair for pair in pairs if not _agree(*pair)]
     for pair in differing:
+        words = pair[0].facts.paper.same_function
         yield between(
             *pair,
             kind="same-function",
             severity=NOTE,
-            explanation=f"With every retrieved passage kept, both are the same function of their parameters and differ"
-            f" in the training loss alone. Of {len(pairs)} such pairs {len(pairs) - len(differing)} have the same"
-            f" number; a LUMEN run standing in for GLIMMER in those, and separate runs here, would explain both.",
+            explanation=f"{words.because} Of {len(pairs)} such pairs {len(pairs) - len(differing)} have the same"
+            f" number; {words.explained_by}, would explain both.",
         )
 
 
 def _function(number: Number) -> tuple:
-    """What the reader computes, apart from how it was trained to."""
-    point = number.point
-    reader: ReaderSettings = point.terms[0].reader.resolved(SIZES[point.size.lower()]().encoder_layers)
-    if reader.name == "glimmer" and reader.m == reader.k and reader.reranker == "shared":
-        of_the_loss = {"lambda_": 0.0} | {key: getattr(ReaderSettings, key) for key in _OF_THE_LOSS}
-        reader = reader.change(name="lumen", beta=None, **of_the_loss)
-    return quantity(point), point.size, reader
+    """What is measured of which function, however its parameters were trained."""
+    return number.facts.quantity, number.facts.function
 
 
 def equal_values(numbers: Sequence[Number]) -> Iterator[Finding]:
     """Numbers that agree to the last digit although their configurations differ: chance, or one run shown twice.
 
     Compared where both are spelled with equally many digits, or both with two or more; the explanation says how many
-    such pairs chance alone would give among so many numbers.
+    such pairs chance alone would give among so many numbers. Counts, zeros and what a description states to be
+    one number are left out: they are equal for reasons.
     """
     groups: dict[tuple, dict[str, list[Number]]] = {}
-    runs = list(by_run(numbers).items())
+    runs = list(by_run(n for n in numbers if n.value and n.point.measure.unit != "count").items())
+    linked = stated_equal(numbers[0].facts.paper) if numbers else frozenset()
     for ((what, _), firsts), ((other_what, _), seconds) in itertools.combinations(runs, 2):
         pairs = (pair for pair in itertools.product(firsts, seconds) if what == other_what and _equally_spelled(*pair))
-        if pair := next(pairs, None):
+        is_linked = linked and any(frozenset((a.id, b.id)) in linked for a, b in itertools.product(firsts, seconds))
+        if not is_linked and (pair := next(pairs, None)):
             coarse = min(pair, key=lambda number: number.decimals or 0)
             members = groups.setdefault((what, coarse.decimals), {}).setdefault(coarse.text, [])
             members += [number for number in pair if number not in members]
     for (what, digits), equal in groups.items():
-        alike = [n for n in numbers if quantity(n.point) == what and (n.decimals or 0) >= digits]
+        alike = [n for n in numbers if n.facts.quantity == what and (n.decimals or 0) >= digits]
         chance = _expected_pairs(alike, digits)
         for text, members in equal.items():
             functions = {_function(number) for number in members}
@@ -190,7 +188,7 @@ def _different_runs(numbers: Sequence[Number]) -> list[tuple[Number, Number]]:
     """Pairs of numbers that measure the same of different runs; one number stands for each run."""
     firsts = [min(group, key=lambda n: n.rounding) for group in by_run(numbers).values()]
     pairs = itertools.combinations(firsts, 2)
-    return [(first, second) for first, second in pairs if quantity(first.point) == quantity(second.point)]
+    return [(first, second) for first, second in pairs if first.facts.quantity == second.facts.quantity]
 
 
 def _agree(first: Number, second: Number) -> bool:

@@ -1,5 +1,5 @@
-"""Operation counts: reported speeds against the printed formulas and against the layers' real widths, at the stated
-number of tokens and at the number that fits best; and the counts in run files against the settings beside them."""
+"""Costs: reported speeds against the formulas of a description, at the stated lengths and at those that fit best, and
+a formula's coefficients against the model's own; and the counts in run files against the settings beside them."""
 
 from __future__ import annotations
 
@@ -11,88 +11,109 @@ from typing import Any
 import numpy as np
 
 from analysis.audits.finding import DISCREPANCY, NOTE, Finding, Number, unequal
-from glimmer.compute import MACS_PER_TFLOP, SIZES, Convention, Dimensions, Workload, operation_count, operation_counts
-from glimmer.experiments import Run, load_study
+from analysis.papers.arithmetic import evaluate
+from analysis.papers.description import Formulas
+from glimmer.compute import operation_counts
+from glimmer.errors import InputError
+from glimmer.experiments import Run
 
-PUBLISHED = "kilt"
-"""The study whose lengths are those that the paper states (question and passage; it states no target length)."""
-
-_WORDS = {"printed": "the printed formulas", "figure2": "the layers' own widths"}
 _EQUAL = 1e-9  # relative; a count is exact, floats are not
 _RELATIVE = 1e-6  # a fit this close reproduces every digit that matters
+_WITHIN = 0.5  # of a length, which is a whole number
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fit:
-    """Tokens of a question-passage pair and of the target that come closest to reported speeds, by relative error."""
+    """The lengths that come closest to reported speeds under one formula, by relative error of the cost."""
 
-    convention: Convention
-    tokens: float
-    target_tokens: float
+    convention: str
+    lengths: Mapping[str, float]
     largest_relative_error: float
 
     def as_json(self) -> dict[str, Any]:
         """The fit as audit.json has it."""
-        return {key: value if isinstance(value, str) else float(f"{value:.8g}") for key, value in vars(self).items()}
+        values = {**self.lengths, "largest_relative_error": self.largest_relative_error}
+        return {"convention": self.convention} | {key: float(f"{value:.8g}") for key, value in values.items()}
 
 
-def stated_tokens() -> int:
-    """Tokens of one question and passage as the paper states them."""
-    lengths = load_study(PUBLISHED).lengths
-    return lengths.question + lengths.passage
+def formulas_of(numbers: Sequence[Number]) -> tuple[Formulas | None, list[Number]]:
+    """(the formulas of the description behind these numbers, the numbers that they speak of)."""
+    formulas = next((n.facts.paper.formulas for n in numbers if n.facts.paper.formulas), None)
+    return formulas, [n for n in numbers if formulas and n.facts.measure == formulas.measure and n.value > 0]
 
 
-def fits(numbers: Sequence[Number], tokens: int | None = None) -> list[Fit]:
-    """Per closed formula the token counts that fit these speeds best (least squares of relative errors in macs).
+def stated_lengths(formulas: Formulas) -> dict[str, float]:
+    """The lengths that the paper states, by the names that formulas give them."""
+    return {name: unknown.stated for name, unknown in formulas.unknown.items() if unknown.stated is not None}
 
-    Both formulas are linear in both counts. With `tokens` given, only the target's is solved for, at least 0.
+
+def fits(numbers: Sequence[Number], stated: Mapping[str, float] | None = None) -> list[Fit]:
+    """Per formula the lengths that fit these speeds best (least squares of relative errors of the cost).
+
+    Formulas are linear in the lengths. Those `stated` are kept, and the others then are at least 0. Empty where there
+    are fewer than two speeds.
     """
-    speeds = [n for n in numbers if n.point.measure.kind == "speed"]
-    return [_fit(speeds, convention, tokens) for convention in ("printed", "figure2")] if len(speeds) > 1 else []
+    formulas, speeds = formulas_of(numbers)
+    return [_fit(speeds, formulas, name, stated or {}) for name in formulas.costs] if len(speeds) > 1 else []
 
 
-def _fit(speeds: Sequence[Number], convention: Convention, tokens: int | None) -> Fit:
-    macs = np.array([MACS_PER_TFLOP / n.value for n in speeds])
-    costs = np.array([[_macs(n, convention, 1, 0), _macs(n, convention, 0, 1)] for n in speeds]) / macs[:, None]
-    if tokens is None:
-        solved = np.linalg.lstsq(costs, np.ones(len(speeds)), rcond=None)[0]
-    else:
-        target = costs[:, 1] @ (1 - costs[:, 0] * tokens) / (costs[:, 1] @ costs[:, 1])
-        solved = np.array([tokens, max(0.0, target)])
-    error = float(np.abs(costs @ solved - 1).max())
+def _fit(speeds: Sequence[Number], formulas: Formulas, name: str, stated: Mapping[str, float]) -> Fit:
+    costs = np.array([formulas.per / n.value for n in speeds])
+    fixed, by_length = zip(*(_terms(n, formulas, name) for n in speeds), strict=True)
+    units, rest = np.array([list(each.values()) for each in by_length]) / costs[:, None], 1 - np.array(fixed) / costs
+    unknown = list(formulas.unknown)
+    free = [index for index, length in enumerate(unknown) if length not in stated]
+    solved = np.array([stated.get(length, 0.0) for length in unknown])
+    best = np.linalg.lstsq(units[:, free], rest - units @ solved, rcond=None)[0]
+    solved[free] = np.maximum(best, 0.0) if stated else best
     return Fit(
-        convention=convention,
-        tokens=float(solved[0]),
-        target_tokens=float(solved[1]),
-        largest_relative_error=error,
+        convention=name,
+        lengths={length: float(value) for length, value in zip(unknown, solved, strict=True)},
+        largest_relative_error=float(np.abs(units @ solved - rest).max()),
     )
 
 
-def _macs(number: Number, convention: Convention, tokens: float, target_tokens: float) -> float:
-    """Macs of a reported reader; linear in the two counts of tokens."""
-    reader, dimensions = number.point.reader, _dimensions(number)
-    work = {key: getattr(reader, key) for key in ("alpha", "beta", "k", "m")}
-    unit = {
-        key: operation_count(dimensions, Workload(**work, tokens=t, target_tokens=n), convention)
-        for key, t, n in (("tokens", 1, 0), ("target", 0, 1))
-    }
-    return float(unit["tokens"]) * tokens + float(unit["target"]) * target_tokens
+def _terms(number: Number, formulas: Formulas, name: str) -> tuple[float, dict[str, float]]:
+    """(what it costs at no length, what one of each unknown length costs besides).
+
+    Raises InputError for a formula that is not linear in them, or that needs a setting which the system has not.
+    """
+    where, settings = f"paper.yaml: formulas.costs.{name}.cost ({number.id})", number.facts.settings
+
+    def cost(lengths: Mapping[str, int]) -> Fraction:
+        every = {length: Fraction(lengths.get(length, 0)) for length in formulas.unknown}
+        return evaluate(formulas.costs[name].cost, {**settings, **every}, where)
+
+    fixed = cost({})
+    units = {length: cost({length: 1}) - fixed for length in formulas.unknown}
+    if cost(dict.fromkeys(units, 2)) != fixed + 2 * sum(units.values()):
+        found = formulas.costs[name].cost
+        raise InputError("not linear", where=where, expected="a cost linear in " + ", ".join(units), found=repr(found))
+    return float(fixed), {length: float(unit) for length, unit in units.items()}
 
 
-def _dimensions(number: Number) -> Dimensions:
-    return SIZES[number.point.size.lower()]()
+def _cost(number: Number, formulas: Formulas, fit: Fit) -> float:
+    fixed, units = _terms(number, formulas, fit.convention)
+    return fixed + sum(units[length] * value for length, value in fit.lengths.items())
 
 
 def speeds(numbers: Sequence[Number]) -> Iterator[Finding]:
-    """Every reported speed against both formulas at the stated tokens, the target length chosen to fit best."""
-    stated = stated_tokens()
+    """Every reported speed against each formula at the stated lengths, the others chosen to fit best."""
+    formulas, members = formulas_of(numbers)
+    if formulas is None:
+        return
+    stated = stated_lengths(formulas)
     for fit in fits(numbers, stated):
-        for number in numbers:
-            if number.point.measure.kind != "speed":
-                continue
-            expected = MACS_PER_TFLOP / _macs(number, fit.convention, fit.tokens, fit.target_tokens)
+        for number in members:
+            expected = formulas.per / _cost(number, formulas, fit)
             if abs(number.value - expected) <= number.rounding:
                 continue
+            kept = " and ".join(f"{value:g} {formulas.unknown[length].unit}" for length, value in stated.items())
+            chosen = [
+                f"{each.called} that fits best ({fit.lengths[length]:.1f})"
+                for length, each in formulas.unknown.items()
+                if length not in stated
+            ]
             yield unequal(
                 kind="operation-count",
                 severity=DISCREPANCY,
@@ -100,85 +121,64 @@ def speeds(numbers: Sequence[Number]) -> Iterator[Finding]:
                 expected=expected,
                 found=number.value,
                 tolerance=number.rounding,
-                explanation=f"Under {_WORDS[fit.convention]} at the stated {stated} tokens a question and passage, and"
-                f" the target length that fits best ({fit.target_tokens:.1f}), {number.point.series} would reach"
-                f" {expected:.4g} samples a TFLOP; {number.value:.4g} are reported"
+                explanation=f"Under {formulas.costs[fit.convention].words} at the stated {kept}"
+                f"{''.join(f', and {each},' for each in chosen)} {number.point.series} would reach"
+                f" {expected:.4g} {formulas.in_words}; {number.value:.4g} are reported"
                 f" ({100 * (number.value / expected - 1):+.1f} percent). Other lengths behind the figure than those"
                 " stated would explain it: see the fitted token counts.",
                 about=fit.convention,
             )
 
 
-def table(numbers: Sequence[Number]) -> list[dict[str, Any]]:
-    """Every reported speed beside each convention's at the published study's lengths (the target's is ours)."""
-    study, rows = load_study(PUBLISHED), []
-    for number in numbers:
-        if number.point.measure.kind == "speed":
-            macs = operation_counts(_dimensions(number), study.workload(number.point.reader))
-            own = {convention: MACS_PER_TFLOP / count for convention, count in macs.items()}
-            rows.append({"point": number.id, "reported": number.value, "lengths": vars(study.lengths), **own})
-    return rows
-
-
 def token_counts(numbers: Sequence[Number]) -> Iterator[Finding]:
-    """The tokens that fit the reported speeds best, per formula, against those stated."""
-    stated = stated_tokens()
-    points = tuple(n.id for n in numbers if n.point.measure.kind == "speed")
+    """The lengths that fit the reported speeds best, per formula, against those stated."""
+    formulas, members = formulas_of(numbers)
+    points = tuple(n.id for n in members)
     for fit in fits(numbers):
         exact = fit.largest_relative_error < _RELATIVE
-        if exact and abs(fit.tokens - stated) < 0.5:
-            continue
-        how = "exactly" if exact else "no better than"
-        yield unequal(
-            kind="token-count",
-            severity=DISCREPANCY if exact else NOTE,
-            points=points,
-            expected=stated,
-            found=round(fit.tokens, 3),
-            tolerance=0.5,
-            explanation=f"Counting by {_WORDS[fit.convention]}, {fit.tokens:.2f} tokens a question and passage and"
-            f" {fit.target_tokens:.2f} target tokens give the reported speeds {how}"
-            f" {'to ' if exact else ''}{fit.largest_relative_error:.1e} (largest relative error); {stated} are stated."
-            + (" The speeds were computed with those lengths, it seems." if exact else " So not by these formulas."),
-            about=fit.convention,
-        )
+        how = "exactly to" if exact else "no better than"
+        so = "The speeds were computed with those lengths, it seems." if exact else "So not by these formulas."
+        give = " and ".join(f"{fit.lengths[name]:.2f} {each.unit}" for name, each in formulas.unknown.items())
+        for length, stated in stated_lengths(formulas).items():
+            value = fit.lengths[length]
+            if exact and abs(value - stated) < _WITHIN:
+                continue
+            yield unequal(
+                kind="token-count",
+                severity=DISCREPANCY if exact else NOTE,
+                points=points,
+                expected=int(stated) if float(stated).is_integer() else stated,
+                found=round(value, 3),
+                tolerance=_WITHIN,
+                explanation=f"Counting by {formulas.costs[fit.convention].words}, {give} give the reported speeds {how}"
+                f" {fit.largest_relative_error:.1e} (largest relative error); {stated:g} are stated. {so}",
+                about=fit.convention,
+            )
 
 
 def coefficients(numbers: Sequence[Number]) -> Iterator[Finding]:
-    """The printed formulas' cost of a layer against the published model's own widths, for every size in use."""
-    sizes: dict[str, list[Number]] = {}
-    for number in numbers:
-        if number.point.measure.kind == "speed":
-            sizes.setdefault(number.point.size, []).append(number)
-    for size, members in sizes.items():
-        for what, printed, own in _layer_costs(_dimensions(members[0])):
+    """A printed formula's coefficients against those of the model that was used, for every model in use."""
+    formulas, members = formulas_of(numbers)
+    models: dict[tuple, list[Number]] = {}
+    for number in members if formulas else []:
+        models.setdefault(number.facts.model, []).append(number)
+    for model, its_numbers in models.items():
+        settings = its_numbers[0].facts.settings
+        for each in formulas.coefficients:
+            where = f"paper.yaml: formulas.coefficients: {each.what} ({model})"
+            printed, own = (evaluate(text, settings, where) for text in (each.printed, each.own))
             if printed != own:
                 yield unequal(
                     kind="formula",
                     severity=NOTE,
-                    points=tuple(n.id for n in members),
+                    points=tuple(n.id for n in its_numbers),
                     expected=float(own),
                     found=float(printed),
                     tolerance=0.0,
-                    explanation=f"The printed formula counts {float(printed):g} d² for {what}; T5.1.1-{size}, with its"
-                    f" gated feed-forward, has {float(own):g} d². A feed-forward of 4 d without a gate would be the"
-                    " printed count.",
-                    about=f"{size}: {what}",
+                    explanation=f"The printed formula counts {float(printed):g} {each.unit} for {each.what};"
+                    f" {each.of.format(model=model)} has {float(own):g} {each.unit}. {each.because}",
+                    about=f"{model}: {each.what}",
                 )
-
-
-def _layer_costs(d: Dimensions) -> Iterator[tuple[str, Fraction, Fraction]]:
-    """(what, printed, own) in units of d squared: differences of the formulas, so that they are written down once."""
-
-    def cost(convention: Convention, *, alpha: int, tokens: int, target: int) -> Fraction:
-        work = Workload(alpha=Fraction(alpha), beta=None, k=1, m=1, tokens=tokens, target_tokens=target)
-        return operation_count(d, work, convention) / (d.encoder_layers * d.d_model**2)
-
-    both: tuple[Convention, Convention] = ("printed", "figure2")
-    encoder = [cost(c, alpha=1, tokens=1, target=0) - cost(c, alpha=0, tokens=1, target=0) for c in both]
-    decoder = [cost(c, alpha=1, tokens=0, target=1) for c in both]
-    yield "an encoder layer and token", *encoder
-    yield "a decoder layer and target token", *decoder
 
 
 def of_runs(planned: Mapping[str, Run], runs: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:

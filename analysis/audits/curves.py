@@ -1,4 +1,4 @@
-"""Curves over something that costs operations (passages, live layers, rerank layers): do they rise throughout?"""
+"""Curves over something of which more should help (passages, live layers, rerank layers), or hurt: do they turn?"""
 
 from __future__ import annotations
 
@@ -22,30 +22,35 @@ def curves_of(numbers: Sequence[Number]) -> dict[tuple[str, str, str], list[Numb
 
 
 def monotone(numbers: Sequence[Number], resolved: Resolved | None = None) -> Iterator[Finding]:
-    """Curves that fall somewhere although every step along x costs operations.
+    """Curves that turn somewhere although a description gives reason to expect that they rise (or fall) throughout.
 
-    A fall counts where it is larger than the rounding of its two ends, and, with `resolved`, larger than noise.
+    The registry's curves rise: every step along x costs operations. A turn counts where it is larger than the rounding
+    of its two ends, and, with `resolved`, larger than noise.
     """
     for (artifact, panel, series), curve in curves_of(numbers).items():
-        falls = []
-        for index, number in enumerate(curve[1:], start=1):
-            before = max(curve[:index], key=lambda n: n.value)
-            beyond = number.value - before.value < -(number.rounding + before.rounding + EPSILON)
-            if beyond and (resolved is None or resolved(before.id, number.id)):
-                falls.append((before, number))
-        if not falls:
+        rising = curve[0].facts.rising
+        if rising is None:
             continue
-        best, worst = min(falls, key=lambda fall: fall[1].value - fall[0].value)
+        sign, turns = (1 if rising else -1), []
+        for index, number in enumerate(curve[1:], start=1):
+            before = max(curve[:index], key=lambda n: sign * n.value)
+            beyond = sign * (number.value - before.value) < -(number.rounding + before.rounding + EPSILON)
+            if beyond and (resolved is None or resolved(before.id, number.id)):
+                turns.append((before, number))
+        if not turns:
+            continue
+        best, worst = min(turns, key=lambda turn: sign * (turn[1].value - turn[0].value))
         symbol = best.point.x_name
-        listed = "; ".join(f"{low} at {symbol} = {low.point.x}" for _, low in falls)
+        listed = "; ".join(f"{low} at {symbol} = {low.point.x}" for _, low in turns)
+        side, best_so_far = ("below", "best") if rising else ("above", "lowest")
         yield between(
             best,
             worst,
             kind="monotone",
             severity=NOTE,
-            explanation=f"{artifact} {panel} {series}: more operations along {symbol}, yet below the best so far:"
-            f" {listed} (best {best} at {symbol} = {best.point.x}). A real optimum, or the spread between training"
-            " runs, would explain it.",
+            explanation=f"{artifact} {panel} {series}: {best.facts.expected} along {symbol}, yet {side} the"
+            f" {best_so_far} so far: {listed} ({best_so_far} {best} at {symbol} = {best.point.x}). A real optimum, or"
+            " the spread between training runs, would explain it.",
         )
 
 
@@ -60,6 +65,7 @@ def statements(rows: Sequence[dict]) -> Iterator[Finding]:
             if against
             else "the numbers agree with it, but only within what rounding of their last digits could undo"
         )
+        read_so = f" We read it so: {row['reading']}." if row.get("reading") else ""
         yield Finding(
             kind="statement",
             severity=DISCREPANCY if against else NOTE,
@@ -69,6 +75,6 @@ def statements(rows: Sequence[dict]) -> Iterator[Finding]:
             difference=row["effect"],
             tolerance=row.get("tolerance"),
             explanation=f"Claim {row['id']} ({row['source']}): {why}. {row['statement']}"
-            f" The effect is that of: {row.get('effect_of', '')}.",
+            f"{read_so} The effect is that of: {row.get('effect_of', '')}.",
             about=row["id"],
         )

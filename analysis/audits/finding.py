@@ -1,16 +1,17 @@
-"""What every rule of the audit speaks: a number with its rounding, the identity of a run, a finding."""
+"""What every rule of the audit speaks: a number with its rounding, and a finding."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
+from analysis.audits.identity import Facts, facts
+from analysis.papers.printed import PrintedPoint
 from glimmer import experiments
-from glimmer.compute import SIZES
 from glimmer.experiments import PaperValue
-from glimmer.experiments.registry import Term
 from glimmer.files import canonical_json
 
 FAILURE, DISCREPANCY, NOTE = "failure", "discrepancy", "note"
@@ -18,7 +19,6 @@ SEVERITIES = (FAILURE, DISCREPANCY, NOTE)
 """A file that cannot be trusted; two things that should agree and do not; something worth a look."""
 
 EPSILON = 1e-9  # of floating point, not a tolerance
-OPEN_SETTINGS = "settings that the paper leaves open are the registry's choice (config/experiments.yaml)"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,10 +64,10 @@ def _short(value: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Number:
-    """One point with its value: percent or samples per TFLOP. `text` and `decimals` are how a paper spells it (empty
-    and None where measured); `rounding` is half a unit of its last digit (0 where measured)."""
+    """One point with its value in the unit of its measure. `text` and `decimals` are how a paper spells it (empty and
+    None where measured); `rounding` is half a unit of its last digit (0 where measured)."""
 
-    point: experiments.Point
+    point: experiments.Point | PrintedPoint
     value: float
     rounding: float = 0.0
     decimals: int | None = None
@@ -76,6 +76,16 @@ class Number:
     @property
     def id(self) -> str:
         return self.point.id
+
+    @functools.cached_property
+    def facts(self) -> Facts:
+        """What is measured, of which configurations, over which examples."""
+        return facts(self.point)
+
+    @property
+    def where(self) -> str:
+        """The artifact and panel that it stands in."""
+        return " ".join(part for part in (self.point.artifact, self.point.panel) if part)
 
     def __str__(self) -> str:
         return self.text or f"{self.value:.6g}"
@@ -105,28 +115,28 @@ def reported_numbers(reported: Mapping[str, PaperValue], points: Iterable[experi
     ]
 
 
-def run_key(point: experiments.Point, term: Term) -> tuple:
-    """What says that two terms are the same trained model: their run ids, or on paper the size and resolved reader."""
-    if term.run_ids:
-        return tuple(term.run_ids.values())
-    layers = SIZES[point.size.lower()]().encoder_layers
-    return point.size, term.reader.resolved(layers)
+def printed_numbers(points: Iterable[PrintedPoint]) -> list[Number]:
+    """The points of a description with their values."""
+    return [
+        Number(
+            point=point,
+            value=float(point.value),
+            rounding=float(point.rounding),
+            decimals=point.decimals,
+            text=point.text,
+        )
+        for point in points
+    ]
 
 
-def measured_run(number: Number) -> tuple | None:
-    """(what is measured, of which run), or None for a number that several runs make."""
-    if len(number.point.terms) > 1:
-        return None
-    return quantity(number.point), run_key(number.point, number.point.terms[0])
-
-
-def quantity(point: experiments.Point) -> tuple:
-    """What is measured, apart from of what."""
-    return point.measure.kind, point.measure.task, point.measure.score
+def measured_run(number: Number) -> tuple[Hashable, Hashable] | None:
+    """(what is measured, of which configuration), or None for a number that several make."""
+    own = number.facts
+    return None if own.configuration is None else (own.quantity, own.configuration)
 
 
 def by_run(numbers: Iterable[Number]) -> dict[tuple, list[Number]]:
-    """Numbers of one run each, grouped by what is measured of which run."""
+    """Numbers of one configuration each, grouped by what is measured of which."""
     groups: dict[tuple, list[Number]] = {}
     for number in numbers:
         if (key := measured_run(number)) is not None:

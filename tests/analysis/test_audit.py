@@ -10,7 +10,8 @@ from fractions import Fraction
 import pytest
 
 from analysis.audits import agreement, counts, curves, precision, truncation
-from analysis.audits.finding import Number, reported_numbers, run_key
+from analysis.audits.finding import Number, reported_numbers
+from analysis.audits.identity import run_key
 from glimmer import experiments
 from glimmer.cli import main
 from glimmer.compute import SIZES, Workload, operation_counts, samples_per_tflop
@@ -60,8 +61,8 @@ def _quality(point, term):
 
 def test_a_consistent_grid_has_no_finding():
     grid = consistent()
-    assert list(agreement.same_run(grid, REGISTRY.artifacts)) == []
-    assert list(agreement.sums(grid, REGISTRY.artifacts)) == []
+    assert list(agreement.same_run(grid)) == []
+    assert list(agreement.sums(grid)) == []
     assert list(agreement.equal_values(grid)) == []
     assert list(curves.monotone(grid)) == []
     assert list(counts.token_counts(grid))[1:] == [], "the widths that made the speeds fit at the stated tokens"
@@ -81,7 +82,7 @@ def test_a_consistent_grid_has_no_finding():
 )
 def test_a_planted_disagreement_is_found_in_both_directions(id, kind, partner, sign):
     grid = [dataclasses.replace(n, value=n.value + sign * 0.4) if n.id == id else n for n in consistent()]
-    findings = [*agreement.same_run(grid, REGISTRY.artifacts), *agreement.sums(grid, REGISTRY.artifacts)]
+    findings = [*agreement.same_run(grid), *agreement.sums(grid)]
     about = [f for f in findings if f.kind == kind]
     assert [(id in f.points and partner in f.points, f.severity) for f in about] == [(True, "discrepancy")]
     assert abs(about[0].difference) == pytest.approx(0.4, abs=0.01) and abs(about[0].difference) > about[0].tolerance
@@ -92,7 +93,7 @@ def test_what_rounding_explains_is_no_finding():
     grid = consistent()
     id = "table1/GLIMMER (shared)"
     coarse = [dataclasses.replace(n, value=round(n.value, 1), rounding=0.05) if n.id == id else n for n in grid]
-    assert list(agreement.same_run(coarse, REGISTRY.artifacts)) == []
+    assert list(agreement.same_run(coarse)) == []
 
 
 def test_a_number_that_appears_under_another_configuration_is_worth_a_look():
@@ -446,7 +447,7 @@ def test_fits_solve_for_the_tokens_that_made_the_speeds():
             work = Workload(alpha=reader.alpha, beta=reader.beta, k=reader.k, m=reader.m, tokens=100, target_tokens=7)
             made.append(dataclasses.replace(number, value=samples_per_tflop(SIZES["xxl"](), work, "printed")))
     printed, own = counts.fits(made)
-    assert (printed.tokens, printed.target_tokens) == pytest.approx((100, 7))
+    assert printed.lengths == pytest.approx({"tokens": 100, "target_tokens": 7})
     assert own.largest_relative_error > 1e-4 and Fraction(1, 3) == made[1].point.reader.alpha
 
 

@@ -1,10 +1,11 @@
 # Figures, tables, checks and reports: from result files alone, in seconds, so they run where Snakemake runs.
-from workflow.drawing import CHECK_CODE, CRATE_CODE, REPORT_CODE, code, paper_points
+from workflow.drawing import CHECK_CODE, CRATE_CODE, REPORT_CODE, code, description, paper_points
 from workflow.options import COMMITTED
 
 
 wildcard_constraints:
     source="|".join(drawing.sources),
+    paper="[a-z0-9-]+",
 
 
 if paper_points(drawing.results) != paper_points(COMMITTED):
@@ -71,6 +72,7 @@ rule findings:
     input:
         code=code(*CHECK_CODE),
         claims="config/claims.yaml",
+        description=description("glimmer"),
         paper=paper_points(drawing.results),
         results=drawing.of_study("every_run_file"),
         stages=drawing.of_study("published"),
@@ -88,6 +90,26 @@ rule findings:
         decides=drawing.of("definition"),
     shell:
         "glimmer audit --record {params.source:q} > {log:q} 2>&1"
+
+
+# Papers of others, as folders describe them.
+rule described:
+    input:
+        code=code(*CHECK_CODE),
+        description=lambda wildcards: description(wildcards.paper),
+    output:
+        audit=f"{RESULTS}/papers/{{paper}}/audit.json",
+        claims=f"{RESULTS}/papers/{{paper}}/claims.json",
+        page=f"{RESULTS}/papers/{{paper}}/findings.md",
+    log:
+        f"{LOGS}/described-{{paper}}.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        paper=lambda wildcards: ["--paper", f"config/papers/{wildcards.paper}", "--results", RESULTS],
+    shell:
+        "glimmer audit {params.paper:q} > {log:q} 2>&1"
 
 
 # What was just measured is sealed, and only then: showing results must not bless what happened to them since.
@@ -161,6 +183,7 @@ rule record:
 rule audit:
     input:
         drawing.each("audit.json"),
+        drawing.described,
     log:
         f"{LOGS}/audit.log",
     localrule: True
