@@ -177,35 +177,35 @@ class Ledger:
 
     def _evaluated(self, claim: Claim, factor: float) -> _Evaluated:
         """Undecided until all p values are corrected together; no parts where nothing is sampled."""
-        points, study = self.results.planned, self.results.study
+        points = self.results.planned
         if absent := [id for id in claim.point_ids if id not in points]:
             note = f"not part of this study: {', '.join(absent)}"
-            return _Evaluated(row=_row(claim, study, verdicts.MISSING, note=note))
+            return _Evaluated(row=_row(claim, verdicts.MISSING, note=note))
         if not (seeds := self.bootstrap.seeds_of(claim.point_ids)):
             without = [id for id in claim.point_ids if not self.bootstrap.seeds_of([id])]
             note = f"no result: {', '.join(without) or 'no seed has all points'}"
-            return _Evaluated(row=_row(claim, study, verdicts.MISSING, note=note))
+            return _Evaluated(row=_row(claim, verdicts.MISSING, note=note))
         needed = claim.requirements(points, factor=factor)
         exact = [required for required in needed if _is_exact(required.points, points)]
         values, rounding = self.bootstrap.values(claim.point_ids, seeds), dict.fromkeys(claim.point_ids, 0.0)
         exact_verdict, exact_parts = verdicts.by_number(exact, values, rounding)
         if len(exact) == len(needed):
             outcome = _effect(exact_parts) | {"interval": None}
-            return _Evaluated(row=_row(claim, study, exact_verdict, note=EXACT, **outcome))
+            return _Evaluated(row=_row(claim, exact_verdict, note=EXACT, **outcome))
         try:
             sample = self.bootstrap.sample(claim.point_ids)
         except NotPaired as reason:
             outcome = _effect(verdicts.by_number(needed, values, rounding)[1]) | {"interval": None}
-            return _Evaluated(row=_row(claim, study, verdicts.UNDECIDED, note=f"no interval: {reason}", **outcome))
+            return _Evaluated(row=_row(claim, verdicts.UNDECIDED, note=f"no interval: {reason}", **outcome))
         inexact = [required for required in needed if required not in exact]
         sampled = verdicts.by_sample(inexact, sample, [self._delivery.alike(required) for required in inexact])
         rests = {"n": sample.n, "seeds": list(sample.seeds)}
         if exact_verdict == verdicts.CONTRADICTED:  # no sampling can mend an exact count
             outcome = _effect(exact_parts, exact_parts + sampled) | rests | {"interval": None}
-            return _Evaluated(row=_row(claim, study, exact_verdict, note=EXACT, **outcome))
+            return _Evaluated(row=_row(claim, exact_verdict, note=EXACT, **outcome))
         outcome = rests | self._sampled(inexact, sample, exact_parts, sampled, factor)
-        outcome["reasons"] = self._delivery.reasons(inexact, claim.basis_in(study).basis == MEASURED)
-        row = _row(claim, study, verdicts.UNDECIDED, **outcome)
+        outcome["reasons"] = self._delivery.reasons(inexact, claim.rests_on.basis == MEASURED)
+        row = _row(claim, verdicts.UNDECIDED, **outcome)
         sizes = verdicts.carried_effects(inexact, self._paper, factor)
         return _Evaluated(row=row, parts=sampled, p_as_large=verdicts.p_as_large(sizes, sample))
 
@@ -253,8 +253,8 @@ def _effect(hangs_on: Sequence[verdicts.Part], parts: Sequence[verdicts.Part] | 
     }
 
 
-def _row(claim: Claim, study: str, verdict: str, **outcome: Any) -> dict[str, Any]:
-    basis = claim.basis_in(study)
+def _row(claim: Claim, verdict: str, **outcome: Any) -> dict[str, Any]:
+    basis = claim.rests_on
     empty = {"effect": None, "unit": "", "interval": None, "n": None, "share": None, "note": "", "requirements": []}
     empty |= {"excludes_paper_effect": False, "reasons": []}
     return {

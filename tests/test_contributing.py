@@ -116,7 +116,7 @@ CLAIM = """claims:
     source: Table 3
     family: secondary
     sentence: derived
-    rests_on: [{ basis: measured, because: only training tells the arms apart }]
+    rests_on: { basis: measured, because: only training tells the arms apart }
     points: { warm: table3/PDist tau=5, usual: table3/GLIMMER }
     expression: { greater: [usual, warm] }
 """

@@ -22,11 +22,10 @@ MEASURED, BY_K_ALONE, BY_CONSTRUCTION = "measured", "by k alone", "by constructi
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Basis:
-    """What a verdict would rest on if nothing were learnt, and why; `studies` empty: in every study."""
+    """What a verdict would rest on if nothing were learnt, and why."""
 
     basis: str
     because: str
-    studies: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,7 +40,7 @@ class Claim:
     source: str
     family: str
     sentence: str
-    rests_on: tuple[Basis, ...]
+    rests_on: Basis
     points: Mapping[str, str]
     expression: Mapping[str, Any]
     reading: str = ""
@@ -50,10 +49,6 @@ class Claim:
     def point_ids(self) -> tuple[str, ...]:
         """The ids of its points, without repeats."""
         return tuple(dict.fromkeys(self.points.values()))
-
-    def basis_in(self, study: str) -> Basis:
-        """What it rests on in a study: the last entry that names it, or that names none."""
-        return [basis for basis in self.rests_on if not basis.studies or study in basis.studies][-1]
 
     def requirements(
         self, points: Mapping[str, Point | PrintedPoint], where: object = None, factor: float = 1.0
@@ -80,8 +75,6 @@ def _checked(claims: tuple[Claim, ...], known: Mapping[str, Any], path: Path, wh
         raise InputError("claim given twice", where=path, found=", ".join(twice))
     for claim in claims:
         where = f"{path}: {claim.id}"
-        if claim.rests_on[0].studies:
-            raise InputError("no basis for every study", where=where, expected="a first entry without `in`")
         for id in claim.point_ids:
             if id not in known:
                 raise InputError("no such point", where=where, expected=what, found=id)
@@ -103,7 +96,7 @@ def load_printed_claims(folder: Path, points: Mapping[str, PrintedPoint]) -> tup
     document = read_yaml(path)
     if not isinstance(document, Mapping) or not isinstance(document.get("claims"), list):
         raise InputError("no claims", where=path, expected="the key claims: a list", found=type(document).__name__)
-    unstated = {"family": PRIMARY, "sentence": QUOTED, "rests_on": [{"basis": MEASURED, "because": "printed"}]}
+    unstated = {"family": PRIMARY, "sentence": QUOTED, "rests_on": {"basis": MEASURED, "because": "printed"}}
     needed, entries = {"id", "statement", "source", "points", "expression"}, []
     for number, entry in enumerate(document["claims"], start=1):
         keys = set(entry) if isinstance(entry, Mapping) else set()
@@ -118,11 +111,7 @@ def load_printed_claims(folder: Path, points: Mapping[str, PrintedPoint]) -> tup
 
 
 def _claim(entry: Mapping[str, Any]) -> Claim:
-    bases = tuple(
-        Basis(basis=each["basis"], because=each["because"], studies=tuple(each.get("in", ())))
-        for each in entry["rests_on"]
-    )
-    return Claim(**{**entry, "rests_on": bases})
+    return Claim(**{**entry, "rests_on": Basis(**entry["rests_on"])})
 
 
 def aliased(point: Point | PrintedPoint) -> AliasedPoint:
