@@ -45,4 +45,3 @@ def _line(gate: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, str]:
         "verdict": row["verdict"],
         "by task": "; ".join(numbers_text(by_task) for by_task in row["by_task"].values()),
     }
-

@@ -131,9 +131,7 @@ def test_the_committed_results_have_studies_to_show():
 
 @pytest.mark.parametrize("spelled", [["seeds=0"], ["seeds=[0]"], ["seeds=[0,]"]])
 def test_a_part_of_a_grid_has_runs_of_the_whole_and_no_others(spelled, tmp_path):
-    given = parse_config(
-        [*spelled, "study=kilt", "artifacts=figure2,table2", "baselines=[]", f"results={tmp_path}"]
-    )
+    given = parse_config([*spelled, "study=kilt", "artifacts=figure2,table2", "baselines=[]", f"results={tmp_path}"])
     whole, part = runs_for(study_of({"study": "kilt"})), runs_for(study_of(given))
     assert part.keys() < whole.keys()
     assert {run.seed for run in part.values()} == {0}
