@@ -38,13 +38,13 @@ def evaluate_paper(claims: Sequence[Claim], reported: Mapping[str, PaperValue]) 
     for claim in claims:
         absent = [id for id in claim.point_ids if id not in reported]
         if absent:
-            rows.append(_row(claim, PAPER, verdicts.MISSING, note=f"not reported: {', '.join(absent)}"))
+            rows.append(_row(claim, verdicts.MISSING, note=f"not reported: {', '.join(absent)}"))
             continue
         values = {id: reported[id].value for id in claim.point_ids}
         rounding = {id: 0.5 * 10.0 ** -reported[id].decimals for id in claim.point_ids}
         verdict, outcome = _by_rounding(claim, points, values, rounding)
         note = EXACT if _is_exact(claim.point_ids, points) else NO_INTERVAL
-        rows.append(_row(claim, PAPER, verdict, note=note, **outcome))
+        rows.append(_row(claim, verdict, note=note, **outcome))
     return rows
 
 
@@ -165,7 +165,7 @@ class Ledger:
     def draws(self) -> dict[str, Any]:
         """What the study's intervals know of: replicates, or one draw and its seeds."""
         seeds = sorted({run["settings"]["seed"] for run in self.results.runs.by_id.values()})
-        return {"replicated": self.bootstrap.replicated, "seeds": seeds, "redrawn": list(self.bootstrap.varies)}
+        return {"replicated": self.bootstrap.replicated, "seeds": seeds, "redrawn": list(self.results.redrawn)}
 
     @functools.cached_property
     def _paper(self) -> dict[str, float]:

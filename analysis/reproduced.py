@@ -29,13 +29,13 @@ from typing import Any
 
 import numpy as np
 
-from analysis.ledger.bootstrap import is_redrawn
 from analysis.ledger.chance import Replicated
 from analysis.ledger.delivered import but_for_the_replicate
 from analysis.names import reader_text
 from glimmer.errors import InputError
 from glimmer.files import existing
 from glimmer.results import Runs, answers_apart, load_runs
+from glimmer.results.points import is_redrawn
 
 IDENTICAL, AGREES, OTHER_DRAW, DIFFERS = "identical", "agrees", "other draw", "differs"
 WITHIN, OUTSIDE, NOT_JUDGED = "within", "outside", "not judged"

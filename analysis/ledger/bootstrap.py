@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -19,8 +18,6 @@ from analysis.ledger.chance import Chance, Replicated, Resampled
 from glimmer.evaluation.intervals import Interval, resampled_means, resampled_seeds
 from glimmer.experiments import TASKS, Point
 from glimmer.experiments.registry import Measure
-from glimmer.experiments.study import REDRAWN
-from glimmer.files import canonical_json
 from glimmer.results import StudyResults, example_scores
 from glimmer.results.points import measured_tasks, task_score
 
@@ -59,15 +56,10 @@ class JointBootstrap:
     seed: int = 0
     _samples: dict[tuple[str, ...], Sample] = dataclasses.field(default_factory=dict, repr=False)
 
-    @functools.cached_property
+    @property
     def replicated(self) -> bool:
         """Whether the seeds of the study are replicates: each answers questions of a world of its own."""
-        return "data" in self.varies
-
-    @functools.cached_property
-    def varies(self) -> tuple[str, ...]:
-        """Which of data, initial and retriever have other settings at every seed (runs of one model compared)."""
-        return tuple(part for part in REDRAWN if is_redrawn(part, self.results.runs.by_id.values()))
+        return self.results.replicated
 
     def seeds_of(self, ids: Iterable[str]) -> tuple[int, ...]:
         """The seeds at which every one of these points has its runs and numbers."""
@@ -224,14 +216,3 @@ class JointBootstrap:
         rng = np.random.default_rng([self.seed, 2, TASKS.index(task), n])
         means = resampled_means(np.asarray(list(group.values()), dtype=float), self.resamples, rng)
         return dict(zip(group, means.T, strict=True))
-
-
-def is_redrawn(part: str, runs: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether runs of several seeds have other settings of a section at every seed (runs of one model compared)."""
-    seeds: dict[str, dict[int, str]] = {}
-    for run in runs:
-        settings = run["settings"]
-        model = canonical_json(settings.get("model"))
-        seeds.setdefault(model, {})[settings["seed"]] = canonical_json(settings.get(part))
-    several = [drawn for drawn in seeds.values() if len(drawn) > 1]
-    return bool(several) and all(len(set(drawn.values())) == len(drawn) for drawn in several)

@@ -44,10 +44,7 @@ def draws_text(document: Mapping[str, Any] | None) -> str:
     n, redrawn = len(draws["seeds"]), [_PARTS[part] for part in draws["redrawn"]]
     if draws["replicated"]:
         own = _listed([*redrawn, "fine-tuning"])
-        return (
-            f"{n} replicates, each with its own {own}: the intervals of effects are Student's t over them;"
-            " those of levels are over examples and seeds, and too narrow."
-        )
+        return f"{n} replicates, each with its own {own}: intervals are Student's t over them."
     others = [name for name in _PARTS.values() if name not in redrawn]
     seeds = "one seed" if n == 1 else f"{n} seeds"
     return f"One draw of {_listed(others)}, {seeds} of fine-tuning: the intervals know of no other draw."

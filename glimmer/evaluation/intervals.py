@@ -1,5 +1,5 @@
 """Percentile bootstrap intervals: of a mean, of an average over tasks, of a paired difference, over examples
-and over seeds.
+and over seeds; and Student's interval, of a mean over replicates.
 
 One resampling plan serves all. Scores of a task are an array [seeds, examples]: every seed's run answers the
 same examples. A replicate draws, with replacement, seeds (once, for all tasks) and examples (within each
@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import stdtrit
 
 RESAMPLES = 10_000
 _CHUNK_ELEMENTS = 4_000_000  # of one block of drawn indices: 32 MB
@@ -40,6 +41,14 @@ class Interval:
         if self.low > threshold:
             return "above"
         return "below" if self.high < threshold else "crosses"
+
+
+def student_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Of the mean of R >= 2 independent draws: mean -+ t s / sqrt(R), s their standard deviation (Student 1908)."""
+    draws = np.asarray(values, dtype=float)
+    t = stdtrit(len(draws) - 1, (1 + confidence) / 2)
+    width = float(t * draws.std(ddof=1) / np.sqrt(len(draws)))
+    return float(draws.mean()) - width, float(draws.mean()) + width
 
 
 def mean_interval(scores: Sequence[float] | np.ndarray, **options) -> Interval:

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from glimmer import experiments
-from glimmer.evaluation.intervals import average_interval, difference_interval
+from glimmer.evaluation.intervals import average_interval, difference_interval, student_interval
 from glimmer.experiments import Artifact, PaperValue, Point
 from glimmer.experiments.registry import Measure
-from glimmer.files import existing
+from glimmer.experiments.study import REDRAWN
+from glimmer.files import canonical_json, existing
 from glimmer.results.run_files import Runs, example_scores, load_runs
 
 PAPER = "paper"
@@ -27,6 +28,7 @@ PRESENT, MISSING = "present", "missing"
 EXAMPLES = "95 %, bootstrap over dev examples"
 SEEDS = "95 %, bootstrap over dev examples and seeds"
 PAIRED = "95 %, paired bootstrap over dev examples"
+REPLICATES = "95 %, Student's t over replicates"
 HEADLINE_SCORE = "metric"
 _RESAMPLES = 2000
 _SYMBOLS = {"alpha": "α", "beta": "β"}
@@ -143,6 +145,16 @@ class StudyResults:
         make = self._reported if self.study == PAPER else self._measured
         return tuple(map(make, self.planned.values()))
 
+    @functools.cached_property
+    def redrawn(self) -> tuple[str, ...]:
+        """Which of data, initial and retriever have other settings at every seed (runs of one model compared)."""
+        return tuple(part for part in REDRAWN if is_redrawn(part, self.runs.by_id.values()))
+
+    @property
+    def replicated(self) -> bool:
+        """Whether its seeds are replicates: each answers questions of a world of its own."""
+        return "data" in self.redrawn
+
     def of(self, artifact: str, panel: str | None = None) -> list[PointResult]:
         """The points of one artifact (and panel)."""
         return [p for p in self.points if p.point.artifact == artifact and panel in (None, p.point.panel)]
@@ -170,7 +182,10 @@ class StudyResults:
         )
         if not values:
             return result
-        low, high, kind = self._interval(point, tuple(values))
+        if self.replicated and len(values) > 1 and point.measure.kind != "speed":
+            low, high, kind = *student_interval(list(values.values())), REPLICATES
+        else:
+            low, high, kind = self._interval(point, tuple(values))
         mean = statistics.fmean(values.values())
         return dataclasses.replace(result, value=mean, low=low, high=high, interval_kind=kind, seeds=tuple(values))
 
@@ -197,6 +212,17 @@ class StudyResults:
     def per_example(self, point: Point, seeds: Sequence[int]) -> dict[str, list[list[float]]] | None:
         """Per task the scores [seeds][examples], fractions, of a point that is one reader's; None if none are kept."""
         return _per_example([self.runs.by_id[point.terms[0].run_ids[seed]] for seed in seeds], point.measure)
+
+
+def is_redrawn(part: str, runs: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether runs of several seeds have other settings of a section at every seed (runs of one model compared)."""
+    seeds: dict[str, dict[int, str]] = {}
+    for run in runs:
+        settings = run["settings"]
+        model = canonical_json(settings.get("model"))
+        seeds.setdefault(model, {})[settings["seed"]] = canonical_json(settings.get(part))
+    several = [drawn for drawn in seeds.values() if len(drawn) > 1]
+    return bool(several) and all(len(set(drawn.values())) == len(drawn) for drawn in several)
 
 
 def _distinct_seeds(point: Point) -> Iterable[int]:

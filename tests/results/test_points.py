@@ -4,11 +4,13 @@ import csv
 import json
 import math
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from glimmer import experiments
 from glimmer.errors import InputError
-from glimmer.results import load_results, load_runs
+from glimmer.results import Runs, StudyResults, load_results, load_runs
 from tests.analysis import synthetic
 
 
@@ -88,6 +90,21 @@ def test_several_seeds_give_their_mean_and_an_interval_around_it(tmp_path):
     assert len(scores) == 3 and point.seeds == (0, 1, 2)
     assert point.value == pytest.approx(sum(scores) / 3)
     assert point.low < point.value < point.high and "seeds" in point.interval_kind
+
+
+def test_the_interval_over_replicates_is_students(tmp_path):
+    synthetic.write_study(tmp_path, "kilt", keep=lambda run: run.reader.name == "fid", n=20)
+    for path in (tmp_path / "kilt" / "runs").glob("*.json"):
+        _edit(path, lambda run: run["settings"]["data"].update(seed=run["seed"]))
+    runs = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "kilt" / "runs").glob("*.json")}
+    study = StudyResults(
+        study="kilt", artifacts=load_results("kilt", tmp_path, "figure2").artifacts, runs=Runs(by_id=runs)
+    )
+    point = study.of("figure2", "performance")[0]
+    levels = [100 * runs[id]["average"]["score"] for id in point.point.run_ids]
+    expected = stats.t.interval(0.95, 2, loc=np.mean(levels), scale=stats.sem(levels))
+    assert study.replicated and (point.low, point.high) == pytest.approx(expected)
+    assert "replicates" in point.interval_kind
 
 
 def test_a_gain_is_the_difference_of_two_runs_with_a_paired_interval(tmp_path):
