@@ -184,7 +184,8 @@ def without_passages(
 ) -> list[dict[str, Any]]:
     """Rows as `examine`'s with 0 passages: each task's inputs read alone.
 
-    FEVER's is how often the right one of its two labels is the likelier: a reader that never met them says neither.
+    FEVER's is how often the right one of its two labels is the likelier, mean of the labels: a reader that never met
+    them says neither, and half is what it would have that always likes one better.
     """
     rows = []
     for task in TASKS:
@@ -253,12 +254,13 @@ def _log_probability(reader: Reader, batch: Batch) -> Float[Array, " B"]:
 def _share_preferred(
     model: T5, batch: Batch, examples: list[ReadingExample], tokenizer: Tokenizer, length: int
 ) -> float:
-    """How often the right one of all examples' answers is the likeliest."""
+    """How often the right one of all examples' answers is the likeliest, mean of these answers."""
     answers = sorted({example.answer for example in examples})
     reader = _reader(model, "1", batch.passages.shape[1])
     scores = []
     for answer in answers:
         ids = tokenizer.encode_array([answer] * len(examples), length, end=True)
         scores.append(_log_probability(reader, dataclasses.replace(batch, answer=ids)))
-    best = np.argmax(np.stack(scores), axis=0)
-    return float(np.mean([answers[place] == one.answer for place, one in zip(best, examples, strict=True)]))
+    right = np.array([answers.index(example.answer) for example in examples])
+    hits = np.argmax(np.stack(scores), axis=0) == right
+    return float(np.mean([hits[right == label].mean() for label in range(len(answers))]))

@@ -20,7 +20,7 @@ from glimmer.training.losses import language_model_loss
 from worlds.exercises import TextForms, exercise_batch
 from worlds.generate import ReadingExample, inventory, name_words, sample_pages, sample_reading_examples
 from worlds.mimetic import HEAD_SCALE, MATCH_SHARPNESS, mimetic_t5
-from worlds.pretrain import reading_loss, run_stage, write_initial_checkpoint
+from worlds.pretrain import reading_loss, run_stage, without_passages, write_initial_checkpoint
 from worlds.recipe import Recipe
 from worlds.vocabulary import train_vocabulary
 
@@ -225,6 +225,15 @@ def test_reading_is_examined_against_its_gate(tmp_path, config, tokenizer_file):
     names = ("clozes_in_view", "tasks_in_view", "before_fine_tuning", "closed_book", "closed_book_fever")
     assert all(0 <= reading[name] <= 1 for name in names)
     assert reading["closed_book"] == 0  # two steps, no passages
+
+
+def test_a_reader_that_always_likes_one_label_better_knows_half_of_fever(model, tokenizer, monkeypatch):
+    monkeypatch.setattr(
+        "worlds.pretrain._log_probability", lambda reader, batch: -np.asarray(batch.answer[:, 0], float)
+    )
+    examination = Recipe.from_section(SECTION | {"examination": SECTION["examination"] | {"examples": 25}}).examination
+    rows = without_passages(model, examination, 0, tokenizer, FORMS)
+    assert next(row["exact_match"] for row in rows if row["task"] == "fever") == 0.5
 
 
 # -- exercises -----------------------------------------------------------------------------------------------------
