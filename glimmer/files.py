@@ -23,6 +23,8 @@ from glimmer.errors import InputError
 _GZIP_MAGIC = b"\x1f\x8b"
 _LFS_POINTER = b"version https://git-lfs"
 _SHORT_LINE = 100
+LONGEST_LINE = 64 << 20
+"""Bytes of a line, at most: KILT's longest page has 8 MB, and a gzip stream can hold a line of any length."""
 
 
 @contextlib.contextmanager
@@ -173,8 +175,16 @@ def read_json(path: str | Path) -> Any:
     path = readable(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError("not JSON", where=path, expected="a JSON value", found=str(error)) from None
+
+
+def read_json_object(path: str | Path) -> dict[str, Any]:
+    """Reads one JSON object. Raises InputError if the file is missing, is not JSON, or holds another value."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise InputError("not what belongs here", where=path, expected="a JSON object", found=type(value).__name__)
+    return value
 
 
 def canonical_json(value: Any) -> str:
@@ -200,19 +210,22 @@ def read_json_lines(path: str | Path) -> Iterator[Any]:
     for number, line in numbered_lines(path):
         try:
             yield json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(
                 "not JSON", where=f"{path}:{number}", expected="one JSON value a line", found=str(error)
             ) from None
 
 
 def numbered_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
-    """Streams (line number from 1, line without its end) of a plain or gzipped file."""
+    """Streams (line number from 1, line without its end) of a plain or gzipped file, in the memory of one line.
+
+    Raises InputError with file and line for a broken gzip stream, and for a line above LONGEST_LINE.
+    """
     path = readable(path)
     number = 0
     with open_binary(path) as file:
         try:
-            for number, line in enumerate(file, start=1):
+            for number, line in enumerate(bounded_lines(file, path), start=1):
                 yield number, line.rstrip(b"\r\n")
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise InputError(
@@ -221,6 +234,18 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
                 expected="a whole gzip file",
                 found=str(error) or type(error).__name__,
             ) from None
+
+
+def bounded_lines(file: IO[bytes], where: object) -> Iterator[bytes]:
+    """Streams the lines of an open file, ends included. Raises InputError for one above LONGEST_LINE."""
+    number = 0
+    while line := file.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(line) > LONGEST_LINE:
+            raise InputError(
+                "line too long", where=f"{where}:{number}", expected=f"at most {LONGEST_LINE} bytes a line"
+            )
+        yield line
 
 
 def open_binary(path: str | Path) -> IO[bytes]:

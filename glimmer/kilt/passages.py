@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from glimmer.errors import InputError
-from glimmer.files import existing, read_json
+from glimmer.files import existing, read_json_object
 
 
 class PassageFile:
@@ -23,7 +23,7 @@ class PassageFile:
 
     def __init__(self, directory: str | Path):
         self.directory = existing(directory)
-        self.meta: dict[str, Any] = read_json(self.directory / "meta.json")
+        self.meta: dict[str, Any] = read_json_object(self.directory / "meta.json")
         self._offsets: np.ndarray = np.load(existing(self.directory / "offsets.npy"), mmap_mode="r", allow_pickle=False)
         self._file = open(existing(self.directory / "passages.jsonl"), "rb")  # noqa: SIM115  (lives as long as self)
         size = os.fstat(self._file.fileno()).st_size

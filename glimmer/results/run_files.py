@@ -53,7 +53,7 @@ def load_runs(results: str | Path, only: Collection[str] | None = None) -> Runs:
         try:
             run = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_each_key_once)
             problem = next(problems(run, path.stem), None)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RecursionError) as error:
             run, problem = None, f"not readable as JSON: {error}"
         except (TypeError, AttributeError, KeyError) as error:  # a value of another type than everything above expects
             run, problem = None, f"not in the form of a result file: {error}"
