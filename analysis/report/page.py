@@ -21,6 +21,7 @@ from analysis.stage_files import stage_document, stage_files
 from glimmer import experiments
 from glimmer.files import existing, json_text, read_json
 from glimmer.results import PAPER, PointResult, StudyResults, load_reference, load_results, load_runs
+from glimmer.results.failed_runs import failed_runs
 
 TEMPLATES = Path(__file__).parent / "templates"
 _PROVENANCE = ("code_version", "versions", "device", "digests", "kept_step", "stopped", "wall_seconds",
@@ -65,6 +66,7 @@ def build(study_name: str, results: Path, reference_runs: Path | None = None) ->
             "runs": _runs(study),
             "anchors": {result.id: result.anchor for result in shown},
             "refused": study.runs.refused,
+            "failed": failed_runs(directory, study.runs.by_id),
             "claims": claims,
             "audit": audit,
             "families": ledger_tables.families(claim_entries),
