@@ -17,6 +17,9 @@ from glimmer.files import read_json, sha256_file
 KILT_CHECK = "kilt-check.json"
 """Beside runs/: what KILT's own package made of guess files after the runs were measured (`glimmer crosscheck`)."""
 
+CHANGES = "+changes"
+"""Behind the commit in `code_version`: code or configuration differed from it, and nobody can look it up."""
+
 _ROUNDING = 1e-6  # scores are means of 0/1 (or of fractions) written with full precision; this is slack, not tolerance
 
 
@@ -104,6 +107,11 @@ def answers_apart(first: Mapping[str, Any], second: Mapping[str, Any], tasks: It
 def has_anothers_parameters(run: Mapping[str, Any]) -> bool:
     """Whether a run was not trained: its curve is that of the run whose reader it gives other passages on dev."""
     return "dev_evidence" in run["settings"]["reader"]
+
+
+def is_of_changed_code(run: Mapping[str, Any]) -> bool:
+    """Whether the code that measured a run is in no commit."""
+    return str(run.get("code_version") or "").endswith(CHANGES)
 
 
 def reads_as_retrieved(run: Mapping[str, Any]) -> bool:
