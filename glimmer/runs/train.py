@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from glimmer.errors import InputError
 from glimmer.evaluation.answering import Answerer
 from glimmer.evaluation.dev import AnswerLoss, dev_scores
-from glimmer.files import atomic_directory, only_one, remove_directory, write_json
+from glimmer.files import check_seal, only_one, remove_directory, sealed_directory, write_json
 from glimmer.models.mesh import device_mesh, place_parameters
 from glimmer.results.failed_runs import FailedRun, forget_failure, record_failure
 from glimmer.runs.made_by import code_version, peak_memory
@@ -119,7 +119,9 @@ def _units(
 
 
 def _write(out: Path, result: dict[str, Any], checkpoints: Path | None) -> dict[str, Any]:
-    with atomic_directory(out) as temporary:
+    if checkpoints is not None:
+        check_seal(checkpoints)
+    with sealed_directory(out) as temporary:
         write_json(temporary / "training.json", result)
         if checkpoints is not None:
             for which in ("best", "last"):

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glimmer.errors import InputError
+from glimmer.files import SEAL
 from glimmer.kilt.chunking import PassageFile, chunk, span_text, text_position, write_passages
 from glimmer.kilt.formats import Page
 
@@ -139,6 +140,9 @@ def test_an_empty_corpus_is_an_empty_passage_file(tmp_path):
 def test_offsets_of_another_file_are_refused(tmp_path, corpus):
     write_passages(corpus, tmp_path / "p", 3)
     (tmp_path / "p/passages.jsonl").write_text(json.dumps({"id": 0}) + "\n")
+    with pytest.raises(InputError, match=r"passages\.jsonl: not the bytes that were written"):
+        PassageFile(tmp_path / "p")
+    (tmp_path / "p" / SEAL).unlink()  # as an earlier version left it
     with pytest.raises(InputError, match="do not belong together"):
         PassageFile(tmp_path / "p")
 
