@@ -160,8 +160,8 @@ def test_a_failed_run_leaves_nothing_under_the_final_name(tmp_path, corpus):
 def test_memory_does_not_grow_with_the_corpus(tmp_path):
     write_passages([page("Warm up.")], tmp_path / "p", 40)
     tracemalloc.start()
-    write_passages((page(f"Page {i} here. " * 20) for i in range(4000)), tmp_path / "p", 40)
+    write_passages((page(f"Page {i} here. " * 20) for i in range(6000)), tmp_path / "p", 40)
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     written_bytes = (tmp_path / "p/passages.jsonl").stat().st_size
-    assert peak_bytes < 250_000 < written_bytes / 10
+    assert peak_bytes < 350_000 < written_bytes / 10  # of it 256 KiB: the buffer in which its digest is taken
