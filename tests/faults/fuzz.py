@@ -1,8 +1,8 @@
 """Hostile files by the million: `python -m tests.faults.fuzz --cases 1000000` (see docs/reliability.md).
 
 Cases are dealt evenly to the readers. Each reader works in a process of its own under a limit of memory and a limit of
-seconds a case, so that a crash, a hang and a bomb are seen and named, and the next case goes on. A case is made again
-from its number: `--only READER --first NUMBER --keep FILE`.
+processor seconds a case, so that a crash, a hang and a bomb are seen and named, and the next case goes on. A case is
+made again from its number: `--only READER --first NUMBER --keep FILE`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from pathlib import Path
 from tests.faults.hostile import READERS, survives
 
 SECONDS = 10
+"""Of a processor, a case: how busy the machine is says nothing about a reader."""
+PATIENCE = 600
+"""Seconds of a clock after which a process that says nothing is ended."""
 MEMORY = 2 << 30
 """Bytes of address space that a reader may take beyond what its process had before the first case."""
 
@@ -47,7 +50,7 @@ def _work(reader: str, first: int, last: int, pipe) -> None:
         raise _Hang
 
     hostile = READERS[reader]
-    signal.signal(signal.SIGALRM, late)
+    signal.signal(signal.SIGPROF, late)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what libraries in other languages print of their panics
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
         folder = Path(name)
@@ -56,7 +59,7 @@ def _work(reader: str, first: int, last: int, pipe) -> None:
         for number in range(first, last):
             content = case(reader, number)
             pipe.send(("at", number))
-            signal.alarm(SECONDS)
+            signal.setitimer(signal.ITIMER_PROF, SECONDS)
             try:
                 outcome, told = survives(hostile, content, folder), None
             except _Hang:
@@ -67,7 +70,7 @@ def _work(reader: str, first: int, last: int, pipe) -> None:
                 last_ = [f"{Path(f.filename).name}:{f.lineno}" for f in where][-1:]
                 outcome, told = "crashed", f"{type(error).__name__} at {'..'.join(ours + last_)}: {str(error)[:160]}"
             finally:
-                signal.alarm(0)
+                signal.setitimer(signal.ITIMER_PROF, 0)
             pipe.send((outcome, told))
     pipe.send(("done", None))
 
@@ -84,7 +87,7 @@ def fuzz(reader: str, first: int, cases: int) -> tuple[collections.Counter, list
         current = at
         try:
             while True:
-                if not ours.poll(SECONDS * 3):
+                if not ours.poll(PATIENCE):
                     worker.kill()
                 kind, told = ours.recv()
                 if kind == "at":
