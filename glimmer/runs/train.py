@@ -119,13 +119,13 @@ def _units(
 
 
 def _write(out: Path, result: dict[str, Any], checkpoints: Path | None) -> dict[str, Any]:
-    if checkpoints is not None:
-        check_seal(checkpoints)
     with sealed_directory(out) as temporary:
         write_json(temporary / "training.json", result)
         if checkpoints is not None:
             for which in ("best", "last"):
                 if (checkpoints / which).exists():
+                    for step in (checkpoints / which).glob("[0-9]*"):
+                        check_seal(checkpoints, f"{which}/{step.name}/")
                     # A link costs nothing however large the checkpoint; the original goes with its directory.
                     shutil.copytree(checkpoints / which, temporary / which, copy_function=os.link)
     return result

@@ -67,14 +67,14 @@ class RunCheckpoints:
             (self._root / "latest" / str(step) / part).is_dir() for part in ("state", "progress")
         ):
             return None
-        for below in ("latest/", "best/"):
-            check_seal(self._root, below)
+        check_seal(self._root, f"latest/{step}/")
         progress = self._latest.restore(step, args=ocp.args.Composite(progress=ocp.args.JsonRestore()))["progress"]
         if progress.get("identity") != identity:
             return None
         best = max(progress["curve"], key=lambda entry: entry["dev_average"], default=None)
         if best is None or best["step"] not in (self.best_step, step):
             return None
+        check_seal(self._root, f"best/{self.best_step}/")
         arguments = ocp.args.Composite(state=ocp.args.StandardRestore(_plain(like)))
         return _unplain(like, self._latest.restore(step, args=arguments)["state"]), progress
 

@@ -15,6 +15,7 @@ from glimmer.kilt.passages import PassageFile
 from glimmer.models.store import MemoryStore, write_store
 from glimmer.retrieval.retrieved import Retrieved, read_retrieved, write_retrieved
 from glimmer.retrieval.shards import ShardPlan, open_shards, write_shards
+from glimmer.runs.train import _write
 from glimmer.training.checkpoints import RunCheckpoints
 
 
@@ -222,3 +223,21 @@ def test_rot_in_the_checkpoints_of_a_run_is_found_before_they_are_used(tmp_path)
     checkpoints.forget()
     assert checkpoints.restore_latest(state, {"run": "r"}) is None
     checkpoints.close()
+
+
+def test_a_save_that_was_killed_before_its_seal_does_not_stop_a_run(tmp_path, monkeypatch):
+    """What Orbax wrote whole is used; the seal then speaks of the step before, which is gone."""
+    state = {"a": np.ones(3, np.float32)}
+    checkpoints = RunCheckpoints(tmp_path / "c")
+    progress = {"identity": {}, "curve": [{"step": 1, "dev_average": 0.5}]}
+    checkpoints.save_latest(1, state, progress)
+    checkpoints.save_best(1, state)
+    monkeypatch.setattr(RunCheckpoints, "_seal", lambda *_: None)
+    checkpoints.save_latest(2, state, {"identity": {}, "curve": [{"step": 2, "dev_average": 0.6}]})
+    checkpoints.save_best(2, state)
+    assert checkpoints.restore_latest(state, {}) is not None
+    checkpoints.close()
+    out = tmp_path / "trained"
+    _write(out, {"curve": []}, tmp_path / "c")
+    check_seal(out)
+    assert (out / "best/2").is_dir()
