@@ -19,9 +19,9 @@ class InputError(GlimmerError):
             parts.append(f"expected {expected}")
         if found is not None:
             parts.append(f"found {found}")
-        self.text = _one_line("; ".join(map(_readable, parts)))
+        self.text = _one_line("; ".join(map(shortened, parts)))
         """What, expected and found, without where."""
-        super().__init__(self.text if where is None else f"{_one_line(_readable(str(where)))}: {self.text}")
+        super().__init__(self.text if where is None else f"{_one_line(shortened(str(where)))}: {self.text}")
 
 
 class CheckFailed(GlimmerError):
@@ -31,7 +31,7 @@ class CheckFailed(GlimmerError):
 _LONGEST_PART = 3000
 
 
-def _readable(text: str) -> str:
+def shortened(text: str) -> str:
     """Text that a person can read to its end: what a file makes longer loses its middle."""
     if len(text) <= _LONGEST_PART:
         return text

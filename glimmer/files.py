@@ -335,7 +335,11 @@ def cache_directory() -> Path:
 def existing(path: str | Path) -> Path:
     """`path` as a Path. Raises InputError if nothing is there."""
     path = Path(path)
-    if not path.exists():
+    try:
+        is_there = path.exists()
+    except OSError as error:  # a name longer than any file's, a folder that may not be entered
+        raise InputError("cannot be looked for", where=path, found=error.strerror) from None
+    if not is_there:
         raise InputError("no such file", where=path, expected="an existing file or directory", found="nothing")
     return path
 

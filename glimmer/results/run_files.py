@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from glimmer.errors import InputError
+from glimmer.errors import InputError, shortened
 from glimmer.experiments.settings import SCIENCE_VERSION, TASKS, run_id
 from glimmer.files import read_json, sha256_file
 
@@ -61,7 +61,7 @@ def load_runs(results: str | Path, only: Collection[str] | None = None) -> Runs:
         except (TypeError, AttributeError, KeyError) as error:  # a value of another type than everything above expects
             run, problem = None, f"not in the form of a result file: {error}"
         if problem:
-            refused.append(Refused(file=path.name, reason=problem.replace("\n", " ")))
+            refused.append(Refused(file=path.name, reason=shortened(problem.replace("\n", " "))))
         else:
             check = checked.get(path.stem, {})
             if check and check.get("result_sha256") == sha256_file(path):

@@ -23,6 +23,7 @@ from glimmer.files import numbered_lines, read_json
 from glimmer.kilt import download
 from glimmer.kilt.download import triviaqa_questions
 from glimmer.models.config import from_hugging_face
+from glimmer.models.forms import weight_files
 from glimmer.models.pickled import read_state_dict
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.models.weights import open_weights
@@ -295,3 +296,10 @@ def test_a_vocabulary_that_makes_its_library_panic_is_an_input_error(tmp_path):
 def test_an_error_is_one_that_a_person_can_read_to_its_end():
     error = InputError("what", where="w" * 10**6, expected="e" * 10**6, found="\n" + "f" * 10**6 + "end")
     assert len(str(error)) < 10_000 and "\n" not in str(error) and str(error).endswith("end")
+
+
+def test_a_shard_of_a_name_longer_than_any_files_is_refused(tmp_path):
+    path = tmp_path / "model.safetensors.index.json"
+    path.write_text(json.dumps({"weight_map": {"a": "x" * 10_000}}))
+    with pytest.raises(InputError, match="cannot be looked for; found File name too long"):
+        weight_files(path)
