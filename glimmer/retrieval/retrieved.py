@@ -93,7 +93,7 @@ def read_retrieved(path: str | Path, *, rows: int | None = None, depth: int = 1)
     try:
         with np.load(existing(path), allow_pickle=False) as arrays:
             retrieved = Retrieved(**{name: arrays[name] for name in _NAMES})
-    except (ValueError, KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, KeyError, AttributeError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(
             "not a file of retrieved passages", where=path, expected=", ".join(_NAMES), found=str(error)
         ) from None
