@@ -19,13 +19,24 @@ class InputError(GlimmerError):
             parts.append(f"expected {expected}")
         if found is not None:
             parts.append(f"found {found}")
-        self.text = _one_line("; ".join(parts))
+        self.text = _one_line("; ".join(map(shortened, parts)))
         """What, expected and found, without where."""
-        super().__init__(self.text if where is None else f"{_one_line(str(where))}: {self.text}")
+        super().__init__(self.text if where is None else f"{_one_line(shortened(str(where)))}: {self.text}")
 
 
 class CheckFailed(GlimmerError):
     """A check ran to its end and did not pass. Exit code 1."""
+
+
+_LONGEST_PART = 3000
+
+
+def shortened(text: str) -> str:
+    """Text that a person can read to its end: what a file makes longer loses its middle."""
+    if len(text) <= _LONGEST_PART:
+        return text
+    kept = _LONGEST_PART // 2
+    return f"{text[:kept]} [{len(text) - 2 * kept} characters] {text[-kept:]}"
 
 
 def _one_line(text: str) -> str:

@@ -23,6 +23,11 @@ from glimmer.errors import InputError
 _GZIP_MAGIC = b"\x1f\x8b"
 _LFS_POINTER = b"version https://git-lfs"
 _SHORT_LINE = 100
+SEAL = ".sealed.json"
+"""In a directory: the sha256 of each of its files, by name. Hidden: it is no part of what the directory holds."""
+_checked: set[tuple] = set()
+LONGEST_LINE = 64 << 20
+"""Bytes of a line, at most: KILT's longest page has 8 MB, and a gzip stream can hold a line of any length."""
 
 
 @contextlib.contextmanager
@@ -77,6 +82,75 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+@contextlib.contextmanager
+def sealed_directory(path: str | Path) -> Iterator[Path]:
+    """`atomic_directory` that leaves a seal too: the sha256 of every file, for `check_seal`."""
+    with atomic_directory(path) as temporary:
+        yield temporary
+        add_to_seal(temporary, (file for file in temporary.rglob("*") if file.is_file()))
+
+
+def add_to_seal(directory: str | Path, files: Iterable[Path], *, instead_of: str | None = None) -> None:
+    """Puts the bytes of these files below a directory under its seal, beside those that are under it.
+
+    `instead_of`: what stood under names that begin so is no longer there.
+    """
+    root = Path(directory)
+    seal = _sealed(root) if (root / SEAL).exists() else {}
+    if instead_of is not None:
+        seal = {name: digest for name, digest in seal.items() if not name.startswith(instead_of)}
+    seal |= {file.relative_to(root).as_posix(): sha256_file(file) for file in files}
+    write_json(root / SEAL, {"files": seal, "sha256": _digest_of(seal)})
+
+
+def _sealed(root: Path) -> dict[str, str]:
+    """File name -> sha256. Raises InputError for a seal that is not as it was written."""
+    seal = read_json_object(root / SEAL)
+    if seal.get("sha256") != _digest_of(seal.get("files")) or not isinstance(seal["files"], dict):
+        raise InputError("not the seal that was written", where=root / SEAL, expected="the digest that it states")
+    return seal["files"]
+
+
+def _digest_of(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether a file stands under the seal of its directory, and has the bytes that were put there."""
+    seal = path.parent / SEAL
+    return path.exists() and seal.exists() and _sealed(path.parent).get(path.name) == sha256_file(path)
+
+
+def check_seal(directory: str | Path, below: str = "") -> None:
+    """Reads every file of a sealed directory, once a process, and holds it to the bytes that were written; with `below`
+    those whose names begin so.
+
+    Raises InputError that names the first file that is gone or another. A directory without a seal, which earlier
+    versions and other programs leave, is not checked.
+    """
+    root = Path(directory)
+    if not (root / SEAL).exists():
+        return
+    for name, digest in _sealed(root).items():
+        if not name.startswith(below):
+            continue
+        path = root / name
+        if ".." in Path(name).parts or Path(name).is_absolute():
+            raise InputError("a seal of files elsewhere", where=root / SEAL, found=name)
+        stat = readable(path).stat()
+        stamp = (str(path.absolute()), digest, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+        if stamp in _checked:
+            continue
+        if (found := sha256_file(path)) != digest:
+            raise InputError(
+                "not the bytes that were written; make it again",
+                where=path,
+                expected=f"sha256 {digest} ({root / SEAL})",
+                found=found,
+            )
+        _checked.add(stamp)
 
 
 @contextlib.contextmanager
@@ -173,8 +247,16 @@ def read_json(path: str | Path) -> Any:
     path = readable(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError("not JSON", where=path, expected="a JSON value", found=str(error)) from None
+
+
+def read_json_object(path: str | Path) -> dict[str, Any]:
+    """Reads one JSON object. Raises InputError if the file is missing, is not JSON, or holds another value."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise InputError("not what belongs here", where=path, expected="a JSON object", found=type(value).__name__)
+    return value
 
 
 def canonical_json(value: Any) -> str:
@@ -200,19 +282,22 @@ def read_json_lines(path: str | Path) -> Iterator[Any]:
     for number, line in numbered_lines(path):
         try:
             yield json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(
                 "not JSON", where=f"{path}:{number}", expected="one JSON value a line", found=str(error)
             ) from None
 
 
 def numbered_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
-    """Streams (line number from 1, line without its end) of a plain or gzipped file."""
+    """Streams (line number from 1, line without its end) of a plain or gzipped file, in the memory of one line.
+
+    Raises InputError with file and line for a broken gzip stream, and for a line above LONGEST_LINE.
+    """
     path = readable(path)
     number = 0
     with open_binary(path) as file:
         try:
-            for number, line in enumerate(file, start=1):
+            for number, line in enumerate(bounded_lines(file, path), start=1):
                 yield number, line.rstrip(b"\r\n")
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise InputError(
@@ -221,6 +306,18 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
                 expected="a whole gzip file",
                 found=str(error) or type(error).__name__,
             ) from None
+
+
+def bounded_lines(file: IO[bytes], where: object) -> Iterator[bytes]:
+    """Streams the lines of an open file, ends included. Raises InputError for one above LONGEST_LINE."""
+    number = 0
+    while line := file.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(line) > LONGEST_LINE:
+            raise InputError(
+                "line too long", where=f"{where}:{number}", expected=f"at most {LONGEST_LINE} bytes a line"
+            )
+        yield line
 
 
 def open_binary(path: str | Path) -> IO[bytes]:
@@ -238,7 +335,11 @@ def cache_directory() -> Path:
 def existing(path: str | Path) -> Path:
     """`path` as a Path. Raises InputError if nothing is there."""
     path = Path(path)
-    if not path.exists():
+    try:
+        is_there = path.exists()
+    except OSError as error:  # a name longer than any file's, a folder that may not be entered
+        raise InputError("cannot be looked for", where=path, found=error.strerror) from None
+    if not is_there:
         raise InputError("no such file", where=path, expected="an existing file or directory", found="nothing")
     return path
 

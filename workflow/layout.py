@@ -24,6 +24,7 @@ from glimmer.experiments.strict import record
 from glimmer.files import existing, read_json
 from glimmer.models.config import T5Config, from_hugging_face, require_size
 from glimmer.models.forms import config_file
+from glimmer.results.failed_runs import FOLDER
 from glimmer.results.run_files import KILT_CHECK
 from glimmer.retrieval.towers import HALVES, half_directory
 from glimmer.runs.inputs import Digests, check_results, files_of_data, given_inputs, hold
@@ -258,6 +259,8 @@ class Layout:
         places = [f"{self.results}/replicate-{seed}" for seed in self.replicates] or [self.results]
         files = [f"{place}/{name}.json" for place in places for name in names]
         files = [file for file in files if Path(file).exists()] if self.draws_only else files
+        if self.draws_only:  # a call that measures comes to the report only when no run has failed
+            files += sorted(str(path) for path in self.study.results_directory.glob(f"{FOLDER}/*.json"))
         later = f"{self.results}/{KILT_CHECK}"  # of no rule: `glimmer crosscheck` writes it where KILT's package is
         return files + [later] if Path(later).exists() else files
 

@@ -45,6 +45,7 @@ RC = {
     "legend.frameon": False,
     "legend.fontsize": 8.5,
     "figure.facecolor": "white",
+    "text.parse_math": False,  # a dollar is a dollar: no label is written in TeX
     "path.simplify": False,
 }
 

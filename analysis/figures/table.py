@@ -9,7 +9,9 @@ from analysis.figures.artifact import DrawnArtifact, write_csv
 from glimmer.files import atomic_write
 from glimmer.results import PAPER, PointResult, StudyResults
 
-_TEX = {"–": "--"} | {char: rf"\{char}" for char in "&%_#"}
+_TEX = {"–": "--"} | {char: rf"\{char}" for char in "&%_#${}"}
+_TEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_TEX |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
 _TEX |= {"α": r"$\alpha$", "β": r"$\beta$", "λ": r"$\lambda$", "τ": r"$\tau$"}
 
 
@@ -94,9 +96,17 @@ def _difference(result: PointResult | None, first: PointResult | None) -> str:
 def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """A Markdown table whose first `left` columns are text, the others numbers."""
     rule = "|" + "|".join([":--"] * left + ["--:"] * (len(heads) - left)) + "|"
-    lines = ["| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |" for cells in [heads, *rows]]
+    lines = [
+        "| " + " | ".join(_one_line(cell).replace("|", r"\|") for cell in cells) + " |" for cells in [heads, *rows]
+    ]
     return "\n".join([lines[0], rule, *lines[1:]]) + "\n"
 
 
+def _one_line(text: str) -> str:
+    """A line end would end a row."""
+    return " ".join(text.splitlines()) if len(text.splitlines()) > 1 else text
+
+
 def _tex(text: str) -> str:
-    return "".join(_TEX.get(char, char) for char in text)
+    """Text as LaTeX prints it: nothing in it is a command."""
+    return "".join(_TEX.get(char, char) for char in _one_line(text))

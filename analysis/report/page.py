@@ -21,6 +21,8 @@ from analysis.stage_files import stage_document, stage_files
 from glimmer import experiments
 from glimmer.files import existing, json_text, read_json
 from glimmer.results import PAPER, PointResult, StudyResults, load_reference, load_results, load_runs
+from glimmer.results.failed_runs import failed_runs
+from glimmer.results.run_files import is_of_changed_code
 
 TEMPLATES = Path(__file__).parent / "templates"
 _PROVENANCE = ("code_version", "versions", "device", "digests", "kept_step", "stopped", "wall_seconds",
@@ -65,6 +67,8 @@ def build(study_name: str, results: Path, reference_runs: Path | None = None) ->
             "runs": _runs(study),
             "anchors": {result.id: result.anchor for result in shown},
             "refused": study.runs.refused,
+            "failed": failed_runs(directory, study.runs.by_id),
+            "changed": [run_id for run_id, run in ordered_runs(study) if is_of_changed_code(run)],
             "claims": claims,
             "audit": audit,
             "families": ledger_tables.families(claim_entries),
@@ -235,6 +239,7 @@ def _runs(study: StudyResults) -> list[dict[str, Any]]:
             "serves": serves.get(run_id, []),
             "command": f"snakemake results/{study.study}/runs/{run_id}.json --cores 1 --config study={study.study}",
             "settings": json_text(run["settings"]),
+            "changed": is_of_changed_code(run),
             "provenance": json_text({key: run.get(key) for key in _PROVENANCE}),
         }
         for run_id, run in ordered_runs(study)

@@ -19,7 +19,8 @@ def add_arguments(parser) -> None:
 
 
 def run(args) -> int:
-    """Writes passages.npy."""
+    """Writes passages.npy, and its seal."""
+    from glimmer.files import add_to_seal
     from glimmer.kilt.passages import PassageFile
     from glimmer.models.tokenizer import Tokenizer
     from glimmer.training.examples import tokenize_passages
@@ -27,6 +28,8 @@ def run(args) -> int:
     study = study_of(args, "tokenize")
     tokenizer, passages = Tokenizer(args.tokenizer), PassageFile(args.passages)
     length, template = study.lengths.passage, study.templates.passage
-    tokenize_passages(tokenizer, passages, length, template, Path(args.out) / "passages.npy")
+    tokens = Path(args.out) / "passages.npy"
+    tokenize_passages(tokenizer, passages, length, template, tokens)
+    add_to_seal(args.out, [tokens])
     print(f"{len(passages)} passages of at most {length} tokens")
     return 0

@@ -13,10 +13,12 @@ import referencing
 import yaml
 
 from glimmer.errors import InputError
-from glimmer.files import canonical_json, existing, read_json
+from glimmer.files import canonical_json, read_json, readable
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _REPOSITORY = _PACKAGE.parent
+_LARGEST_DOCUMENT = 1 << 20
+_MOST_VALUES = 100_000
 
 
 def repository_path(name: str) -> Path:
@@ -32,8 +34,15 @@ def repository_path(name: str) -> Path:
 
 
 def read_yaml(path: str | Path) -> Any:
-    """One YAML document of plain data. Raises InputError for a missing file, broken YAML or a key given twice."""
-    path = existing(path)
+    """One YAML document of plain data.
+
+    Raises InputError for a missing file, broken YAML, a key given twice, and what is larger than any configuration: by
+    its bytes, or by what its aliases stand for.
+    """
+    path = readable(path)
+    size = path.stat().st_size
+    if size > _LARGEST_DOCUMENT:
+        raise InputError("not a configuration", where=path, expected=f"at most {_LARGEST_DOCUMENT} bytes", found=size)
     try:
         return yaml_value(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -41,8 +50,31 @@ def read_yaml(path: str | Path) -> Any:
 
 
 def yaml_value(text: str) -> Any:
-    """Plain data from YAML, in which 1e-3 is a number as everywhere else. Raises yaml.YAMLError."""
-    return _strings_as_keys(yaml.load(text, Loader=_Loader))
+    """Plain data from YAML, in which 1e-3 is a number as everywhere else. Raises yaml.YAMLError, and nothing else."""
+    try:
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            _count_values(node, {})
+            return None if node is None else _plain(loader.construct_document(node))
+        finally:
+            loader.dispose()
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        # The library lets these through: a date in month 99, a list as a key, brackets in brackets.
+        raise yaml.YAMLError(f"not plain data: {error}") from None
+
+
+def _count_values(node: yaml.Node | None, known: dict[int, int]) -> int:
+    """How many values a node stands for, aliases written out. Raises yaml.YAMLError above `_MOST_VALUES`; a ring is."""
+    if node is None or isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = _MOST_VALUES + 1  # while its parts are counted: one of them is itself
+        parts = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+        known[id(node)] = 1 + sum(_count_values(part, known) for part in parts)
+    if known[id(node)] > _MOST_VALUES:
+        raise yaml.YAMLError(f"more than {_MOST_VALUES} values, written out, at line {node.start_mark.line + 1}")
+    return known[id(node)]
 
 
 def claims_digest(name: str = "claims") -> str | None:
@@ -118,8 +150,14 @@ _Loader.add_implicit_resolver(
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
-def _strings_as_keys(value: Any) -> Any:
-    """JSON has only text as keys; YAML's `5: 3` becomes "5": 3, so that schemas can speak about it."""
+def _plain(value: Any) -> Any:
+    """What JSON has too. YAML's `5: 3` becomes "5": 3, so that schemas can speak about it."""
     if isinstance(value, dict):
-        return {str(key): _strings_as_keys(item) for key, item in value.items()}
-    return [_strings_as_keys(item) for item in value] if isinstance(value, list) else value
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if not isinstance(value, str | int | float | None):
+        raise yaml.YAMLError(f"a {type(value).__name__} where text, a number, a list or a mapping should be")
+    if isinstance(value, str):
+        value.encode("utf-8")  # half a surrogate pair, which YAML's escapes can spell
+    return value

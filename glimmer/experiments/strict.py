@@ -230,6 +230,7 @@ def _read_mapping(kinds: tuple, value: Any, where: object, key: str) -> Any:
     if not isinstance(value, Mapping):
         _refuse(key, where, "a value of type object", repr(value))
     if not kinds or kinds[1] is Any:
+        _require_finite(value, where, key)
         return types.MappingProxyType(dict(value))
     return types.MappingProxyType(
         {
@@ -237,6 +238,15 @@ def _read_mapping(kinds: tuple, value: Any, where: object, key: str) -> Any:
             for name, part in value.items()
         }
     )
+
+
+def _require_finite(value: Any, where: object, key: str) -> None:
+    """Numbers in data of any form: an id digests them as JSON, which has no NaN."""
+    for name, part in value.items() if isinstance(value, Mapping) else enumerate(value):
+        if isinstance(part, Mapping | list | tuple):
+            _require_finite(part, where, _below(key, name))
+        elif isinstance(part, float) and not math.isfinite(part):
+            _refuse(_below(key, name), where, "a finite number", repr(part))
 
 
 def _read_key(kind: Any, name: str, where: object, key: str) -> Any:

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from glimmer.errors import InputError
-from glimmer.files import atomic_directory, write_json
+from glimmer.files import sealed_directory, write_json
 from glimmer.kilt.formats import Page
 from glimmer.kilt.passages import PassageFile
 
@@ -152,7 +152,7 @@ def write_passages(pages: Iterable[Page], directory: str | Path, max_words: int,
     without text, passages and words, and `max_words`. Raises InputError for fewer passages than `at_least`.
     """
     meta = {"pages": 0, "pages_without_text": 0, "passages": 0, "words": 0, "max_words": max_words}
-    with atomic_directory(directory) as target:
+    with sealed_directory(directory) as target:
         with open(target / "passages.jsonl", "wb") as lines, _OffsetsFile(target / "offsets.npy") as offsets:
             for page in pages:
                 before = meta["passages"]

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import os
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from glimmer.errors import CheckFailed, InputError
-from glimmer.files import existing, read_json, write_json, write_json_lines
+from glimmer.files import existing, read_json_object, write_json, write_json_lines
 from glimmer.kilt.formats import id_text, read_example_rows
 from glimmer.kilt.transfer import bring, remove_part
 
@@ -28,6 +30,7 @@ RELEASE = "KILT (Petroni et al. 2020), as published"
 """What a study calls data that are these files."""
 
 _BLOCK_BYTES = 1 << 20
+_LARGEST_MEMBER = 1 << 30
 _TRIVIAQA_MEMBERS = ("qa/wikipedia-train.json", "qa/wikipedia-dev.json")
 _UNITS = {"MiB": 2**20, "GiB": 2**30}
 
@@ -116,14 +119,19 @@ def download(name: str, directory: str | Path, address: str = BASE_ADDRESS, **pa
 
 
 def locked_entry(path: Path) -> dict[str, Any] | None:
-    """What the lock file beside a file says of it; None if nothing."""
+    """What the lock file beside a file says of it; None if nothing. Raises InputError for a lock of another form."""
     lock = path.parent / LOCK_NAME
-    return (read_json(lock) if lock.exists() else {}).get(path.name)
+    entry = (read_json_object(lock) if lock.exists() else {}).get(path.name)
+    if entry is None:
+        return None
+    if not isinstance(entry, dict) or type(entry.get("size")) is not int or not isinstance(entry.get("sha256"), str):
+        raise InputError(f"the entry of {path.name}", where=lock, expected="size and sha256", found=f"{entry!r:.80}")
+    return entry
 
 
 def _lock(path: Path, entry: dict[str, Any]) -> None:
     lock = path.parent / LOCK_NAME
-    write_json(lock, (read_json(lock) if lock.exists() else {}) | {path.name: entry})
+    write_json(lock, (read_json_object(lock) if lock.exists() else {}) | {path.name: entry})
 
 
 def _describe(path: Path) -> dict[str, Any]:
@@ -152,9 +160,14 @@ def triviaqa_questions(archive: str | Path) -> dict[str, str]:
             for member in members:
                 if member.name.removeprefix("./") in missing:
                     missing.remove(member.name.removeprefix("./"))
+                    if not member.isfile() or member.size > _LARGEST_MEMBER:
+                        raise ValueError(f"{member.name} of {member.size} bytes is no file, or too large")
                     rows = json.load(members.extractfile(member))["Data"]
                     questions.update((id_text(row["QuestionId"]), row["Question"]) for row in rows)
-    except (tarfile.TarError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+    except (
+        tarfile.TarError, EOFError, OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError,
+        AttributeError, IndexError, zlib.error, lzma.LZMAError,
+    ) as error:  # fmt: skip
         raise InputError("not TriviaQA's archive", where=archive, found=f"{type(error).__name__}: {error}") from None
     if missing:
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from glimmer.errors import InputError
-from glimmer.files import existing, read_json
+from glimmer.files import check_seal, existing, read_json_object
 
 
 class PassageFile:
@@ -21,9 +22,15 @@ class PassageFile:
     another process.
     """
 
-    def __init__(self, directory: str | Path):
+    def __init__(self, directory: str | Path, *, is_checked: bool = False):
+        """Raises InputError where the files are not those that were written, or do not belong together.
+
+        `is_checked`: the bytes were held to their seal before, by the process that sends this to another.
+        """
         self.directory = existing(directory)
-        self.meta: dict[str, Any] = read_json(self.directory / "meta.json")
+        if not is_checked:
+            check_seal(self.directory)
+        self.meta: dict[str, Any] = read_json_object(self.directory / "meta.json")
         self._offsets: np.ndarray = np.load(existing(self.directory / "offsets.npy"), mmap_mode="r", allow_pickle=False)
         self._file = open(existing(self.directory / "passages.jsonl"), "rb")  # noqa: SIM115  (lives as long as self)
         size = os.fstat(self._file.fileno()).st_size
@@ -81,4 +88,4 @@ class PassageFile:
         self.close()
 
     def __reduce__(self):
-        return PassageFile, (self.directory,)
+        return functools.partial(PassageFile, is_checked=True), (self.directory,)

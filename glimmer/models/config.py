@@ -85,10 +85,20 @@ def _published(size: str) -> T5Config:
 def from_hugging_face(config: dict[str, Any], where: object = "config.json") -> T5Config:
     """Reads a transformers `config.json` of model_type t5.
 
-    Raises InputError for another model type, a missing key or an activation that no T5 release used.
+    Raises InputError for another model type, a missing key, an activation that no T5 release used, or a value that no
+    model has.
     """
+    if not isinstance(config, dict):
+        raise InputError("not a T5 checkpoint", where=where, expected="a JSON object", found=type(config).__name__)
     if config.get("model_type") != "t5":
         raise InputError("not a T5 checkpoint", where=where, expected="model_type t5", found=config.get("model_type"))
+    for key, (least, most) in _SANE.items():
+        value = config.get(key)
+        if key not in config or (key, value) == ("num_decoder_layers", None):
+            continue
+        kind = int if isinstance(least, int) else int | float
+        if not isinstance(value, kind) or isinstance(value, bool) or not least <= value <= most:
+            raise InputError(f"{key} of no model", where=where, expected=f"{least} to {most}", found=repr(value))
     activation = config.get("feed_forward_proj", "relu")
     if activation not in ("gated-gelu", "relu"):
         raise InputError("unknown feed_forward_proj", where=where, expected="gated-gelu or relu", found=activation)
@@ -118,6 +128,14 @@ def from_hugging_face(config: dict[str, Any], where: object = "config.json") -> 
         )
     except KeyError as missing:
         raise InputError("key missing", where=where, expected=missing.args[0], found=sorted(config)) from None
+
+
+_WIDTHS = ("vocab_size", "d_model", "d_kv", "d_ff", "num_heads", "relative_attention_max_distance")
+_SANE = dict.fromkeys(_WIDTHS, (1, 1 << 24)) | {
+    "num_layers": (1, 1000), "num_decoder_layers": (0, 1000), "relative_attention_num_buckets": (2, 1 << 16),
+    "dropout_rate": (0.0, 1.0), "layer_norm_epsilon": (0.0, 1.0),
+}  # fmt: skip
+"""Between what a T5 can have; beyond it, a file would decide how much memory is asked for."""
 
 
 def _given(config: dict[str, Any], key: str, default: int) -> int:

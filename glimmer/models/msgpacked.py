@@ -17,6 +17,9 @@ from glimmer.models.tensors import DTYPES, FileTensor
 
 _ARRAY, _COMPLEX, _SCALAR = 1, 2, 3
 _DEEPEST = 64
+_MOST_AXES = 32
+_MOST_VALUES = 1 << 20
+"""Names, arrays and numbers of a tree; T5-XXL's has some thousand, and an empty map costs 64 bytes for its one."""
 _NUMBERS = {
     0xCA: ">f", 0xCB: ">d", 0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q",
     0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q",
@@ -67,11 +70,14 @@ class _Walker:
     """Goes through a file once, and steps over the bytes of arrays."""
 
     def __init__(self, path: Path, data: mmap.mmap):
-        self.path, self.data, self.at = path, data, 0
+        self.path, self.data, self.at, self.values = path, data, 0, 0
 
     def value(self, depth: int) -> Any:
         if depth > _DEEPEST:
             raise ValueError("nested too deeply")
+        self.values += 1
+        if self.values > _MOST_VALUES:
+            raise ValueError(f"more than {_MOST_VALUES} values")
         code = self._unpack(">B")
         if code <= 0x7F:
             return code
@@ -94,13 +100,24 @@ class _Walker:
 
     def _sized(self, kind: str, length: int, depth: int) -> Any:
         if kind == "map":
-            return {str(self.value(depth + 1)): self.value(depth + 1) for _ in range(length)}
+            return self._map(length, depth)
         if kind == "list":
             return [self.value(depth + 1) for _ in range(length)]
         if kind == "extension":
             return self._extension(self._unpack(">b"), length, depth)
         start = self._skip(length)
         return self.data[start : self.at].decode() if kind == "text" else _Bytes(start, length)
+
+    def _map(self, length: int, depth: int) -> dict[str, Any]:
+        tree: dict[str, Any] = {}
+        for _ in range(length):
+            name = self.value(depth + 1)
+            if not isinstance(name, str | int):  # a map as key would be spelt out, each level twice as long
+                raise ValueError(f"a {type(name).__name__} as a name")
+            if str(name) in tree:
+                raise ValueError(f"{name} given twice")
+            tree[str(name)] = self.value(depth + 1)
+        return tree
 
     def _extension(self, code: int, length: int, depth: int) -> Any:
         start = self.at
@@ -115,6 +132,8 @@ class _Walker:
         dtype = DTYPES.get(name)
         if dtype is None:  # counters and keys, which are no parameters
             return None
+        if not isinstance(content, _Bytes) or not _is_shape(shape):
+            raise ValueError(f"an array of shape {shape!r:.80}")
         if math.prod(shape) * dtype.itemsize != content.length:
             raise ValueError(f"an array {shape} of {name} in {content.length} bytes")
         return FileTensor.contiguous(self.path, content.offset, dtype, tuple(shape))
@@ -128,3 +147,7 @@ class _Walker:
     def _unpack(self, number: str) -> Any:
         start = self._skip(struct.calcsize(number))
         return struct.unpack_from(number, self.data, start)[0]
+
+
+def _is_shape(shape: Any) -> bool:
+    return isinstance(shape, list) and len(shape) <= _MOST_AXES and all(type(n) is int and n >= 0 for n in shape)

@@ -3,17 +3,21 @@
 Such a file is a zip archive: a pickle that says which tensors there are, and their bytes, stored as they are. Before
 PyTorch 1.6 it was a row of pickles, and the bytes of the storages after them. A pickle is a program that may call what
 it names. This one may name three kinds of things (a tensor, an ordered dictionary, a type of storage); here they are
-stand-ins that only note places in the file. Any other name ends the reading.
+stand-ins that only note places in the file. Any other name ends the reading, and so does any step that no state dict
+needs: C's unpickler fills gigabytes at the word of one step, and dies of a key that is a tuple of tuples of tuples.
 """
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import io
+import math
 import pickle
+import pickletools
+import reprlib
 import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +35,8 @@ _STORAGES = {
        {"Long": "i8", "Int": "i4", "Short": "i2", "Char": "i1", "Byte": "u1", "Bool": "?"}.items()},
 }  # fmt: skip
 _LARGEST_INDEX = 64 << 20
+_LARGEST_NUMBER = 1 << 62
+_LONGEST_NAME = 1000
 _OLD_MAGIC, _OLD_PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _COUNT = struct.Struct("<q")
 _LOCAL_HEADER = struct.Struct("<26xHH")
@@ -49,7 +55,7 @@ def read_state_dict(path: Path) -> dict[str, FileTensor]:
         try:
             with zipfile.ZipFile(file) as archive:
                 return _Archive(path, file, archive).state_dict()
-        except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, EOFError, OSError, ValueError, RuntimeError, zlib.error, struct.error) as error:
             raise InputError("not a whole PyTorch file", where=path, expected="a zip archive", found=error) from None
 
 
@@ -65,9 +71,10 @@ class _Archive:
 
     def state_dict(self) -> dict[str, FileTensor]:
         if f"{self.root}byteorder" in self.archive.namelist():
-            order = self.archive.read(f"{self.root}byteorder")
+            with self.archive.open(f"{self.root}byteorder") as entry:
+                order = entry.read(20)
             if order != b"little":
-                raise InputError("another order of bytes", where=self.path, expected="little", found=order.decode())
+                raise InputError("another order of bytes", where=self.path, expected="little", found=ascii(order))
         size = self.archive.getinfo(f"{self.root}data.pkl").file_size
         if size > _LARGEST_INDEX:
             raise InputError("an index of tensors too large", where=self.path, expected=_LARGEST_INDEX, found=size)
@@ -99,10 +106,10 @@ class _Old:
     def state_dict(self) -> dict[str, FileTensor]:
         magic, protocol, machine = (_load(self.file, self) for _ in range(3))
         if (magic, protocol) != (_OLD_MAGIC, _OLD_PROTOCOL) or not isinstance(machine, dict):
-            found = f"{magic!r:.40}, {protocol!r:.40}"
+            found = f"{reprlib.repr(magic)}, {reprlib.repr(protocol)}"
             raise InputError("not a PyTorch file", where=self.path, expected="its magic number", found=found)
         if machine.get("little_endian") is not True:
-            raise InputError("another order of bytes", where=self.path, expected="little", found=machine)
+            raise InputError("another order of bytes", where=self.path, expected="little", found=reprlib.repr(machine))
         index = self.file.tell()
         _load(self.file, self)  # to learn how long each storage is
         self.places = self._walked(_load(self.file, self))
@@ -121,6 +128,8 @@ class _Old:
     def _walked(self, keys: Any) -> dict[str, tuple[int, int]]:
         places, end = {}, self.path.stat().st_size
         for key in keys if isinstance(keys, list) else ():
+            if not isinstance(key, str | int):
+                raise InputError("not a PyTorch file", where=self.path, expected="keys", found=reprlib.repr(key))
             begin, size = self.file.tell() + _COUNT.size, self.sizes.get(str(key), 0)
             if begin + size > end:
                 needed = f"{begin + size} bytes"
@@ -133,8 +142,8 @@ class _Old:
 def _load(file: io.BufferedIOBase, source: _Archive | _Old) -> Any:
     """One pickle of a file, by the few names that it may name. Raises InputError for anything else."""
     try:
-        return _StateDictUnpickler(file, source).load()
-    except (InputError, MemoryError):
+        return _StateDictUnpickler(_WholeReads(file), source).load()
+    except InputError:
         raise
     except Exception as error:  # an odd pickle may raise anything
         raise InputError("not a state dict", where=source.path, expected="tensors by name", found=error) from None
@@ -142,7 +151,7 @@ def _load(file: io.BufferedIOBase, source: _Archive | _Old) -> Any:
 
 def _named_tensors(state: Any, path: Path) -> dict[str, FileTensor]:
     items = dict.items(state) if isinstance(state, dict) else ()
-    named = {str(name): value for name, value in items if isinstance(value, FileTensor)}
+    named = {name: value for name, value in items if isinstance(value, FileTensor)}
     if not named:
         kind = f"a {type(state).__name__} without"
         raise InputError("not a state dict", where=path, expected="tensors by name", found=kind)
@@ -166,6 +175,26 @@ class _Storage:
     dtype: np.dtype
 
 
+class _WholeReads:
+    """A file that never makes room for more than it holds, whatever length a pickle states."""
+
+    def __init__(self, file: io.BufferedIOBase):
+        self._file = file
+        here = file.tell()
+        self._end = file.seek(0, io.SEEK_END)
+        file.seek(here)
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, all of them or an error."""
+        if not 0 <= size <= self._end - self._file.tell():
+            raise ValueError(f"it ends at byte {self._end}")
+        return self._file.read(size)
+
+    def readline(self) -> bytes:
+        """The name up to the next line feed."""
+        return self._file.readline(_LONGEST_NAME)
+
+
 class _RebuildTensor:
     """Stands in for torch._utils._rebuild_tensor_v2: notes where a tensor lies."""
 
@@ -173,20 +202,46 @@ class _RebuildTensor:
 
     def __call__(self, storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> FileTensor:
         whole = (offset, *shape, *strides)
-        if not isinstance(storage, _Storage) or not all(type(n) is int and n >= 0 for n in whole):
-            raise ValueError(f"a tensor of {type(storage).__name__}, {whole}")
+        if not isinstance(storage, _Storage) or not all(type(n) is int and 0 <= n < _LARGEST_NUMBER for n in whole):
+            raise ValueError(f"a tensor of {type(storage).__name__}, {reprlib.repr(whole)}")
         begin = storage.offset + offset * storage.dtype.itemsize
         tensor = FileTensor(storage.path, begin, storage.dtype, tuple(shape), tuple(strides))
-        if len(shape) != len(strides) or begin + tensor.span > storage.offset + storage.bytes:
+        outside = len(shape) != len(strides) or begin + tensor.span > storage.offset + storage.bytes
+        # Strides of 0 would make a tensor of any size of one number.
+        if outside or math.prod(shape) * storage.dtype.itemsize > storage.bytes:
+            found = reprlib.repr((shape, strides))
             message = "tensor outside its storage"
-            raise InputError(message, where=storage.path, expected=f"{storage.bytes} bytes", found=f"{shape} {strides}")
+            raise InputError(message, where=storage.path, expected=f"{storage.bytes} bytes", found=found)
         return tensor
 
 
-class _StateDictUnpickler(pickle.Unpickler):
-    """Knows the names that a state dict needs, and refuses every other one."""
+class _OrderedDictType:
+    """Stands in for collections.OrderedDict: with nothing, or with pairs as Python 2 wrote them."""
 
-    def __init__(self, file: io.BufferedIOBase, source: _Archive | _Old):
+    __slots__ = ()
+
+    def __call__(self, pairs: Any = ()) -> dict:
+        made = {}
+        for name, value in pairs:
+            made[_name(name)] = value
+        return made
+
+
+def _name(key: Any) -> Any:
+    if not isinstance(key, str | int):
+        raise ValueError(f"a {type(key).__name__} as a name")
+    return key
+
+
+class _StateDictUnpickler(pickle._Unpickler):
+    """Knows the names and the steps that a state dict needs, and refuses every other one.
+
+    It is the standard library's own unpickler in Python, in which each step of a pickle is a method.
+    """
+
+    _source: _Archive | _Old
+
+    def __init__(self, file: _WholeReads, source: _Archive | _Old):
         super().__init__(file)
         self._source = source
 
@@ -194,14 +249,14 @@ class _StateDictUnpickler(pickle.Unpickler):
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return _RebuildTensor()
         if (module, name) == ("collections", "OrderedDict"):
-            return collections.OrderedDict
+            return _OrderedDictType()
         if module == "torch" and name in _STORAGES:
             return _StorageType(_STORAGES[name])
         raise InputError(
             "the pickle names something that no state dict needs; nothing of it was run",
             where=self._source.path,
             expected="torch._utils._rebuild_tensor_v2, collections.OrderedDict and types of storage",
-            found=f"{module}.{name}",
+            found=reprlib.repr(f"{module}.{name}").strip("'"),
         )
 
     def persistent_load(self, pid: Any) -> _Storage:
@@ -209,11 +264,71 @@ class _StateDictUnpickler(pickle.Unpickler):
             pid  # the old form has a sixth item: the part of another storage, or None
         )
         is_storage = kind == "storage" and isinstance(storage_type, _StorageType) and part in ([], [None])
-        if not is_storage or type(count) is not int or count < 0:
-            raise ValueError(f"a storage named {pid!r}")
+        if not is_storage or type(count) is not int or not 0 <= count < _LARGEST_NUMBER:
+            raise ValueError(f"a storage named {reprlib.repr(pid)}")
         needed = count * storage_type.dtype.itemsize
-        offset, size = self._source.place(str(key), needed)
+        offset, size = self._source.place(str(_name(key)), needed)
         if needed > size:
             message = "storage shorter than its tensors"
             raise InputError(message, where=self._source.path, expected=f"{count} elements", found=f"{size} bytes")
         return _Storage(self._source.path, offset, size, storage_type.dtype)
+
+    def _refuse(self) -> None:
+        raise ValueError("a step that no state dict needs")
+
+    def _set_item(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._dictionary()[_name(key)] = value
+
+    def _set_items(self) -> None:
+        items = self.pop_mark()
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            self._dictionary()[_name(key)] = value
+
+    def _append(self) -> None:
+        item = self.stack.pop()
+        self._list().append(item)
+
+    def _appends(self) -> None:
+        items = self.pop_mark()
+        self._list().extend(items)
+
+    def _call(self) -> None:
+        arguments, function = self.stack.pop(), self.stack.pop()
+        if not isinstance(function, _RebuildTensor | _OrderedDictType) or not isinstance(arguments, tuple):
+            raise ValueError(f"a call of {type(function).__name__}")
+        self.stack.append(function(*arguments))
+
+    def _attributes(self) -> None:
+        """A module's state dict has an attribute `_metadata`: versions, which say nothing of its tensors."""
+        self.stack.pop()
+        self._dictionary()
+
+    def _dictionary(self) -> dict:
+        if type(self.stack[-1]) is not dict:
+            raise ValueError(f"items of a {type(self.stack[-1]).__name__}")
+        return self.stack[-1]
+
+    def _list(self) -> list:
+        if type(self.stack[-1]) is not list:
+            raise ValueError(f"items of a {type(self.stack[-1]).__name__}")
+        return self.stack[-1]
+
+
+_STEPS = {code.name: ord(code.code) for code in pickletools.opcodes}
+_KNOWN = (
+    "PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2",
+    "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING", "BINBYTES",
+    "SHORT_BINBYTES", "BINPUT", "LONG_BINPUT", "MEMOIZE", "BINGET", "LONG_BINGET", "EMPTY_TUPLE", "TUPLE", "TUPLE1",
+    "TUPLE2", "TUPLE3", "EMPTY_LIST", "EMPTY_DICT", "GLOBAL", "STACK_GLOBAL", "BINPERSID",
+)  # fmt: skip
+_OURS = {
+    "SETITEM": _StateDictUnpickler._set_item, "SETITEMS": _StateDictUnpickler._set_items,
+    "APPEND": _StateDictUnpickler._append, "APPENDS": _StateDictUnpickler._appends,
+    "REDUCE": _StateDictUnpickler._call, "BUILD": _StateDictUnpickler._attributes,
+}  # fmt: skip
+_StateDictUnpickler.dispatch = (
+    dict.fromkeys(_STEPS.values(), _StateDictUnpickler._refuse)
+    | {_STEPS[name]: pickle._Unpickler.dispatch[_STEPS[name]] for name in _KNOWN}
+    | {_STEPS[name]: step for name, step in _OURS.items()}
+)

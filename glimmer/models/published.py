@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from glimmer.errors import CheckFailed, InputError
-from glimmer.files import read_json, sha256_file, write_json
+from glimmer.files import read_json, read_json_object, sha256_file, write_json
 from glimmer.kilt.transfer import bring, remove_part, require_space
 
 LOCK_NAME = "fetched.lock"
@@ -64,7 +64,7 @@ def fetch_model(text: str, directory: str | Path, endpoint: str | None = None, *
     root = Path(directory)
     revision, files, address, secrets = _listing(*named, endpoint)
     chosen = files_to_read(files, text)
-    before = read_json(root / LOCK_NAME) if (root / LOCK_NAME).exists() else {}
+    before = _locked(root / LOCK_NAME) if (root / LOCK_NAME).exists() else {}
     _require_same(before, named[0], revision, root)
     entries: dict[str, dict[str, Any]] = dict(before.get("files", {}))
     absent = [file for file in chosen if not (root / file.name).exists()]
@@ -136,6 +136,16 @@ def _listing(repository: str, revision: str | None, endpoint: str | None):
         return hf_hub_url(repository, name, revision=info.sha, endpoint=endpoint)
 
     return info.sha, files, address, build_hf_headers()
+
+
+def _locked(lock: Path) -> dict[str, Any]:
+    """What was fetched before. Raises InputError for a lock of another form."""
+    before = read_json_object(lock)
+    files = before.get("files")
+    whole = isinstance(files, dict) and all(isinstance(entry, dict) for entry in files.values())
+    if not whole or not {"name", "revision"} <= set(before):
+        raise InputError("not a lock", where=lock, expected="name, revision and files", found=f"{sorted(before)!r:.80}")
+    return before
 
 
 def _require_same(before: Mapping[str, Any], repository: str, revision: str, root: Path) -> None:

@@ -41,12 +41,17 @@ class SentencePieceModel:
 def read_spiece(path: Path) -> Tokenizer:
     """The tokenizer of a SentencePiece unigram model, with T5's 100 extra ids. Raises InputError for another file."""
     try:
-        model = parse_model(path.read_bytes())
-        tokenizer = Tokenizer(models.Unigram(_vocabulary(model), unk_id=model.unknown, byte_fallback=False))
-        if model.charsmap:
-            tokenizer.normalizer = normalizers.Precompiled(model.charsmap)
-    except Exception as error:  # the library raises bare Exception for what it does not take
+        return _tokenizer(parse_model(path.read_bytes()))
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:  # the library raises bare Exception for what it does not take, or panics
         raise InputError("not a tokenizer", where=path, expected="a SentencePiece unigram model", found=error) from None
+
+
+def _tokenizer(model: SentencePieceModel) -> Tokenizer:
+    tokenizer = Tokenizer(models.Unigram(_vocabulary(model), unk_id=model.unknown, byte_fallback=False))
+    if model.charsmap:
+        tokenizer.normalizer = normalizers.Precompiled(model.charsmap)
     # As transformers converts it: words are what stands between spaces, and carry the mark of their beginning.
     space = {"replacement": _SPACE, "prepend_scheme": "always", "split": True}
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

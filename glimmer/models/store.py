@@ -6,6 +6,7 @@ bfloat16 keeps 8 bits of precision: a stored value is within a factor 1 +- 2^-8 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from glimmer.files import atomic_directory, existing, read_json, write_json
 
 ROWS_PER_CHUNK = 64
 RELATIVE_PRECISION = 2.0**-8
+_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
+"""A chunk is stored as it is, with 4 bytes behind it by which one that changed is seen when it is read."""
 
 
 class MemoryStore:
@@ -28,7 +31,10 @@ class MemoryStore:
         self.directory = existing(directory)
         self.meta = read_json(self.directory / "meta.json")
         self.ids: Int[np.ndarray, " rows"] = np.load(self.directory / "ids.npy", allow_pickle=False)
-        self._array = tensorstore.open(_spec(self.directory / "memory"), open=True, read=True).result()
+        # TensorStore would read a chunk that is not there as zeros.
+        spec = _spec(self.directory / "memory") | {"fill_missing_data_reads": False}
+        with _named(self.directory):
+            self._array = tensorstore.open(spec, open=True, read=True).result()
 
     @property
     def bytes_per_passage(self) -> int:
@@ -45,7 +51,8 @@ class MemoryStore:
         if unknown.any():
             raise InputError("passage not in the memory store", where=self.directory, found=int(wanted[unknown][0]))
         unique, back = np.unique(rows, return_inverse=True)
-        values = self._array[unique.tolist()].read().result()[back]
+        with _named(self.directory):
+            values = self._array[unique.tolist()].read().result()[back]
         values[wanted < 0] = 0
         return values.reshape(*passages.shape, *values.shape[1:])
 
@@ -75,6 +82,7 @@ def write_store(
             if array is None:
                 shape = (len(ids), *memory.shape[1:])
                 spec = _spec(temporary / "memory") | {"dtype": "bfloat16", "schema": _schema(shape)}
+                spec |= {"store_data_equal_to_fill_value": True, "metadata": {"codecs": _CODECS}}
                 array = tensorstore.open(spec, create=True, shape=shape).result()
             kept = min(batch_size, len(ids) - start)
             array[start : start + kept].write(memory[:kept].astype(ml_dtypes.bfloat16)).result()
@@ -87,6 +95,15 @@ def _blocks(ids: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray]]:
     for start in range(0, len(ids), size):
         block = ids[start : start + size]
         yield start, np.pad(block, (0, size - len(block)), mode="edge")
+
+
+@contextlib.contextmanager
+def _named(directory: Path) -> Iterator[None]:
+    """Makes an InputError that names the store of what TensorStore raises for a chunk that is gone, cut or changed."""
+    try:
+        yield
+    except ValueError as error:
+        raise InputError("not a whole memory store", where=directory, expected="every chunk", found=error) from None
 
 
 def _spec(path: Path) -> dict:

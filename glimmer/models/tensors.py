@@ -85,9 +85,10 @@ class FileTensor:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ZarrTensor:
-    """A zarr array that TensorStore has opened."""
+    """A zarr array that TensorStore has opened, and the folder that it lies in."""
 
     array: Any
+    folder: Path
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -96,11 +97,11 @@ class ZarrTensor:
 
     def take(self, axis: int, index: int) -> ZarrTensor:
         """The array at one index of an axis, without that axis."""
-        return ZarrTensor(self.array[(slice(None),) * axis + (index,)])
+        return ZarrTensor(self.array[(slice(None),) * axis + (index,)], self.folder)
 
     def transposed(self) -> ZarrTensor:
         """Its axes in reversed order."""
-        return ZarrTensor(self.array.T)
+        return ZarrTensor(self.array.T, self.folder)
 
     def blocks(self, limit: int) -> Iterator[tuple[int, int, int]]:
         """(axis, start, stop) of parts of about `limit` bytes in float32; no chunk of the file is in two of them."""
@@ -110,9 +111,12 @@ class ZarrTensor:
         return _blocks(self.shape, axis, limit, chunk[axis] or 1 if chunk else 1)
 
     def read(self, axis: int = 0, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """The part [start, stop) of an axis, in float32."""
+        """The part [start, stop) of an axis, in float32. Raises InputError where a chunk is missing or broken."""
         part = self.array[(slice(None),) * axis + (slice(start, stop),)] if self.shape else self.array
-        return np.array(part.read().result(), np.float32, order="C")
+        try:
+            return np.array(part.read().result(), np.float32, order="C")
+        except ValueError as error:  # what TensorStore raises, whatever it is
+            raise InputError("not a whole zarr array", where=self.folder, expected="every chunk", found=error) from None
 
 
 StoredTensor = FileTensor | ZarrTensor

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Int
+from tokenizers import Encoding
 from tokenizers import Tokenizer as _Tokenizer
 
 from glimmer.errors import InputError
@@ -24,7 +26,8 @@ class Tokenizer:
     """
 
     def __init__(self, path: str | Path):
-        self._tokenizer = _read(tokenizer_file(path))
+        self._path = tokenizer_file(path)
+        self._tokenizer = _read(self._path)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         for token, number in ((PAD, 0), (END, 1)):
@@ -35,18 +38,23 @@ class Tokenizer:
     def __len__(self) -> int:
         return self._tokenizer.get_vocab_size()
 
+    def _encodings(self, texts: Iterable[str]) -> list[Encoding]:
+        """Raises InputError where the vocabulary's file is such that the library cannot encode with it."""
+        with _named(self._path):
+            return self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`, without an end token."""
-        return self._tokenizer.encode(text, add_special_tokens=False).ids
+        return self._encodings([text])[0].ids
 
     def counts(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text has, without an end token."""
-        return [len(encoding) for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+        return [len(encoding) for encoding in self._encodings(texts)]
 
     def kept_characters(self, texts: Sequence[str], length: int) -> list[tuple[int, int | None]]:
         """Of each text how many tokens it has, and how many characters its first `length` tokens reach; None if all."""
         found = []
-        for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False):
+        for encoding in self._encodings(texts):
             reach = (encoding.offsets[length - 1][1] if length else 0) if len(encoding) > length else None
             found.append((len(encoding), reach))
         return found
@@ -64,7 +72,7 @@ class Tokenizer:
 
         With `end` the end token is the last of them, of a text that is cut too.
         """
-        ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+        ids = [encoding.ids for encoding in self._encodings(texts)]
         return self._rows(ids, length, keep, pad_left, end)
 
     def encode_questions(self, questions: Sequence[str], template: str, length: int) -> Int[np.ndarray, "n length"]:
@@ -74,7 +82,7 @@ class Tokenizer:
         say what is asked.
         """
         texts = [template.format(question=question) for question in questions]
-        encodings = self._tokenizer.encode_batch(texts, add_special_tokens=False)
+        encodings = self._encodings(texts)
         ids = [
             encoding.ids if len(encoding) <= length else self.encode(question)
             for encoding, question in zip(encodings, questions, strict=True)
@@ -101,7 +109,8 @@ class Tokenizer:
             if number == 1:
                 break
             kept.append(int(number))
-        return self._tokenizer.decode(kept, skip_special_tokens=True).strip()
+        with _named(self._path):
+            return self._tokenizer.decode(kept, skip_special_tokens=True).strip()
 
 
 def tokenizer_json(path: str | Path) -> bytes:
@@ -118,10 +127,19 @@ def _read(file: Path) -> _Tokenizer:
         start = opened.read(64)
     if not _is_json(start):
         return read_spiece(file)
-    try:
+    with _named(file):
         return _Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises bare Exception for a file it cannot read
-        raise InputError("not a tokenizer", where=file, expected="tokenizers' JSON", found=error) from None
+
+
+@contextlib.contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """Makes an InputError that names the file of whatever the library raises for it: bare Exception, or a panic."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError, InputError):
+        raise
+    except BaseException as error:  # a panic of Rust is no Exception
+        raise InputError("not a tokenizer", where=file, expected="a vocabulary", found=error) from None
 
 
 def _is_json(start: bytes) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import re
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +16,7 @@ import tensorstore
 from safetensors import SafetensorError, safe_open
 
 from glimmer.errors import InputError
-from glimmer.files import existing
+from glimmer.files import existing, read_json
 from glimmer.models.config import T5Config
 from glimmer.models.forms import shards, weight_files, whole
 from glimmer.models.msgpacked import flat_tree, read_tree
@@ -24,6 +26,10 @@ from glimmer.models.tensors import DTYPES, FileTensor, StoredTensor, ZarrTensor
 
 _SAFETENSORS_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 _COMPARED = 1 << 20
+_ZARR_DTYPES = {"<f4": 4, "bfloat16": 2, "<f2": 2, "<f8": 8, ">f4": 4, ">f2": 2, ">f8": 8}
+_LARGEST_CHUNK = 2 << 30
+_MOST_AXES = 32
+_PLAIN_NAME = re.compile(r"[\w-]+(\.[\w-]+)*")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -161,7 +167,7 @@ def _safetensors(path: Path) -> dict[str, StoredTensor]:
         with open(path, "rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
             header = json.loads(file.read(length))
-    except (SafetensorError, json.JSONDecodeError, OSError) as error:
+    except (SafetensorError, ValueError, RecursionError, OSError, struct.error) as error:
         raise InputError("not a safetensors file", where=path, expected="whole tensors", found=error) from None
     header.pop("__metadata__", None)
     tensors = {}
@@ -175,7 +181,8 @@ def _safetensors(path: Path) -> dict[str, StoredTensor]:
 
 def _of_msgpack(path: Path, file: Path) -> Weights:
     tree = read_tree(file)
-    if "target" in (inner := tree.get("optimizer", tree)):
+    inner = tree.get("optimizer", tree)
+    if isinstance(inner, dict) and isinstance(inner.get("target"), dict):
         tensors = {name: _t5x_array(file, name, leaf) for name, leaf in _t5x_leaves(inner["target"]).items()}
         naming = T5X_SCANNED if any(name.startswith("encoder.layers.") for name in tensors) else T5X
         return Weights(where=path, naming=naming, tensors=_shared_positions(path, tensors))
@@ -197,16 +204,45 @@ def _t5x_leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _t5x_array(file: Path, name: str, leaf: FileTensor | None) -> StoredTensor:
-    """The array itself, or the one in the folder of its name: what paths the index states is not followed."""
+    """The array itself, or the one in the folder of its name: what paths the index states is not followed.
+
+    Raises InputError for a name that leads elsewhere, and for a folder that holds no array of parameters.
+    """
     if leaf is not None:
         return leaf
+    if not _PLAIN_NAME.fullmatch(name):
+        raise InputError(
+            "an array outside its folder", where=file, expected="letters, digits and dots", found=repr(name)
+        )
     folder = existing(file.parent / f"target.{name}")
-    whole(folder / ".zarray")
+    described = read_json(whole(folder / ".zarray"))
+    if fault := _fault_of_zarr(described):
+        raise InputError(
+            "not a zarr array", where=folder / ".zarray", expected="parameters, zarr version 2", found=fault
+        )
+    # TensorStore would read a chunk that is not there as zeros.
     spec = {"driver": "zarr", "kvstore": {"driver": "file", "path": f"{folder.absolute()}/"}}
     try:
-        return ZarrTensor(tensorstore.open(spec, open=True, read=True).result())
+        array = tensorstore.open(spec | {"fill_missing_data_reads": False}, open=True, read=True).result()
     except ValueError as error:
         raise InputError("not a zarr array", where=folder, expected="zarr version 2", found=error) from None
+    return ZarrTensor(array, folder)
+
+
+def _fault_of_zarr(described: Any) -> str | None:
+    """What of an array's description no parameter has; TensorStore takes its word for how much memory a chunk needs."""
+    if not isinstance(described, dict):
+        return f"{described!r:.80}"
+    for key in ("shape", "chunks"):
+        value = described.get(key)
+        if not isinstance(value, list) or len(value) > _MOST_AXES:
+            return f"{key} {value!r:.80}"
+        if not all(type(n) is int and (n > 0 if key == "chunks" else n >= 0) for n in value):
+            return f"{key} {value!r:.80}"
+    if not isinstance(described.get("dtype"), str) or described["dtype"] not in _ZARR_DTYPES:
+        return f"dtype {described.get('dtype')!r:.80}"
+    size = math.prod(described["chunks"]) * _ZARR_DTYPES[described["dtype"]]
+    return f"chunks of {size} bytes" if size > _LARGEST_CHUNK else None
 
 
 def _shared_positions(path: Path, tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:

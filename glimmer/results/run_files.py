@@ -10,12 +10,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from glimmer.errors import InputError
+from glimmer.errors import InputError, shortened
 from glimmer.experiments.settings import SCIENCE_VERSION, TASKS, run_id
 from glimmer.files import read_json, sha256_file
 
 KILT_CHECK = "kilt-check.json"
 """Beside runs/: what KILT's own package made of guess files after the runs were measured (`glimmer crosscheck`)."""
+
+CHANGES = "+changes"
+"""Behind the commit in `code_version`: code or configuration differed from it, and nobody can look it up."""
 
 _ROUNDING = 1e-6  # scores are means of 0/1 (or of fractions) written with full precision; this is slack, not tolerance
 
@@ -53,12 +56,12 @@ def load_runs(results: str | Path, only: Collection[str] | None = None) -> Runs:
         try:
             run = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_each_key_once)
             problem = next(problems(run, path.stem), None)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RecursionError) as error:
             run, problem = None, f"not readable as JSON: {error}"
         except (TypeError, AttributeError, KeyError) as error:  # a value of another type than everything above expects
             run, problem = None, f"not in the form of a result file: {error}"
         if problem:
-            refused.append(Refused(file=path.name, reason=problem.replace("\n", " ")))
+            refused.append(Refused(file=path.name, reason=shortened(problem.replace("\n", " "))))
         else:
             check = checked.get(path.stem, {})
             if check and check.get("result_sha256") == sha256_file(path):
@@ -104,6 +107,11 @@ def answers_apart(first: Mapping[str, Any], second: Mapping[str, Any], tasks: It
 def has_anothers_parameters(run: Mapping[str, Any]) -> bool:
     """Whether a run was not trained: its curve is that of the run whose reader it gives other passages on dev."""
     return "dev_evidence" in run["settings"]["reader"]
+
+
+def is_of_changed_code(run: Mapping[str, Any]) -> bool:
+    """Whether the code that measured a run is in no commit."""
+    return str(run.get("code_version") or "").endswith(CHANGES)
 
 
 def reads_as_retrieved(run: Mapping[str, Any]) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 
 from glimmer.errors import InputError
 from glimmer.experiments.sections import RelevanceSettings
-from glimmer.files import atomic_directory, atomic_write, write_json
+from glimmer.files import atomic_write, sealed_directory, write_json
 from glimmer.retrieval.retrieved import Retrieved, read_retrieved, retrieved_path
 
 SWEPT = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -75,7 +75,7 @@ def filter_tasks(
     Raises InputError if nothing of a task is left, as nothing could be trained on it.
     """
     counts = {}
-    with atomic_directory(out) as root:
+    with sealed_directory(out) as root:
         for task in tasks:
             path = retrieved_path(retrieved, task, "train")
             of_task = read_retrieved(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -62,6 +63,8 @@ class Retrieved:
 
 
 _NAMES = tuple(field.name for field in fields(Retrieved))
+_BROKEN = (ValueError, LookupError, AttributeError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What NumPy and the zip module raise for a file that is none."""
 
 
 def padded(rows: Sequence[Sequence[int] | np.ndarray]) -> np.ndarray:
@@ -92,7 +95,7 @@ def read_retrieved(path: str | Path, *, rows: int | None = None, depth: int = 1)
     try:
         with np.load(existing(path), allow_pickle=False) as arrays:
             retrieved = Retrieved(**{name: arrays[name] for name in _NAMES})
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except _BROKEN as error:
         raise InputError(
             "not a file of retrieved passages", where=path, expected=", ".join(_NAMES), found=str(error)
         ) from None

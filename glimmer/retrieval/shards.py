@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from glimmer.errors import InputError
-from glimmer.files import atomic_write, existing, read_json, write_json
+from glimmer.files import SEAL, add_to_seal, atomic_write, check_seal, existing, is_sealed, read_json, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,8 @@ def write_shards(directory: str | Path, plan: ShardPlan, embed: Callable[[int, i
     """Writes every shard that is not there yet; `embed(start, end)` gives float32 [end - start, d].
 
     `meta.json` is written first. If one is there and names another plan, all shards beside it are removed before
-    any work. A shard is whole or absent (it is renamed into place), so an interrupted run goes on where it stopped.
+    any work. A shard is whole or absent (it is renamed into place, and sealed), so an interrupted run goes on where it
+    stopped; one whose bytes changed since is made again.
     Returns the numbers of the shards that were computed now.
     """
     directory = Path(directory)
@@ -54,11 +55,12 @@ def write_shards(directory: str | Path, plan: ShardPlan, embed: Callable[[int, i
     if not (meta.exists() and _read_meta(meta) == asdict(plan)):
         for stale in directory.glob("shard-*.npy"):
             stale.unlink()
+        (directory / SEAL).unlink(missing_ok=True)
         write_json(meta, asdict(plan))
     computed = []
     for number, (start, end) in enumerate(plan.shards()):
         path = shard_path(directory, number)
-        if path.exists() and _shape(path) == (end - start, plan.dimension):
+        if is_sealed(path):
             continue
         rows = np.asarray(embed(start, end), dtype=np.float32)
         if rows.shape != (end - start, plan.dimension):
@@ -67,6 +69,7 @@ def write_shards(directory: str | Path, plan: ShardPlan, embed: Callable[[int, i
             )
         with atomic_write(path, "wb") as file:
             np.save(file, rows, allow_pickle=False)
+        add_to_seal(directory, [path])
         computed.append(number)
     return computed
 
@@ -74,8 +77,10 @@ def write_shards(directory: str | Path, plan: ShardPlan, embed: Callable[[int, i
 def open_shards(directory: str | Path) -> list[np.ndarray]:
     """All shards of a directory, memory-mapped, in order of passage id.
 
-    Raises InputError if one is missing, is not float32 [n, d], or the rows do not add up to what `meta.json` says.
+    Raises InputError if one is missing, is not float32 [n, d], is not what was written, or the rows do not add up to
+    what `meta.json` says.
     """
+    check_seal(directory)
     meta_path = existing(existing(directory) / "meta.json")
     plan = ShardPlan(**_read_meta(meta_path))
     return [
@@ -105,13 +110,6 @@ def _read_meta(path: Path) -> dict:
         found = sorted(meta) if isinstance(meta, dict) else type(meta).__name__
         raise InputError("not the description of embedding shards", where=path, expected=sorted(keys), found=found)
     return meta
-
-
-def _shape(path: Path) -> tuple[int, ...] | None:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False).shape
-    except (ValueError, OSError, EOFError):
-        return None
 
 
 def _open_shard(path: Path, shape: tuple[int, int]) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from glimmer.errors import InputError
 from glimmer.experiments.sections import ContrastiveSettings
-from glimmer.files import atomic_directory, read_json, sha256_directory, sha256_file, write_json
+from glimmer.files import check_seal, read_json, sealed_directory, sha256_directory, sha256_file, write_json
 from glimmer.kilt.formats import Example, read_examples, task_file
 from glimmer.kilt.passages import PassageFile
 from glimmer.kilt.provenance import PageIndex
@@ -76,7 +76,7 @@ def train_retriever(
             return gtr, {"pairs": {task: sum(pair.task == task for pair in pairs) for task in tasks}, "log": log}
 
         trained = {half: train(half) for half in (HALVES if cross_fit else (None,))}
-    with atomic_directory(out) as root:
+    with sealed_directory(out) as root:
         for half, (gtr, record) in trained.items():
             place = root if half is None else half_directory(root, half)
             save_gtr(gtr, root / "model", tokenizer_file, tokens=passage_tokens)
@@ -118,6 +118,7 @@ def embed_passages(
     tower's directory says it was trained with. Returns a summary.
     """
     corpus = PassageFile(passages)
+    check_seal(gtr)
 
     def read(start: int, end: int) -> list[str]:
         rows = (corpus[number] for number in range(start, end))
@@ -166,6 +167,8 @@ def retrieve_tasks(
     before any work if depth exceeds the corpus, or the embeddings are of another tower or corpus.
     """
     corpus = PassageFile(passages)
+    if gtr is not None:
+        check_seal(gtr)
     if not 1 <= depth <= len(corpus):
         raise InputError(
             "cannot retrieve that many passages",
@@ -204,7 +207,7 @@ def retrieve_tasks(
         raise InputError("unknown kind of retriever", expected="gtr or bm25", found=kind)
     pages = PageIndex(corpus)
     metrics: dict[str, Any] = {}
-    with atomic_directory(out) as root:
+    with sealed_directory(out) as root:
         for (task, split), file in files.items():
             examples = list(read_examples(file))
             retrieved = _retrieve(find, examples, pages, depth)

@@ -18,7 +18,7 @@ from glimmer.evaluation.intervals import Interval, average_interval, mean_interv
 from glimmer.evaluation.kilt_package import cross_check, worst
 from glimmer.evaluation.kilt_scores import score_files
 from glimmer.evaluation.kilt_scores.answers import normalise
-from glimmer.files import atomic_write, numbered_lines, read_json
+from glimmer.files import atomic_write, check_seal, numbered_lines, read_json_object
 from glimmer.kilt.formats import HEADLINE, Guess, write_guesses
 from glimmer.kilt.passages import PassageFile
 from glimmer.models.mesh import device_mesh, place_parameters
@@ -91,7 +91,8 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
 
 def _training_of(materials: Materials, trained: Path) -> dict[str, Any]:
     """What training left. Raises InputError if earlier code left it, or if a file that it was computed from changed."""
-    training, digests = read_json(trained / "training.json"), materials.digests
+    check_seal(trained)
+    training, digests = read_json_object(trained / "training.json"), materials.digests
     missing = sorted({"selection", "training_units", "run"} - set(training))
     if missing:
         raise InputError("trained by an earlier version", where=trained, expected=", ".join(missing), found="neither")

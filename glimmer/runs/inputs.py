@@ -18,7 +18,7 @@ from typing import Any
 from glimmer.errors import InputError
 from glimmer.experiments import Run, Study
 from glimmer.experiments.sections import CheckpointInitial, KiltData, PublishedGtr
-from glimmer.files import cache_directory, existing, read_json, sha256_file, write_json
+from glimmer.files import cache_directory, existing, read_json, read_json_object, sha256_file, write_json
 from glimmer.kilt.formats import knowledge_source_file, task_file
 from glimmer.models.forms import checkpoint_files, files_of_weights, weight_files
 
@@ -195,9 +195,15 @@ def lock_path(study: Study) -> Path:
 
 
 def locked(study: Study) -> Digests:
-    """What is locked so far; empty without a lock."""
+    """What is locked so far; empty without a lock. Raises InputError for a lock of another form."""
     path = lock_path(study)
-    return read_json(path) if path.exists() else {}
+    lock = read_json_object(path) if path.exists() else {}
+    for section, releases in lock.items():
+        files = releases.values() if isinstance(releases, dict) else [None]
+        if not all(isinstance(named, dict) and all(isinstance(d, str) for d in named.values()) for named in files):
+            raise InputError(f"the lock of {section}", where=path, expected="release -> file -> sha256",
+                             found=f"{releases!r:.80}")  # fmt: skip
+    return lock
 
 
 def inputs_of_run(study: Study, run: Run) -> Digests:

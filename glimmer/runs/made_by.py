@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import resource
@@ -15,6 +16,8 @@ import jax
 
 import glimmer
 from glimmer.experiments import Run, Study, claims_digest
+from glimmer.files import canonical_json, sha256_file
+from glimmer.results.run_files import CHANGES
 
 
 def made_by(study: Study, run: Run) -> dict[str, Any]:
@@ -51,17 +54,33 @@ def cores() -> int:
 
 
 def code_version() -> str:
-    """The commit of the code, with `+changes` if code or configuration differ from it; the version without git."""
-    root = Path(glimmer.__file__).resolve().parents[1]
+    """What code this is: the commit of its own repository, with `+changes` where code or configuration differ from it.
+
+    Code that lies in no repository of its own (an installed package, a copy) has no commit, and that of a project
+    around it is none of its: then it is the version and a digest of the source, `0.1.0+source.<12 hex digits>`.
+    """
+    package = Path(glimmer.__file__).resolve().parent
     try:
-        commit = _git(root, "rev-parse", "--short=12", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--", "glimmer", "worlds", "config", "pyproject.toml")
+        # Of a copy in another project's tree git would name that project's commit.
+        if Path(_git(package.parent, "rev-parse", "--show-toplevel")).resolve() != package.parent:
+            return _source_version(package)
+        _git(package.parent, "ls-files", "--error-unmatch", "--", "glimmer/__init__.py")
+        commit = _git(package.parent, "rev-parse", "--short=12", "HEAD")
+        decisive = ("glimmer", "worlds", "config", "pyproject.toml")
+        changed = _git(package.parent, "status", "--porcelain", "--untracked-files=all", "--", *decisive)
     except (OSError, subprocess.CalledProcessError):
-        return glimmer.__version__
-    return f"{commit}+changes" if changed else commit
+        return _source_version(package)
+    return f"{commit}{CHANGES}" if changed else commit
+
+
+def _source_version(package: Path) -> str:
+    names = sorted(path.relative_to(package).as_posix() for path in package.rglob("*.py"))
+    listed = [[name, sha256_file(package / name)] for name in names]
+    return f"{glimmer.__version__}+source.{hashlib.sha256(canonical_json(listed).encode()).hexdigest()[:12]}"
 
 
 def _git(root: Path, *arguments: str) -> str:
-    return subprocess.run(
-        ["git", "-C", str(root), *arguments], check=True, capture_output=True, text=True
-    ).stdout.strip()
+    # GIT_DIR and its like, which a hook or a script may have set, speak of another repository.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "-C", str(root), "-c", "core.fsmonitor=false", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout.strip()

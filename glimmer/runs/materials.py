@@ -14,7 +14,7 @@ from glimmer.errors import InputError
 from glimmer.experiments import Run, Study, runs_for
 from glimmer.experiments.sections import UnigramTokenizer
 from glimmer.experiments.stages import work_file
-from glimmer.files import existing, sha256_file
+from glimmer.files import check_seal, existing, sha256_file
 from glimmer.kilt.formats import task_file
 from glimmer.models.checkpoint import load_t5, read_config
 from glimmer.models.config import require_size
@@ -48,6 +48,8 @@ class Materials:
             raise InputError("no such run", where=study.source, expected=f"one of {len(runs)} ids", found=run_id)
         run = runs[run_id]
         hold(study, outside_inputs(study, data=data, initial=initial, size=run.size))
+        for name in ("tokens", "retrieved", "filtered"):  # passages are checked where they are opened
+            check_seal(work_file(Path(work), name))
         return cls(study=study, run=run, work=Path(work), data=Path(data), initial=Path(initial))
 
     @functools.cached_property

@@ -14,12 +14,13 @@ from jax.sharding import Mesh
 from glimmer.errors import InputError
 from glimmer.evaluation.answering import Answerer
 from glimmer.evaluation.dev import AnswerLoss, dev_scores
-from glimmer.files import atomic_directory, only_one, remove_directory, write_json
+from glimmer.files import check_seal, only_one, remove_directory, sealed_directory, write_json
 from glimmer.models.mesh import device_mesh, place_parameters
-from glimmer.runs.made_by import peak_memory
+from glimmer.results.failed_runs import FailedRun, forget_failure, record_failure
+from glimmer.runs.made_by import code_version, peak_memory
 from glimmer.runs.materials import Materials
 from glimmer.training.checkpoints import restore_parameters
-from glimmer.training.loop import Selection, TrainingPlan, train
+from glimmer.training.loop import NotFinite, Selection, TrainingPlan, train
 from glimmer.training.mixture import UniformMixture
 from glimmer.training.optimizer import build_optimizer
 from glimmer.training.state import SplitReader, split_reader
@@ -30,7 +31,8 @@ def train_run(materials: Materials, out: Path) -> dict[str, Any]:
     """Trains a run and writes `out`: training.json, and the best and last parameters (none for an untrained baseline).
 
     Checkpoints lie in `checkpoints` beside `out` while training lasts, so that an interrupted run resumes.
-    Raises InputError for a run that has another's parameters, or that another process is training.
+    Raises InputError for a run that has another's parameters, or that another process is training; NotFinite, having
+    left a record among the study's results, where its numbers go wrong.
     """
     run = materials.run
     if run.trained_id != run.id:
@@ -40,7 +42,16 @@ def train_run(materials: Materials, out: Path) -> dict[str, Any]:
         untrained = {"curve": [], "selection": None, "training_units": None, "stopped": "untrained baseline"}
         return _write(out, untrained | {"seconds": 0.0} | _identity(materials), None)
     with only_one(out.parent / "training.lock"):
-        return _train(materials, out)
+        try:
+            result = _train(materials, out)
+        except NotFinite as fault:
+            wrong = {name: getattr(fault, name) for name in ("step", "what", "batch", "last_saved")}
+            record_failure(
+                materials.study.results_directory, FailedRun(run=run.id, code_version=code_version(), **wrong)
+            )
+            raise
+        forget_failure(materials.study.results_directory, run.id)
+        return result
 
 
 def _train(materials: Materials, out: Path) -> dict[str, Any]:
@@ -108,11 +119,13 @@ def _units(
 
 
 def _write(out: Path, result: dict[str, Any], checkpoints: Path | None) -> dict[str, Any]:
-    with atomic_directory(out) as temporary:
+    with sealed_directory(out) as temporary:
         write_json(temporary / "training.json", result)
         if checkpoints is not None:
             for which in ("best", "last"):
                 if (checkpoints / which).exists():
+                    for step in (checkpoints / which).glob("[0-9]*"):
+                        check_seal(checkpoints, f"{which}/{step.name}/")
                     # A link costs nothing however large the checkpoint; the original goes with its directory.
                     shutil.copytree(checkpoints / which, temporary / which, copy_function=os.link)
     return result

@@ -1,4 +1,7 @@
-"""Orbax checkpoints of a run: the latest to resume from, the best and the last to evaluate; whole or absent."""
+"""Orbax checkpoints of a run: the latest to resume from, the best and the last to evaluate; whole or absent.
+
+Orbax restores other numbers, without a word, from files in which a bit has changed. So what it wrote is sealed.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from glimmer.errors import InputError
-from glimmer.files import existing
+from glimmer.files import SEAL, add_to_seal, check_seal, existing
 
 Which = Literal["best", "last"]
 """Parameters of the best dev average, or of the last step."""
@@ -39,19 +42,23 @@ class RunCheckpoints:
         """Saves the training state after `step` steps, with `progress` (JSON-able)."""
         arguments = ocp.args.Composite(state=ocp.args.StandardSave(_plain(state)), progress=ocp.args.JsonSave(progress))
         _save(self._latest, step, arguments)
+        self._seal("latest", step)
 
     def save_best(self, step: int, parameters: Any) -> None:
         """Saves the best parameters so far, replacing those of before."""
         _save(self._best, step, ocp.args.StandardSave(_plain(parameters)))
+        self._seal("best", step)
 
     def save_last(self, step: int, parameters: Any) -> None:
         """Saves the parameters of the last step, where they are not the best."""
         with ocp.CheckpointManager(self._root / "last", options=self._options) as manager:
             _save(manager, step, ocp.args.StandardSave(_plain(parameters)))
+        self._seal("last", step)
 
     def restore_latest(self, like: Any, identity: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
         """The latest state, shaped and placed like `like`, and its progress; None if there is none of this identity.
 
+        Raises InputError for files that are not those that were saved.
         A step directory that lacks one of the two, as a writer that was killed can leave it, counts as none; and so
         does one beside which the best parameters, of another step, are gone.
         """
@@ -60,12 +67,14 @@ class RunCheckpoints:
             (self._root / "latest" / str(step) / part).is_dir() for part in ("state", "progress")
         ):
             return None
+        check_seal(self._root, f"latest/{step}/")
         progress = self._latest.restore(step, args=ocp.args.Composite(progress=ocp.args.JsonRestore()))["progress"]
         if progress.get("identity") != identity:
             return None
         best = max(progress["curve"], key=lambda entry: entry["dev_average"], default=None)
         if best is None or best["step"] not in (self.best_step, step):
             return None
+        check_seal(self._root, f"best/{self.best_step}/")
         arguments = ocp.args.Composite(state=ocp.args.StandardRestore(_plain(like)))
         return _unplain(like, self._latest.restore(step, args=arguments)["state"]), progress
 
@@ -75,6 +84,11 @@ class RunCheckpoints:
             for step in manager.all_steps():
                 manager.delete(step)
         shutil.rmtree(self._root / "last", ignore_errors=True)
+        (self._root / SEAL).unlink(missing_ok=True)
+
+    def _seal(self, which: str, step: int) -> None:
+        files = (path for path in (self._root / which / str(step)).rglob("*") if path.is_file())
+        add_to_seal(self._root, files, instead_of=f"{which}/")
 
     def close(self) -> None:
         """Waits for what is being written."""

@@ -25,6 +25,18 @@ from glimmer.training.losses import DistillationWeights, Losses
 from glimmer.training.state import SplitReader, compile_step, initial_state
 
 
+class NotFinite(CheckFailed):
+    """Training stopped at a number that is none: the first `step` of it, `what` it was, the ids of that step's `batch`,
+    and the `last_saved` step, None without one."""
+
+    def __init__(self, name: str, directory: Path, *, step: int, what: str, batch: list[str], last_saved: int | None):
+        self.step, self.what, self.batch, self.last_saved = step, what, batch, last_saved
+        saved = f"step {last_saved} is the last one saved, in {directory}"
+        left = "no checkpoint was saved before" if last_saved is None else saved
+        ids = f"; its batch: {', '.join(batch)}" if batch else ""
+        super().__init__(f"training {name} went wrong at step {step}: {what}{ids}; {left}")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
     """`evaluate_every` steps between dev evaluations; training stops after `patience` of them without a new best.
@@ -92,7 +104,7 @@ def train(
     dev: "dev_average", by which the best step is chosen, and whatever else is to stand beside it.
     The trained arrays of `reader` are given up to the first step.
     The result is the same, bit for bit on one device, however often training was interrupted.
-    Raises CheckFailed where a loss or a parameter is no finite number, before anything of it is evaluated or saved: it
+    Raises NotFinite where a loss or a parameter is no finite number, before anything of it is evaluated or saved: it
     names the step, `rows(step - 1)`, which are the ids of that batch's examples, and the checkpoint before.
     """
     settings, reader = reader.merge().settings, place_parameters(reader, mesh)
@@ -122,7 +134,10 @@ def train(
                 continue
             if (fault := curve.not_finite or _not_finite(curve.step, state.parameters)) is not None:
                 saved = curve.entries[-1]["step"] if curve.entries else None
-                raise _gone_wrong(settings.name, fault, rows(fault.step - 1), directory, saved)
+                batch = rows(fault.step - 1)
+                raise NotFinite(
+                    settings.name, directory, step=fault.step, what=fault.what, batch=batch, last_saved=saved
+                )
             is_best = curve.evaluated(on_dev(dataclasses.replace(reader, trained=state.parameters)))
             progress |= {"curve": curve.entries, "seconds": time.monotonic() - started}
             checkpoints.save_latest(curve.step, state, progress)
@@ -157,12 +172,6 @@ def _all_finite(parameters: Any) -> jax.Array:
 
 def _not_finite(step: int, parameters: Any) -> _Fault | None:
     return None if bool(_all_finite(parameters)) else _Fault(step=step, what="the parameters are not all finite")
-
-
-def _gone_wrong(name: str, fault: _Fault, rows: list[str], directory: Path, saved: int | None) -> CheckFailed:
-    left = "no checkpoint was saved before" if saved is None else f"step {saved} is the last one saved, in {directory}"
-    ids = f"; its batch: {', '.join(rows)}" if rows else ""
-    return CheckFailed(f"training {name} went wrong at step {fault.step}: {fault.what}{ids}; {left}")
 
 
 def _report(bar: tqdm, entry: dict[str, float | int], plan: TrainingPlan, seconds: float) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glimmer.errors import InputError
+from glimmer.files import SEAL
 from glimmer.kilt.chunking import PassageFile, chunk, span_text, text_position, write_passages
 from glimmer.kilt.formats import Page
 
@@ -139,6 +140,9 @@ def test_an_empty_corpus_is_an_empty_passage_file(tmp_path):
 def test_offsets_of_another_file_are_refused(tmp_path, corpus):
     write_passages(corpus, tmp_path / "p", 3)
     (tmp_path / "p/passages.jsonl").write_text(json.dumps({"id": 0}) + "\n")
+    with pytest.raises(InputError, match=r"passages\.jsonl: not the bytes that were written"):
+        PassageFile(tmp_path / "p")
+    (tmp_path / "p" / SEAL).unlink()  # as an earlier version left it
     with pytest.raises(InputError, match="do not belong together"):
         PassageFile(tmp_path / "p")
 
@@ -156,8 +160,8 @@ def test_a_failed_run_leaves_nothing_under_the_final_name(tmp_path, corpus):
 def test_memory_does_not_grow_with_the_corpus(tmp_path):
     write_passages([page("Warm up.")], tmp_path / "p", 40)
     tracemalloc.start()
-    write_passages((page(f"Page {i} here. " * 20) for i in range(4000)), tmp_path / "p", 40)
+    write_passages((page(f"Page {i} here. " * 20) for i in range(6000)), tmp_path / "p", 40)
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     written_bytes = (tmp_path / "p/passages.jsonl").stat().st_size
-    assert peak_bytes < 250_000 < written_bytes / 10
+    assert peak_bytes < 350_000 < written_bytes / 10  # of it 256 KiB: the buffer in which its digest is taken

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glimmer.errors import InputError
+from glimmer.files import SEAL, add_to_seal
 from glimmer.retrieval import device_search as on_devices
 from glimmer.retrieval.device_search import device_search
 from glimmer.retrieval.search import exact_scores, search
@@ -175,7 +176,7 @@ def test_an_interrupted_run_leaves_whole_shards_and_goes_on(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         write_shards(tmp_path, PLAN, fails_at_the_second)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["meta.json", "shard-00000.npy"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [SEAL, "meta.json", "shard-00000.npy"]
     assert write_shards(tmp_path, PLAN, rows) == [1, 2]
 
 
@@ -190,6 +191,9 @@ def test_shards_made_by_another_model_corpus_or_size_are_not_reused(tmp_path, ch
 def test_opening_says_which_shard_is_missing_or_wrong(tmp_path):
     write_shards(tmp_path, PLAN, rows)
     np.save(shard_path(tmp_path, 1), np.zeros((4, 2), np.float64))
+    with pytest.raises(InputError, match=r"shard-00001.npy: not the bytes that were written"):
+        open_shards(tmp_path)
+    add_to_seal(tmp_path, [shard_path(tmp_path, 1)])
     with pytest.raises(InputError, match=r"shard-00001.npy.*float32 \(4, 2\).*float64"):
         open_shards(tmp_path)
     shard_path(tmp_path, 1).unlink()

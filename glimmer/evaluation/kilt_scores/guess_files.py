@@ -15,7 +15,7 @@ import numpy as np
 from glimmer.errors import InputError
 from glimmer.evaluation.kilt_scores.answers import ANSWER_METRICS
 from glimmer.evaluation.kilt_scores.example import PAGE, PROGRAMS, ExampleScores, score_example
-from glimmer.files import existing, numbered_lines, open_binary
+from glimmer.files import bounded_lines, existing, numbered_lines, open_binary
 from glimmer.kilt.digests import DigestTable
 from glimmer.kilt.formats import id_text, parse_object, read_objects
 from glimmer.kilt.hub import in_kilts_words
@@ -144,7 +144,7 @@ class _GuessFile:
         self._file = _seekable(path)
         self._offsets = DigestTable()  # id -> byte offset of its line
         offset = 0
-        for number, line in enumerate(self._file, start=1):
+        for number, line in enumerate(bounded_lines(self._file, path), start=1):
             where = f"{path}:{number}"
             self._offsets.append(_id(parse_object(line.rstrip(b"\r\n"), where), where), offset)
             offset += len(line)
