@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize(
     ("document", "studies"),
     [
-        ("README.md", ["sample", "embedded"]),
-        ("docs/embedded-study.md", ["embedded"]),
+        ("README.md", ["sample", "pilot"]),
+        ("docs/embedded-pilot.md", ["pilot"]),
         ("docs/sample.md", ["sample"]),
     ],
 )

@@ -78,7 +78,7 @@ def test_plan_adds_up_and_training_costs_nothing_where_nothing_trains(capsys):
 
 
 def test_hours_of_runs_side_by_side_are_no_less_than_an_even_share_and_no_more_than_one_after_the_other(capsys):
-    words = ["plan", "--study", "embedded", "--hours", "--start-up", "7", "--json"]
+    words = ["plan", "--study", "pilot", "--hours", "--start-up", "7", "--json"]
     two, one = (json.loads(printed(capsys, *words, "--cores", cores)) for cores in "21")
     seconds = [row["seconds"] for row in two["runs"]]
     assert one["total"]["hours"] == pytest.approx(sum(seconds) / 3600)
@@ -89,8 +89,8 @@ def test_hours_of_runs_side_by_side_are_no_less_than_an_even_share_and_no_more_t
 
 @pytest.mark.parametrize("left_out", ["reader", "seed"])
 def test_a_check_compares_with_what_result_files_say_and_tells_the_error_of_each_and_of_all(capsys, left_out):
-    found = json.loads(printed(capsys, "plan", "--study", "embedded", "--check", left_out, "--json"))
-    files = {path.stem: json.loads(path.read_text()) for path in Path("results/embedded/runs").glob("*.json")}
+    found = json.loads(printed(capsys, "plan", "--study", "pilot", "--check", left_out, "--json"))
+    files = {path.stem: json.loads(path.read_text()) for path in Path("results/pilot/runs").glob("*.json")}
     assert {row["id"]: row["seconds"] for row in found["runs"]} == {
         id: pytest.approx(sum(file["wall_seconds"].values())) for id, file in files.items()
     }

@@ -47,7 +47,7 @@ def test_every_figure_and_table_of_the_registry_is_drawn_and_the_baselines_are_n
 
 def test_committed_results_are_shown_beside_the_papers():
     drawing = start({}, ["figures"])[1]
-    assert list(drawing.sources)[-1] == PAPER and "embedded" in drawing.sources
+    assert list(drawing.sources)[-1] == PAPER and "pilot" in drawing.sources
     assert artifact(drawing, "table3").options[-3:] == ["--paper", "--results", "results"]
 
 

@@ -126,7 +126,7 @@ def test_a_study_that_a_target_names_is_shown_though_it_has_no_results(tmp_path)
 
 
 def test_the_committed_results_have_studies_to_show():
-    assert "embedded" in names(shown_studies({}, ["figures"]))
+    assert "pilot" in names(shown_studies({}, ["figures"]))
 
 
 @pytest.mark.parametrize("spelled", [["seeds=0"], ["seeds=[0]"], ["seeds=[0,]"]])
