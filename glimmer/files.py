@@ -27,7 +27,7 @@ SEAL = ".sealed.json"
 """In a directory: the sha256 of each of its files, by name. Hidden: it is no part of what the directory holds."""
 _checked: set[tuple] = set()
 LONGEST_LINE = 64 << 20
-"""Bytes of a line, at most: KILT's longest page has 8 MB, and a gzip stream can hold a line of any length."""
+"""Bytes of a line, at most: far more than a page; a gzip stream can hold a line of any length."""
 
 
 @contextlib.contextmanager
