@@ -92,5 +92,9 @@ def _with_every_task(file: str, document: Mapping[str, Any], tasks: Sequence[str
 
 
 def numbers_text(values: Mapping[str, float | None]) -> str:
-    """Numbers by name with one decimal, as "replicate-0 84.0, replicate-1 -"; what is missing is a dash."""
-    return ", ".join(f"{name} {'-' if value is None else f'{value:.1f}'}".strip() for name, value in values.items())
+    """Numbers by name to three digits, as "replicate-0 84.0, replicate-1 -"; what is missing is a dash."""
+    return ", ".join(f"{name} {'-' if value is None else _digits(value)}".strip() for name, value in values.items())
+
+
+def _digits(value: float) -> str:
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"

@@ -55,7 +55,8 @@ def _task_head(task: str, metric: str, averaged: bool) -> str:
 def _reader_row(result: PointResult, what: str, study: StudyResults, tasks: Sequence[str]) -> tuple[Cell, ...]:
     reader, run_ids = result.point.reader, result.point.run_ids
     runs = [study.runs.by_id[run_id] for run_id in run_ids if run_id in study.runs]
-    by_task = [percent(runs[0]["tasks"].get(task)) if len(runs) == 1 else _mean(runs, task) for task in tasks]
+    unit = "replicates" if study.replicated else "seeds"
+    by_task = [percent(runs[0]["tasks"].get(task)) if len(runs) == 1 else _mean(runs, task, unit) for task in tasks]
     examples = sum(score["n"] for score in runs[0]["tasks"].values()) if runs else 0
     name = Cell(
         f"↳ {what}" if what else result.label,
@@ -70,12 +71,12 @@ def _reader_row(result: PointResult, what: str, study: StudyResults, tasks: Sequ
     return name, average, *by_task, Cell(str(examples) if runs else "–", sort=examples or "")
 
 
-def _mean(runs: list[dict], task: str) -> Cell:
+def _mean(runs: list[dict], task: str, unit: str) -> Cell:
     scores = [run["tasks"][task]["score"] for run in runs if task in run["tasks"]]
     if not scores:
         return NOTHING
     mean = sum(scores) / len(scores)
-    return Cell(f"{100 * mean:.1f}", sort=mean, small=f"{len(scores)} seeds")
+    return Cell(f"{100 * mean:.1f}", sort=mean, small=f"{len(scores)} {unit}")
 
 
 def drawn_points(name: str, study: StudyResults, reference: StudyResults | None) -> CellTable:
