@@ -256,7 +256,7 @@ class _StateDictUnpickler(pickle._Unpickler):
             "the pickle names something that no state dict needs; nothing of it was run",
             where=self._source.path,
             expected="torch._utils._rebuild_tensor_v2, collections.OrderedDict and types of storage",
-            found=reprlib.repr(f"{module}.{name}").strip("'"),
+            found=f"{module}.{name}",
         )
 
     def persistent_load(self, pid: Any) -> _Storage:
