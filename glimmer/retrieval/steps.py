@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ from glimmer.retrieval.search import search
 from glimmer.retrieval.shards import ShardPlan, open_shards, read_plan
 from glimmer.retrieval.towers import HALVES, half_directory, half_of, served_by, towers_in
 
+_Find = Callable[[Sequence[Example]], tuple[np.ndarray, np.ndarray]]
+"""Examples -> (ids, scores), [examples, depth] each."""
 SPLITS = ("train", "dev")
 
 
@@ -178,31 +180,13 @@ def retrieve_tasks(
         )
     files = {(task, split): task_file(data, task, split) for task in tasks for split in splits}
     if kind == "bm25":
-        index = build_bm25(_texts(corpus))
-
-        def find(examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray]:
-            return search_bm25(index, [example.input for example in examples], depth)
+        find = _by_words(corpus, depth)
     elif kind == "gtr":
         if gtr is None or embeddings is None:
             raise InputError(
                 "dense retrieval needs a tower", expected="--gtr DIR and --embeddings DIR", found="not both"
             )
-        towers = [
-            (Embedder(load_gtr(tower, dtype=dtype), Tokenizer(tokenizer_path(tower))), shards)
-            for tower, shards in _checked_shards(gtr, embeddings, corpus)
-        ]
-
-        look_up = search if jax.default_backend() == "cpu" else device_search  # the same answer, to the bit
-
-        def find(examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray]:
-            ids, scores = np.zeros((len(examples), depth), np.int64), np.zeros((len(examples), depth), np.float32)
-            for number, (embedder, shards) in enumerate(towers):
-                rows = served_by([example.id for example in examples], number, len(towers))
-                if len(rows):
-                    questions = [examples[row].input for row in rows]
-                    embedded = embedder.texts(questions, question_tokens, keep="last", progress="embed questions")
-                    ids[rows], scores[rows] = look_up(embedded, shards, depth)
-            return ids, scores
+        find = _by_towers(_checked_shards(gtr, embeddings, corpus), depth, question_tokens, dtype)
     else:
         raise InputError("unknown kind of retriever", expected="gtr or bm25", found=kind)
     pages = PageIndex(corpus)
@@ -216,6 +200,34 @@ def retrieve_tasks(
             metrics.setdefault(task, {})[split] = evidence_metrics(retrieved, examples, of_pages)
         write_json(root / "metrics.json", metrics)
     return metrics
+
+
+def _by_words(corpus: PassageFile, depth: int) -> _Find:
+    index = build_bm25(_texts(corpus))
+    return lambda examples: search_bm25(index, [example.input for example in examples], depth)
+
+
+def _by_towers(
+    towers_and_shards: Sequence[tuple[Path, list[np.ndarray]]], depth: int, question_tokens: int, dtype: str
+) -> _Find:
+    """Each tower, with its embeddings, finds for the questions that it serves."""
+    towers = [
+        (Embedder(load_gtr(tower, dtype=dtype), Tokenizer(tokenizer_path(tower))), shards)
+        for tower, shards in towers_and_shards
+    ]
+    look_up = search if jax.default_backend() == "cpu" else device_search  # the same answer, to the bit
+
+    def find(examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray]:
+        ids, scores = np.zeros((len(examples), depth), np.int64), np.zeros((len(examples), depth), np.float32)
+        for number, (embedder, shards) in enumerate(towers):
+            rows = served_by([example.id for example in examples], number, len(towers))
+            if len(rows):
+                questions = [examples[row].input for row in rows]
+                embedded = embedder.texts(questions, question_tokens, keep="last", progress="embed questions")
+                ids[rows], scores[rows] = look_up(embedded, shards, depth)
+        return ids, scores
+
+    return find
 
 
 def _initial(init: Path, dimension: int | None, seed: int) -> tuple[GTR, Path]:
@@ -272,7 +284,7 @@ def _texts(corpus: PassageFile):
     return (passage_text(row["title"], row["text"]) for row in corpus)
 
 
-def _retrieve(find, examples: Sequence[Example], pages: PageIndex, depth: int) -> Retrieved:
+def _retrieve(find: _Find, examples: Sequence[Example], pages: PageIndex, depth: int) -> Retrieved:
     ids, scores = np.zeros((0, depth), np.int64), np.zeros((0, depth), np.float32)
     if examples:
         ids, scores = find(examples)
