@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 from glimmer.markup import markdown_table, markdown_text, tex_table
@@ -58,12 +58,12 @@ def beside(value: Any, form: str) -> None:
 
 
 def _pairs(value: Mapping) -> list[dict[str, Any]]:
-    return [{"name": name, "value": item} for name, item in _flatten(value)]
+    return [{"name": name, "value": item} for name, item in flatten(value)]
 
 
 def _print_table(value: Any, stream: TextIO) -> None:
     if isinstance(value, Mapping):
-        pairs = list(_flatten(value))
+        pairs = list(flatten(value))
         width = max((len(key) for key, _ in pairs), default=0)
         print("\n".join(f"{key:<{width}}  {_text(item)}" for key, item in pairs), file=stream)
     elif value:
@@ -101,10 +101,11 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(key for row in rows for key in row))
 
 
-def _flatten(value: Mapping, prefix: str = ""):
+def flatten(value: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(name, value) of everything in nested mappings; names are joined with dots."""
     for key, item in value.items():
         if isinstance(item, Mapping):
-            yield from _flatten(item, f"{prefix}{key}.")
+            yield from flatten(item, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", item
 
