@@ -185,13 +185,18 @@ def _outcome(study: Study, run: Run, runs: Runs) -> dict[str, Any]:
     if run.id not in runs:
         failed = [each for each in failed_runs(study.results_directory, runs.by_id) if each.run == run.id]
         return {"status": f"failed: {failed[0].text}" if failed else "not measured"}
-    file = runs.by_id[run.id]
+    try:
+        return {"status": "measured", **_measurements(runs.by_id[run.id])}
+    except (TypeError, AttributeError, KeyError, ValueError) as error:  # what no check of run files looks at
+        return {"status": f"left out: not in the form of a result file: {error}"}
+
+
+def _measurements(file: Mapping[str, Any]) -> dict[str, Any]:
     seconds = file.get("wall_seconds") or {}
     last = dict((file.get("learning_curve") or [{}])[-1])
     if "dev_average" in last:
         last["dev_average_percent"] = 100 * last.pop("dev_average")
     return {
-        "status": "measured",
         "average": _percent(file["average"]) | {"tasks": file["average"]["tasks"]},
         "tasks": {
             task: _percent(file["tasks"][task]) | {key: file["tasks"][task].get(key) for key in ("metric", "n")}

@@ -147,9 +147,7 @@ def _show(document: Mapping[str, Any], form: str) -> None:
     integrity = "" if name == PAPER or "description" in document["trace"] else f", run files {document['integrity']}"
     beside(f"Audit of {name}: {document['numbers']} numbers, {len(findings)} findings{integrity}", form)
     if form == "table":
-        rows = [{key: _short(value) if key in _NUMBERS else value for key, value in _row(finding).items()}
-                for finding in findings]  # fmt: skip
-        show(rows, form)
+        show([_row(finding) | _in_short(finding) for finding in findings], form)
     if findings:
         beside(", ".join(f"{n} {kind}" for kind, n in Counter(finding["kind"] for finding in findings).items()), form)
 
@@ -159,11 +157,19 @@ _NUMBERS = ("expected", "found", "difference", "tolerance")
 
 def _row(finding: Mapping[str, Any]) -> dict[str, Any]:
     points = finding["points"]
-    where = "; ".join(points[:2]) + (f" and {len(points) - 2} more" if len(points) > 2 else "")
+    where = "; ".join(points)
     if finding["severity"] == "failure" or not where:  # a file or a line that cannot be trusted is called by its name
         where = finding["explanation"]
     values = {key: finding[key] for key in _NUMBERS}
     return {"severity": finding["severity"], "kind": finding["kind"], **values, "where": where}
+
+
+def _in_short(finding: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a row is cut for the terminal."""
+    values, points = {key: _short(finding[key]) for key in _NUMBERS}, finding["points"]
+    if finding["severity"] == "failure" or len(points) <= 2:
+        return values
+    return values | {"where": f"{'; '.join(points[:2])} and {len(points) - 2} more"}
 
 
 def _short(value: Any) -> Any:

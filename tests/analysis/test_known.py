@@ -65,6 +65,17 @@ def test_a_run_without_a_result_or_with_one_that_cannot_be_trusted_has_no_number
     assert said[0] == "not measured" and said[1].startswith("left out: ") and said[2].startswith("failed: ")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"learning_curve": {"a": 1}}, {"learning_curve": [3]}, {"wall_seconds": {"train": "long"}}, {"average": 1}],
+)
+def test_a_run_file_of_another_form_is_left_out_with_its_reason(capsys, results, change):
+    path = next(iter(sorted((results / "smoke" / "runs").glob("*.json"))))
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    run = document(capsys, path.stem, "--study", "smoke", "--results", results)["studies"]["smoke"]
+    assert run["status"].startswith("left out: ") and "average" not in run
+
+
 def test_a_point_is_shown_with_its_interval_its_runs_and_the_papers_number(capsys, invented):
     paper = paper_values(invented / "paper" / "points.csv")
     for result in load_results("smoke", invented).points[::5]:
