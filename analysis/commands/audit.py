@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.sources import add_source_arguments, described_by, sources_of
-from glimmer.commands.output import add_json_argument, show
+from glimmer.commands.output import add_json_argument, beside, show
 from glimmer.errors import InputError
 from glimmer.results import PAPER
 
@@ -41,12 +41,14 @@ def run(args: argparse.Namespace) -> int:
     sources, papers = _asked(args)
     documents = {name: _document(name, args) for name in sources}
     documents |= {name: _of_paper(name, folder, args) for name, folder in papers.items()}
-    if args.json:
-        show(documents, True)
+    if args.format == "json":
+        show(documents, "json")
+    elif args.format != "table":
+        rows = [{"study": name} | _row(finding) for name, doc in documents.items() for finding in doc["findings"]]
+        show(rows, args.format)
     changed = []
     for name, document in documents.items():
-        if not args.json:
-            _show(document)
+        _show(document, args.format)
         changed += _changed_since(document, papers.get(name, args.results / name))
     for line in changed:
         print(f"glimmer audit: {line}", file=sys.stderr)
@@ -139,23 +141,35 @@ def _changed_since(document: Mapping[str, Any], directory: Path) -> list[str]:
     return [f"{path}: changed since the audit was written" for path in changed]
 
 
-def _show(document: Mapping[str, Any]) -> None:
-    """The findings as a table for the terminal."""
+def _show(document: Mapping[str, Any], form: str) -> None:
+    """The findings as a table for the terminal; in another format what is said of them."""
     findings, name = document["findings"], document["study"]
     integrity = "" if name == PAPER or "description" in document["trace"] else f", run files {document['integrity']}"
-    print(f"Audit of {name}: {document['numbers']} numbers, {len(findings)} findings{integrity}")
-    show([_row(finding) for finding in findings], False)
+    beside(f"Audit of {name}: {document['numbers']} numbers, {len(findings)} findings{integrity}", form)
+    if form == "table":
+        show([_row(finding) | _in_short(finding) for finding in findings], form)
     if findings:
-        print(", ".join(f"{n} {kind}" for kind, n in Counter(finding["kind"] for finding in findings).items()))
+        beside(", ".join(f"{n} {kind}" for kind, n in Counter(finding["kind"] for finding in findings).items()), form)
+
+
+_NUMBERS = ("expected", "found", "difference", "tolerance")
 
 
 def _row(finding: Mapping[str, Any]) -> dict[str, Any]:
     points = finding["points"]
-    where = "; ".join(points[:2]) + (f" and {len(points) - 2} more" if len(points) > 2 else "")
+    where = "; ".join(points)
     if finding["severity"] == "failure" or not where:  # a file or a line that cannot be trusted is called by its name
         where = finding["explanation"]
-    values = {key: _short(finding[key]) for key in ("expected", "found", "difference", "tolerance")}
+    values = {key: finding[key] for key in _NUMBERS}
     return {"severity": finding["severity"], "kind": finding["kind"], **values, "where": where}
+
+
+def _in_short(finding: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a row is cut for the terminal."""
+    values, points = {key: _short(finding[key]) for key in _NUMBERS}, finding["points"]
+    if finding["severity"] == "failure" or len(points) <= 2:
+        return values
+    return values | {"where": f"{'; '.join(points[:2])} and {len(points) - 2} more"}
 
 
 def _short(value: Any) -> Any:

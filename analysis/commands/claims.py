@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.sources import add_source_arguments, sources_of
-from glimmer.commands.output import add_json_argument, show
+from glimmer.commands.output import add_json_argument, beside, show
 
 HELP = "evaluate the paper's checkable sentences (config/claims.yaml) and write claims.json"
 PURPOSE = "results"
@@ -28,16 +28,28 @@ def run(args: argparse.Namespace) -> None:
     for name in sources_of(args):
         documents[name] = claims.evaluate(name, args.results)
         write_json(args.results / name / "claims.json", documents[name])
-    if args.json:
-        show(documents, True)
+    if args.format == "json":
+        show(documents, "json")
         return
+    if args.format != "table":
+        show([_numbers(name, row) for name, document in documents.items() for row in document["claims"]], args.format)
     for document in documents.values():
-        print(f"Claims {document['evaluated']}; correction: {document['method']['correction']}")
-        show([_row(row) for row in document["claims"]], False)
-        print(", ".join(f"{n} {verdict}" for verdict, n in document["counts"].items()))
+        beside(f"Claims {document['evaluated']}; correction: {document['method']['correction']}", args.format)
+        if args.format == "table":
+            show([_row(row) for row in document["claims"]], args.format)
+        beside(", ".join(f"{n} {verdict}" for verdict, n in document["counts"].items()), args.format)
+
+
+def _numbers(study: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row for a program: every number in a cell of its own."""
+    low, high = row["interval"] or (None, None)
+    numbers = {"effect": row["effect"], "low": low, "high": high, "unit": row["unit"], "n": row["n"]}
+    words = {key: row[key] for key in ("family", "verdict", "rests_on")}
+    return {"study": study, "claim": row["id"]} | words | numbers | {"reasons": "; ".join(row["reasons"])}
 
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row for a person."""
     return {
         "family": row["family"],
         "verdict": row["verdict"],

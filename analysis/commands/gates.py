@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from glimmer.commands.output import add_json_argument, show
+from glimmer.commands.output import add_json_argument, beside, show
 
 HELP = "evaluate a study's gates (config/gates.yaml) on its results: pass, fail or not measured; exit 1 if one fails"
 PURPOSE = "study"
@@ -26,11 +26,11 @@ def run(args: argparse.Namespace) -> int:
     from analysis.gates.listed import load_gates
 
     gates = evaluate(load_gates(), args.study, args.results)
-    if args.json:
-        show(gates, True)
+    if args.format == "json":
+        show(gates, "json")
     else:
-        show([_line(gate, row) for gate in gates for row in gate["measures"]], False)
-        print(", ".join(f"{gate['id']} {gate['verdict']}" for gate in gates))
+        show([_line(gate, row) for gate in gates for row in gate["measures"]], args.format)
+        beside(", ".join(f"{gate['id']} {gate['verdict']}" for gate in gates), args.format)
     return int(any(gate["verdict"] == FAIL for gate in gates))
 
 

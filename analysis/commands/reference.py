@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from glimmer.commands.output import add_json_argument, show
+from glimmer.commands.output import add_json_argument, beside, show
 
 HELP = "print scores of `glimmer recall` beside public numbers for KILT's dev sets; compared on KILT's release alone"
 PURPOSE = "kilt"
@@ -21,10 +21,10 @@ def run(args: argparse.Namespace) -> None:
     from analysis.reference import beside_public
 
     document = beside_public(args.recall)
-    if args.json:
-        show(document, True)
+    if args.format == "json":
+        show(document, "json")
         return
     if not document["is_kilt"]:
-        print("NOT KILT's release, and no number of ours here is a KILT number: the public ones stand beside, and are "
-              f"not compared. ({'; '.join(document['differs'])})")  # fmt: skip
-    show(document["rows"], False)
+        words = "NOT KILT's release, and no number of ours here is a KILT number: the public ones stand beside, and are"
+        beside(f"{words} not compared. ({'; '.join(document['differs'])})", args.format)
+    show(document["rows"], args.format)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from glimmer.commands.output import add_json_argument, show
+from glimmer.commands.output import add_json_argument, beside, show
 
 HELP = "compare runs made here with cached ones, by replicates or run by run; exit code 1 unless they are reproduced"
 PURPOSE = "results"
@@ -28,16 +28,17 @@ def run(args: argparse.Namespace) -> int:
     from analysis.reproduced import compare_directories
 
     document = compare_directories(args.made, args.cached)
-    if args.json:
-        show(document, True)
+    if args.format == "json":
+        show(document, "json")
     else:
-        print(document["outcome"])
+        beside(document["outcome"], args.format)
         if document["differences"]:
-            print(f"\n{_ABOUT_DIFFERENCES}")
-            show(_differences(document["differences"]), False)
+            beside(f"\n{_ABOUT_DIFFERENCES}", args.format)
+            show(_differences(document["differences"]), args.format)
         if document["runs"]:
-            print("\nRuns of the same id, hence of the same settings (percent, mean of tasks)")
-            show([row | {"interval": _span(row["interval"])} for row in document["runs"]], False)
+            beside("\nRuns of the same id, hence of the same settings (percent, mean of tasks)", args.format)
+            rows = [row | {"interval": _span(row["interval"])} for row in document["runs"]]
+            (beside if document["differences"] else show)(rows, args.format)  # a program takes one set of rows
     return int(not document["reproduced"])
 
 

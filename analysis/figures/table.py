@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.figures.artifact import DrawnArtifact, write_csv
 from glimmer.files import atomic_write
+from glimmer.markup import markdown_table, tex_table, tex_text
 from glimmer.results import PAPER, PointResult, StudyResults
-
-_TEX = {"–": "--"} | {char: rf"\{char}" for char in "&%_#${}"}
-_TEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-_TEX |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
-_TEX |= {"α": r"$\alpha$", "β": r"$\beta$", "λ": r"$\lambda$", "τ": r"$\tau$"}
 
 
 class TableArtifact(DrawnArtifact):
@@ -51,20 +48,13 @@ class TableArtifact(DrawnArtifact):
         return heads, rows
 
     def _latex(self, heads: list[str], rows: list[list[str]], study: StudyResults) -> str:
-        lines = [f"    {' & '.join(map(_tex, cells))} \\\\" for cells in [heads, *rows]]
-        notes = "".join(f" {_tex(note)}" for note in self.notes(study))
+        notes = "".join(f" {tex_text(note)}" for note in self.notes(study))
         return "\n".join(
             [
                 r"\begin{table}",
                 r"  \centering",
-                "  \\begin{tabular}{l" + "r" * (len(heads) - 1) + "}",
-                r"    \toprule",
-                lines[0],
-                r"    \midrule",
-                *lines[1:],
-                r"    \bottomrule",
-                r"  \end{tabular}",
-                f"  \\caption{{{_tex(self.entry.full_title)}. {_tex(self.entry.caption)}{notes}}}",
+                textwrap.indent(tex_table(heads, rows, "l" + "r" * (len(heads) - 1)), "  ").rstrip("\n"),
+                f"  \\caption{{{tex_text(self.entry.full_title)}. {tex_text(self.entry.caption)}{notes}}}",
                 f"  \\label{{tab:{self.name}-{study.study}}}",
                 "\\end{table}\n",
             ]
@@ -95,18 +85,4 @@ def _difference(result: PointResult | None, first: PointResult | None) -> str:
 
 def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """A Markdown table whose first `left` columns are text, the others numbers."""
-    rule = "|" + "|".join([":--"] * left + ["--:"] * (len(heads) - left)) + "|"
-    lines = [
-        "| " + " | ".join(_one_line(cell).replace("|", r"\|") for cell in cells) + " |" for cells in [heads, *rows]
-    ]
-    return "\n".join([lines[0], rule, *lines[1:]]) + "\n"
-
-
-def _one_line(text: str) -> str:
-    """A line end would end a row."""
-    return " ".join(text.splitlines()) if len(text.splitlines()) > 1 else text
-
-
-def _tex(text: str) -> str:
-    """Text as LaTeX prints it: nothing in it is a command."""
-    return "".join(_TEX.get(char, char) for char in _one_line(text))
+    return markdown_table(heads, rows, "l" * left + "r" * (len(heads) - left))

@@ -33,5 +33,5 @@ def run(args) -> int:
     admitted = getattr(study.data, "admitted_missing_provenance", 0)  # generated data miss none
     check_provenance(files, page_ids(source), admitted=admitted, require_input=True, require_answers=True)
     deepest = study.retriever.depth
-    show(write_passages(read_pages(source), args.out, study.corpus.max_words, at_least=deepest), args.json)
+    show(write_passages(read_pages(source), args.out, study.corpus.max_words, at_least=deepest), args.format)
     return 0

@@ -29,7 +29,7 @@ def run(args) -> int:
     checks = check_runs(study, runs_for(study))
     if not checks:
         raise InputError("no run is measured", where=study.results_directory, expected="runs/<id>.json", found="none")
-    show([{"run": id} | check for id, check in checks.items()], args.json)
+    show([{"run": id} | check for id, check in checks.items()], args.format)
     wrong = [id for id, check in checks.items() if check["status"] in ("differs", "other guesses")]
     if wrong:
         raise CheckFailed(f"{len(wrong)} of {len(checks)} runs do not agree: {', '.join(wrong[:5])}")

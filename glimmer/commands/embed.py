@@ -42,5 +42,5 @@ def run(args) -> int:
         passages_per_shard=args.passages_per_shard,
         tokens_per_batch=args.tokens_per_batch,
     )
-    show(summary, args.json)
+    show(summary, args.format)
     return 0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from glimmer.commands.arguments import add_study_arguments, study_of
-from glimmer.commands.output import add_json_argument, show
+from glimmer.commands.output import add_json_argument, beside, show
 from glimmer.errors import CheckFailed, InputError
 
 HELP = "fetch KILT's files and published models by name and revision; goes on where it was cut off, and checks them"
@@ -60,9 +60,10 @@ def run(args) -> int:
     models = [name for name in dict.fromkeys(names) if model_name(name)]
     files = published(name for name in names if name not in models)
     rows = [*_fetch_kilt(files, args), *(row for name in models for row in _fetch_model(name, Path(args.out)))]
-    show(rows, args.json)
-    if options and not args.json:
-        print("snakemake --cores all --config " + " ".join(f"{option}={value}" for option, value in options.items()))
+    show(rows, args.format)
+    if options:
+        given = " ".join(f"{option}={value}" for option, value in options.items())
+        beside(f"snakemake --cores all --config {given}", args.format)
     odd = [row["file"] for row in rows if row["lines_published"] not in (None, row["lines"])]
     if odd and args.base == BASE_ADDRESS:
         raise CheckFailed(f"not as many lines as KILT's README says: {', '.join(odd)}; delete them and fetch again")

@@ -23,10 +23,10 @@ def run(args) -> int:
 
     study = study_of(args, "filter_by_relevance")
     counts = filter_tasks(args.retrieved, args.out, tasks=study.tasks, settings=study.relevance_filter)
-    if args.json:
-        show(counts, True)
+    if args.format == "json":
+        show(counts, "json")
     else:
-        show([{"task": task} | _flat(found) for task, found in counts.items()], False)
+        show([{"task": task} | _flat(found) for task, found in counts.items()], args.format)
     return 0
 
 

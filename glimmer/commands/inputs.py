@@ -34,7 +34,7 @@ def run(args) -> int:
         raise InputError("no outside input is given", where=study.source, expected=expected)
     if args.relock:
         withdrawn = relock(study, inputs, runs)
-        show([{"withdrawn": id} for id in withdrawn], args.json)
+        show([{"withdrawn": id} for id in withdrawn], args.format)
         return 0
     lock = locked(study)
     rows = []
@@ -45,7 +45,7 @@ def run(args) -> int:
             pinned = "pinned, " if name in item.pins else ""
             row = {"section": item.section, "release": item.release, "file": name, "sha256": digest}
             rows.append(row | {"state": pinned + state})
-    show(rows, args.json)
+    show(rows, args.format)
     others = [row["file"] for row in rows if "OTHER" in row["state"]]
     if others:
         raise CheckFailed(f"{len(others)} files are not those that were locked: {', '.join(others[:5])}")

@@ -39,7 +39,7 @@ def run(args) -> int:
     document = count_cuts(args.data, passages, tokenizer, **chosen)
     if args.out:
         write_json(args.out, document)
-    show(document if args.json else list(_rows(document)), args.json)
+    show(document if args.format == "json" else list(_rows(document)), args.format)
     return 0
 
 

@@ -69,6 +69,6 @@ def run(args: argparse.Namespace) -> int:
             "samples_per_tflop": samples_per_tflop(dimensions, work, args.convention),
             "memory_bytes_per_token": memory_bytes_per_token(dimensions, reader.alpha),
         },
-        args.json,
+        args.format,
     )
     return 0

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from glimmer.commands.arguments import add_study_arguments, study_of
-from glimmer.commands.output import add_json_argument, show
+from glimmer.commands.output import add_json_argument, beside, show
 from glimmer.compute import memory_bytes_per_token, operation_counts
 from glimmer.errors import InputError
 from glimmer.experiments import Run, Study, hours, runs_for
@@ -64,12 +64,12 @@ def run(args: argparse.Namespace) -> int:
         rows, total = _hours(study, _measured(args, study), args.cores, args.start_up)
     else:
         rows, total = _costs(study)
-    if args.json:
-        show({"total": total, "runs": rows}, True)
+    if args.format == "json":
+        show({"total": total, "runs": rows}, "json")
     else:
-        show(rows, False)
-        print()
-        show(total, False)
+        show(rows, args.format)
+        beside("", args.format)
+        beside(total, args.format)
     return 0
 
 

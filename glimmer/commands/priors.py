@@ -35,7 +35,7 @@ def run(args) -> int:
         document[task] = task_priors(task, train, dev, rows)
     if args.out:
         write_json(args.out, document)
-    show(document if args.json else [_row(task, found) for task, found in document.items()], args.json)
+    show(document if args.format == "json" else [_row(task, found) for task, found in document.items()], args.format)
     return 0
 
 

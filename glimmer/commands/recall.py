@@ -46,10 +46,10 @@ def run(args) -> int:
         document = {"pages": corpus.meta["pages"], "passages": len(corpus), "split": args.split, "tasks": tasks}
     if args.out:
         write_json(args.out, document)
-    if args.json:
-        show(document, True)
+    if args.format == "json":
+        show(document, "json")
     else:
-        show([{"task": task} | scores for task, scores in tasks.items()], False)
+        show([{"task": task} | scores for task, scores in tasks.items()], args.format)
     return 0
 
 

@@ -57,13 +57,13 @@ def run(args) -> int:
         dtype=retriever.dtype if isinstance(retriever, Gtr) else "float32",
         splits=tuple(args.splits.split(",")),
     )
-    if args.json:
-        show(metrics, True)
+    if args.format == "json":
+        show(metrics, "json")
         return 0
     rows = [
         {"task": task, "split": split} | {key: value for key, value in found.items() if not isinstance(value, dict)}
         for task, splits in metrics.items()
         for split, found in splits.items()
     ]
-    show(rows, False)
+    show(rows, args.format)
     return 0

@@ -1,14 +1,16 @@
-"""`glimmer runs`: every run of a study with its id, its settings, the points it serves, and whether a result exists."""
+"""`glimmer runs`: every run of a study with its id, its settings, the points it serves, and its score if it has one."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 
 from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.output import add_json_argument, show
 from glimmer.experiments import runs_for
+from glimmer.results import load_runs
 
-HELP = "Every run of a study: id, settings, and the points it serves."
+HELP = "Every run of a study: id, settings, the points it serves, and its average in percent."
 PURPOSE = "study"
 
 
@@ -20,18 +22,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the grid. JSON has the full settings; the table their reader in short."""
+    """Prints the grid. JSON has the full settings; the rest their reader in short.
+
+    The average is that of a run's tasks, in percent: None without a result file that can be trusted; stderr names those
+    that cannot.
+    """
     study = study_of(args)
+    runs = runs_for(study)
+    measured = load_runs(study.results_directory, only=runs)
+    for refused in measured.refused:
+        print(f"glimmer runs: left out runs/{refused.file}: {refused.reason}", file=sys.stderr)
     rows = []
-    for planned in runs_for(study).values():
+    for planned in runs.values():
         reader = planned.settings["reader"]
         has_result = study.result_file(planned.id).exists()
-        if args.json:
+        average = 100 * measured.by_id[planned.id]["average"]["score"] if planned.id in measured else None
+        if args.format == "json":
             row = {
                 "id": planned.id,
                 "seed": planned.seed,
                 "points": list(planned.points),
                 "result": has_result,
+                "average_percent": average,
                 "settings": planned.settings,
             }
             rows += [{"point": point, **row} for point in planned.points] if args.points else [row]
@@ -43,13 +55,14 @@ def run(args: argparse.Namespace) -> int:
             **{key: reader[key] for key in ("name", "alpha", "beta", "k", "m")},
             "else": " ".join(f"{key}={_word(value)}" for key, value in differences.items()) or None,
             "result": "yes" if has_result else "no",
+            "average_percent": average,
         }
         rows += (
             [{"point": point, **short} for point in planned.points]
             if args.points
             else [{**short, "points": len(planned.points)}]
         )
-    show(rows, args.json)
+    show(rows, args.format)
     return 0
 
 

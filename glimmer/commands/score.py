@@ -57,7 +57,7 @@ def run(args) -> int:
     result = {name: value for name, value in scores.as_dict().items() if value != {}}
     if args.out:
         write_json(args.out, result)
-    show(result, args.json)
+    show(result, args.format)
     return 0
 
 

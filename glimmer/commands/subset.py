@@ -29,5 +29,5 @@ def run(args) -> int:
     if not getattr(study.data, "subset", None):
         raise InputError("the study uses all of its data", where=study.source, expected="a data.subset section")
     hold(study, outside_inputs(study, users_data=args.data))
-    show(write_subset(args.data, args.out, study.tasks, **vars(study.data.subset)), args.json)
+    show(write_subset(args.data, args.out, study.tasks, **vars(study.data.subset)), args.format)
     return 0

@@ -51,5 +51,5 @@ def run(args) -> int:
         pairs_per_task=retriever.pairs_per_task,
         cross_fit=study.cross_fits_retriever,
     )
-    show(summary, args.json)
+    show(summary, args.format)
     return 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from glimmer.commands.output import add_json_argument, show
+from glimmer.commands.output import add_json_argument, beside, show
 from glimmer.errors import CheckFailed
 from glimmer.files import existing
 from glimmer.kilt.validate import KINDS, Summary, check_provenance, page_ids, validate_file
@@ -50,24 +50,25 @@ def run(args) -> int:
     separator = '{"problems": [\n'
     for summary in summaries:
         for problem in validate_file(summary.file, args.kind, summary):
-            if args.json:  # written piece by piece, because a broken file of millions of lines has millions of problems
+            # Written piece by piece, because a broken file of millions of lines has millions of problems.
+            if args.format == "json":
                 print(separator + json.dumps(dataclasses.asdict(problem), ensure_ascii=False), end="")
                 separator = ",\n"
             else:
-                print(problem)
+                beside(str(problem), args.format)
     problems = sum(summary.problems for summary in summaries)
     rows = [dataclasses.asdict(summary) for summary in summaries]
     provenance = {}
     if args.pages and not problems:
         tasks = [summary.file for summary in summaries if summary.kind == "task"]
         provenance = check_provenance(tasks, page_ids(args.pages), args.admitted)
-    if args.json:
+    if args.format == "json":
         print(separator if not problems else "\n", end="")
         print(f'],\n"files": {json.dumps(rows)},\n"provenance": {json.dumps(provenance)}}}')
     else:
-        show(rows, False)
+        show(rows, args.format)
         if provenance:
-            show([{"file": path, **counts} for path, counts in provenance.items()], False)
+            beside([{"file": path, **counts} for path, counts in provenance.items()], args.format)
     if problems:
         raise CheckFailed(
             f"{problems} problems in {sum(summary.problems > 0 for summary in summaries)} of {len(summaries)} files"

@@ -66,6 +66,28 @@ def test_runs_says_which_results_exist(capsys, tmp_path):
     assert [row["result"] for row in rows].count(True) == 1
 
 
+def test_runs_give_the_average_in_percent_of_results_that_can_be_trusted(capsys):
+    rows = json.loads(printed(capsys, "runs", "--study", "sample", "--json"))
+    measured = [row for row in rows if row["result"]]
+    assert measured
+    for row in measured:
+        average = json.loads(Path(f"results/sample/runs/{row['id']}.json").read_text())["average"]["score"]
+        assert row["average_percent"] == pytest.approx(100 * average)
+    assert all(row["average_percent"] is None for row in rows if not row["result"])
+    assert "average_percent" in printed(capsys, "runs", "--study", "sample").splitlines()[0]
+
+
+def test_runs_say_which_result_is_not_trusted_and_give_no_number_of_it(capsys, tmp_path):
+    change = ["--set", f"results={tmp_path}", "--json"]
+    id = next(iter(runs_for(load_study("smoke"))))
+    (tmp_path / "smoke" / "runs").mkdir(parents=True)
+    (tmp_path / "smoke" / "runs" / f"{id}.json").write_text("{}")
+    assert main(["runs", "--study", "smoke", *change]) == 0
+    captured = capsys.readouterr()
+    assert f"left out runs/{id}.json" in captured.err
+    assert {row["average_percent"] for row in json.loads(captured.out)} == {None}
+
+
 def test_plan_adds_up_and_training_costs_nothing_where_nothing_trains(capsys):
     found = json.loads(printed(capsys, "plan", "--study", "smoke", "--json"))
     assert found["total"]["runs"] == len(found["runs"])
@@ -103,6 +125,7 @@ def test_a_check_compares_with_what_result_files_say_and_tells_the_error_of_each
 
 def test_the_registry_and_its_commands_import_no_jax():
     code = (
-        "import sys\nfrom glimmer.cli import main; main(['plan', '--study', 'smoke']); sys.exit('jax' in sys.modules)"
+        "import sys\nfrom glimmer.cli import main; main(['plan', '--study', 'smoke']);"
+        " main(['runs', '--study', 'sample']); sys.exit('jax' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

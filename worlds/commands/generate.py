@@ -39,5 +39,5 @@ def run(args) -> int:
     if twice := sorted(set(others) & {"pages", "dev_examples"}):  # a study has keys of their own for these
         raise InputError("a knob with an option of its own", expected=f"--{twice[0].replace('_', '-')}", found=twice)
     settings = read(BenchmarkSettings, {name: getattr(args, name) for name in _COUNTS} | others, "--set")
-    show(write_benchmark(build_benchmark(settings, args.seed), args.out), args.json)
+    show(write_benchmark(build_benchmark(settings, args.seed), args.out), args.format)
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from glimmer.commands.arguments import add_study_arguments, study_of
-from glimmer.commands.output import add_json_argument, show
+from glimmer.commands.output import add_json_argument, beside, show
 from glimmer.commands.runtime import add_runtime_arguments, prepare
 from glimmer.errors import InputError
 
@@ -41,10 +41,10 @@ def run(args) -> int:
         reading = write_initial_checkpoint(
             recipe, config, args.tokenizer, TextForms(**vars(study.templates)), args.out, curve
         )
-    show(reading if args.json else _by_task(reading["exact_match"]), args.json)
+    show(reading if args.format == "json" else _by_task(reading["exact_match"]), args.format)
     gate = {name: value for name, value in reading.items() if isinstance(value, float)}
-    if gate and not args.json:
-        show([gate], args.json)
+    if gate:
+        beside([gate], args.format)
     return 0
 
 
