@@ -35,7 +35,7 @@ rule all:
 TARGETS = {
     "figures": drawing.pictures,
     "claims": drawing.each("claims.json"),
-    "report": drawing.each("report.html"),
+    "report": [*drawing.each("report.html"), f"{RESULTS}/index.html"],
     "crate": drawing.each("ro-crate-metadata.json"),
 }
 for target in TARGETS:

@@ -33,6 +33,8 @@ REPORT_CODE = (
     *FIGURE_CODE,
     "analysis/reproduced.py",
     "analysis/splits.py",
+    "analysis/ledger/*.py",
+    "analysis/audits/finding.py",
     "analysis/report/*.py",
     "analysis/report/templates/*",
 )

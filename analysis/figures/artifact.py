@@ -121,7 +121,7 @@ class FigureArtifact(DrawnArtifact):
         if not any(result.value is not None for result in results):
             say(axes, "no results yet" if results else "not part of this study")
         handles, labels = axes.get_legend_handles_labels()
-        heading = f"{panel.heading}{heading_of(source)}"
+        heading = f"{panel.heading}{heading_of(source, results)}"
         axes.set_title(heading, loc="left", fontsize=9.5, fontweight="bold", pad=22 if handles else 8)
         if handles:
             place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 0.985), "ncols": 3, "borderaxespad": 0.2}
@@ -144,9 +144,12 @@ def _cell_axes(figure: Picture, place: tuple[int, int], columns: int, height: fl
     return figure.add_axes((x / width, y / height, inner[0] / width, inner[1] / height))
 
 
-def heading_of(study: StudyResults) -> str:
-    """`paper (reported)` or `NAME (measured)`."""
-    return PAPER_HEADING if study.study == PAPER else f"{study.study} (measured)"
+def heading_of(study: StudyResults, results: Sequence[PointResult]) -> str:
+    """`paper (reported)`, `NAME (measured)`, or `NAME (counted)` of speeds, which come from operation counts."""
+    if study.study == PAPER:
+        return PAPER_HEADING
+    counted = bool(results) and all(result.point.measure.kind == "speed" for result in results)
+    return f"{study.study} ({'counted' if counted else 'measured'})"
 
 
 def y_label(results: Sequence[PointResult]) -> str:

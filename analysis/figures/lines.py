@@ -22,15 +22,20 @@ SECOND = {"glimmer": Look(color=ORANGE, marker="D", line=(0, (6, 1.5)))}
 TICKS = {"alpha": (0, 1 / 8, 1 / 3, 1 / 2, 3 / 4, 1)}
 
 
-def draw(axes: Axes, results: Sequence[PointResult]) -> None:
-    """All series of a panel; the n-th curve or level of a reader takes its n-th look."""
+def looks_of(results: Sequence[PointResult]) -> dict[str, Look]:
+    """Series -> its look: the n-th curve or level of a reader takes its n-th look."""
     looks, seen = {}, Counter()
     for series, members in by_series(results).items():
         # LUMEN whose every layer is live is FiD: a series is of the reader that most of its points are.
         key = statistics.mode(result.point.reader.name for result in members), members[0].point.level
         looks[series] = _look(*key, is_first=seen[key] % 2 == 0)
         seen[key] += 1
-    curves(axes, results, looks)
+    return looks
+
+
+def draw(axes: Axes, results: Sequence[PointResult]) -> None:
+    """All series of a panel."""
+    curves(axes, results, looks_of(results))
     axes.set_ylabel(y_label(results))
     ticks = sorted({result.x for result in results})
     if results[0].point.x_name in ("k", "m"):

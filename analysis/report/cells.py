@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from glimmer.files import canonical_json
 from glimmer.results import StudyResults
 
 
@@ -63,3 +64,16 @@ def ordered_runs(study: StudyResults) -> list[tuple[str, dict]]:
         for run_id in result.point.run_ids:
             place.setdefault(run_id, len(place))
     return sorted(study.runs.by_id.items(), key=lambda item: place.get(item[0], len(place)))
+
+
+_DRAWN = ("seed", "data", "initial", "retriever")
+"""Settings in which the runs of one reader differ: what each replicate, or seed, draws anew."""
+
+
+def settings_of(study: StudyResults) -> list[list[str]]:
+    """Run ids by setting: what is the same but for what seeds draw, in the order of `ordered_runs`."""
+    groups: dict[str, list[str]] = {}
+    for run_id, run in ordered_runs(study):
+        shared = {key: value for key, value in run["settings"].items() if key not in _DRAWN}
+        groups.setdefault(canonical_json(shared), []).append(run_id)
+    return list(groups.values())

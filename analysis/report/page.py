@@ -2,31 +2,57 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from analysis import figures, reproduced
+from analysis.audits.finding import SEVERITIES
 from analysis.figures import BASELINES, FigureArtifact, TableArtifact, style
 from analysis.figures.artifact import missing_note
-from analysis.figures.table import interval_text
-from analysis.ledger.bootstrap import JointBootstrap, NotPaired
-from analysis.names import reader_text
-from analysis.report import ledger_tables, pictures, pipeline, reader_tables, shown_tables, training_units
-from analysis.report.cells import Cell, CellTable, ordered_runs, percent
+from analysis.report import (
+    ledger_tables,
+    opening,
+    overlay,
+    pictures,
+    pipeline,
+    reader_tables,
+    run_entries,
+    shown_tables,
+    training_units,
+)
+from analysis.report.cells import Cell, CellTable, ordered_runs
+from analysis.report.forest import forest
 from analysis.stage_files import stage_document, stage_files
 from glimmer import experiments
-from glimmer.files import existing, json_text, read_json
-from glimmer.results import PAPER, PointResult, StudyResults, load_reference, load_results, load_runs
+from glimmer.files import existing, read_json
+from glimmer.results import PAPER, StudyResults, load_reference, load_results, load_runs
 from glimmer.results.failed_runs import failed_runs
 from glimmer.results.run_files import is_of_changed_code
 
 TEMPLATES = Path(__file__).parent / "templates"
-_PROVENANCE = ("code_version", "versions", "device", "digests", "kept_step", "stopped", "wall_seconds",
-               "kilt_package_check")  # fmt: skip
+GLOSSARY = (
+    ("FiD, LUMEN, GLIMMER", "Readers: T5 that answers from passages. FiD reads question and passages together in all"
+     " layers. LUMEN runs its first layers, the memory, on passages ahead of time. GLIMMER also ranks them."),
+    ("k, m", "Passages retrieved; passages that GLIMMER keeps after ranking."),
+    ("α, β", "Live proportion: share of encoder layers that read question and passage together. Rerank proportion:"
+     " share of the live layers before passages are scored."),
+    ("λ, τ", "Weight and temperature of the perplexity distillation that teaches the scorer."),
+    ("run, point", "One trained and evaluated reader; one number of a figure or table, which rests on runs."),
+    ("replicate", "One redraw of world, checkpoint and fine-tuning: what intervals are taken over."),
+    ("in view", "Evidence in view: a passage that answers the question is among those that the reader reads."),
+    ("rests on", "What a verdict would have been without training: measured, by k alone (more passages hold more"
+     " answers), or by construction (counted, or built into the checkpoint)."),
+    ("not tested", "The treatment was not delivered, for instance a scorer that has not learnt to rank: a rule says so"
+     " before anyone looks at the effect."),
+    ("untrained, closed book", "The same reader before fine-tuning; a reader trained and tested without passages."),
+    ("KILT score", "Right, and the pages of the evidence ranked first. R-precision: their share among as many first"
+     " pages."),
+)  # fmt: skip
+"""Words of the page that a stranger may not know, with their meaning."""
 
 
 def build(study_name: str, results: Path, reference_runs: Path | None = None) -> str:
@@ -38,20 +64,31 @@ def build(study_name: str, results: Path, reference_runs: Path | None = None) ->
     reference = None if study_name == PAPER else load_reference(results)
     directory = results / study_name
     shown = [result for result in study.points if result.point.artifact != BASELINES]
+    claims, audit = (optional(directory / f"{name}.json") for name in ("claims", "audit"))
+    claim_entries = entries(claims, "claims")
     artifacts = figures.everything()
     own = [artifact for artifact in artifacts if study.of(artifact.name)]
     with style.house_look():
-        drawn = [_figure(artifact, study, reference) for artifact in own if isinstance(artifact, FigureArtifact)]
+        drawn = [_figure(one, study, reference, claim_entries) for one in own if isinstance(one, FigureArtifact)]
         learning = pictures.learning_curves(study)
+        planes = opening.quality_and_cost(study, reference)
     other = None if reference_runs is None else reproduced.compare(study.runs, load_runs(existing(reference_runs)))
-    claims, audit = (_optional(directory / f"{name}.json") for name in ("claims", "audit"))
-    claim_entries = entries(claims, "claims")
-    return _render(
+    return rendered(
+        "report.html.j2",
         {
-            "study": _about(study_name),
-            "headline": headline(study, reference),
+            "study": about(study_name),
+            "opening": {
+                "sentence": opening.sentence(study, reference),
+                "planes": planes,
+                "levels": opening.levels(study),
+                "claims": opening.strip(claim_entries, reported=study_name == PAPER),
+            },
+            "audit_counts": audit_text(entries(audit, "findings")),
+            "glossary": GLOSSARY,
+            "coverage": coverage(study),
+            "made_by": made_by(study),
             "figures": drawn,
-            "tables": [_table(artifact, study, reference) for artifact in own if isinstance(artifact, TableArtifact)],
+            "tables": [_table(one, study, reference, claim_entries) for one in own if isinstance(one, TableArtifact)],
             "learning": learning,
             "units": training_units.training_units(study),
             "absent_artifacts": [
@@ -64,7 +101,7 @@ def build(study_name: str, results: Path, reference_runs: Path | None = None) ->
             "costs": pipeline.costs(study),
             "environment": pipeline.environment(study),
             "kilt_check": pipeline.kilt_check(study),
-            "runs": _runs(study),
+            "runs": run_entries.run_entries(study),
             "anchors": {result.id: result.anchor for result in shown},
             "refused": study.runs.refused,
             "failed": failed_runs(directory, study.runs.by_id),
@@ -77,11 +114,12 @@ def build(study_name: str, results: Path, reference_runs: Path | None = None) ->
             "audit_entries": entries(audit, "findings"),
             **_stages(study, directory),
             "comparison": None if not other else reader_tables.comparison(other, study),
-        }
+        },
     )
 
 
-def _render(context: Mapping[str, Any]) -> str:
+def rendered(template: str, context: Mapping[str, Any]) -> str:
+    """A page as HTML text, its styles and scripts inside."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -89,9 +127,10 @@ def _render(context: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["plain"] = plain
+    environment.filters["effect"] = effect_text
     environment.filters["slug"] = lambda verdict: str(verdict).replace("'", "").replace(" ", "-")
     assets = {name: (TEMPLATES / f"report.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
-    return environment.get_template("report.html.j2").render(**context, **assets)
+    return environment.get_template(template).render(**context, **assets)
 
 
 def plain(value: Any) -> str:
@@ -106,7 +145,15 @@ def plain(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _about(name: str) -> dict[str, str]:
+def effect_text(value: Any, unit: str | None) -> str:
+    """An effect or its interval: points with one decimal, which is what intervals leave to say; all else as `plain`."""
+    if unit != "points" or value is None or isinstance(value, jinja2.Undefined):
+        return plain(value)
+    return " to ".join(f"{one:+z.1f}" for one in (value if isinstance(value, list | tuple) else [value]))
+
+
+def about(name: str) -> dict[str, str]:
+    """What a study is called and is of: name, title, label and description."""
     if name == PAPER:
         return {
             "name": PAPER,
@@ -122,25 +169,11 @@ def _about(name: str) -> dict[str, str]:
     return {"name": name, "title": study.title, "description": study.description, "label": label}
 
 
-def headline(study: StudyResults, reference: StudyResults | None) -> dict[str, Any]:
-    """What the top of the page says: the readers' averages in order, ours and the paper's, and how much is there."""
-    cards = [
-        {
-            "name": result.label,
-            "reader": result.point.reader.name,
-            "value": None if result.value is None else f"{result.value:.1f}",
-            "interval": None if result.low is None else interval_text(result),
-            "n_tasks": result.n_tasks,
-            "anchor": result.anchor,
-        }
-        for result in study.of("figure2", "performance")
-    ]
+def coverage(study: StudyResults) -> dict[str, int]:
+    """How many of its points and planned runs a study has."""
     drawn = [result for result in study.points if result.point.artifact != BASELINES]
     planned = {run_id for point in study.planned.values() for run_id in point.run_ids}
     return {
-        "cards": cards,
-        "ours": _order(study),
-        "paper": _order(reference) if reference else "",
         "points_present": sum(result.value is not None for result in drawn),
         "points": len(drawn),
         "runs_present": sum(run_id in study.runs for run_id in planned),
@@ -148,41 +181,36 @@ def headline(study: StudyResults, reference: StudyResults | None) -> dict[str, A
     }
 
 
-def _order(source: StudyResults) -> str:
-    """`GLIMMER 63.5 above LUMEN 55.3 ...`, saying where the paired interval of a step down holds 0."""
-    readers = [result for result in source.of("figure2", "performance") if result.value is not None]
-    readers.sort(key=lambda result: -result.value)
-    if len(readers) < 2:
-        return ""
-    text = f"{readers[0].label} {readers[0].value:.1f} %"
-    bootstrap = None if source.study == PAPER else JointBootstrap(results=source)
-    for better, worse in itertools.pairwise(readers):
-        clear = bootstrap is None or _is_above(better, worse, bootstrap)
-        text += f"{'' if clear else ', not clearly'} above {worse.label} {worse.value:.1f} %"
-    return text
+def made_by(study: StudyResults) -> list[str]:
+    """The code and machines that the runs name, each once: `code 24c76b0, jax 0.11.0 on cpu`."""
+    found = (
+        f"code {run.get('code_version') or 'unknown'}, jax {(run.get('versions') or {}).get('jax', 'unknown')}"
+        f" on {(run.get('device') or {}).get('kind', 'an unnamed device')}"
+        for run in study.runs.by_id.values()
+    )
+    return sorted(set(found))
 
 
-def _is_above(better: PointResult, worse: PointResult, bootstrap: JointBootstrap) -> bool:
-    """Whether the 95 % interval of the difference, over the same examples and seeds, lies above 0."""
-    try:
-        return bootstrap.difference(better.id, worse.id).verdict() == "above"
-    except NotPaired:
-        return better.low is not None and worse.high is not None and better.low > worse.high
-
-
-def _figure(figure: FigureArtifact, study: StudyResults, reference: StudyResults | None) -> dict[str, Any]:
+def _figure(
+    figure: FigureArtifact, study: StudyResults, reference: StudyResults | None, claims: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     reference = figure.beside(reference)
+    both = overlay.overlays(figure, study, reference)
     return {
         "name": figure.name,
         "title": figure.entry.full_title,
         "caption": figure.entry.caption,
-        "cells": pictures.cells(figure, study, reference),
+        "overlays": both,
+        "cells": [] if both else pictures.cells(figure, study, reference),
         "note": missing_note(study.of(figure.name)),
+        "forest": forest(figure.name, claims),
         "drawn_points": reader_tables.drawn_points(figure.name, study, reference),
     }
 
 
-def _table(table: TableArtifact, study: StudyResults, reference: StudyResults | None) -> dict[str, Any]:
+def _table(
+    table: TableArtifact, study: StudyResults, reference: StudyResults | None, claims: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     reference = table.beside(reference)
     heads, rows = table.cells(study, reference)
     cells = [tuple(Cell(text, state="missing" if text == "missing" else "") for text in row) for row in rows]
@@ -192,6 +220,7 @@ def _table(table: TableArtifact, study: StudyResults, reference: StudyResults | 
         "caption": table.entry.caption,
         "shown": CellTable(caption=table.entry.caption, heads=tuple(heads), rows=tuple(cells)),
         "notes": table.notes(study),
+        "forest": forest(table.name, claims),
         "drawn_points": reader_tables.drawn_points(table.name, study, reference),
     }
 
@@ -212,7 +241,17 @@ def _stages(study: StudyResults, directory: Path) -> dict[str, Any]:
     }
 
 
-def _optional(path: Path) -> Any:
+def audit_text(findings: Sequence[Mapping[str, Any]]) -> str:
+    """`1 discrepancy, 2 notes`, worst first."""
+    counts = Counter(finding.get("severity", "finding") for finding in findings)
+    plural = {"discrepancy": "discrepancies"}
+    order = sorted(counts, key=lambda severity: SEVERITIES.index(severity) if severity in SEVERITIES else 0)
+    parts = [f"{counts[one]} {one if counts[one] == 1 else plural.get(one, f'{one}s')}" for one in order]
+    return ", ".join(parts) or "no findings"
+
+
+def optional(path: Path) -> Any:
+    """A JSON file's content; None where there is none."""
     return read_json(path) if path.exists() else None
 
 
@@ -221,26 +260,3 @@ def entries(document: Any, key: str) -> list[dict]:
     if isinstance(document, dict):
         document = document.get(key, [])
     return document or []
-
-
-def _runs(study: StudyResults) -> list[dict[str, Any]]:
-    """The appendix: per run its settings, its provenance, the command that measures it, and the points it serves."""
-    serves: dict[str, list[PointResult]] = {}
-    for result in study.points:
-        for run_id in result.point.run_ids if result.point.artifact != BASELINES else ():
-            serves.setdefault(run_id, []).append(result)
-    return [
-        {
-            "id": run_id,
-            "reader": reader_text(run["settings"]),
-            "seed": run["settings"].get("seed"),
-            "average": percent(run["average"]),
-            "n_tasks": run["average"]["n_tasks"],
-            "serves": serves.get(run_id, []),
-            "command": f"snakemake results/{study.study}/runs/{run_id}.json --cores 1 --config study={study.study}",
-            "settings": json_text(run["settings"]),
-            "changed": is_of_changed_code(run),
-            "provenance": json_text({key: run.get(key) for key in _PROVENANCE}),
-        }
-        for run_id, run in ordered_runs(study)
-    ]

@@ -21,7 +21,7 @@ def cells(figure: FigureArtifact, study: StudyResults, reference: StudyResults |
             results = source.of(figure.name, panel.name)
             svg = style.svg_text(
                 figure.cell(panel, source),
-                title=f"{figure.entry.full_title}, {panel.heading.lower()}{heading_of(source)}",
+                title=f"{figure.entry.full_title}, {panel.heading.lower()}{heading_of(source, results)}",
                 description=f"{figure.entry.caption} {describe(results)}",
                 id_prefix=f"{figure.name}-{index}-{'paper' if source.study == PAPER else 'study'}-",
             )
@@ -31,9 +31,18 @@ def cells(figure: FigureArtifact, study: StudyResults, reference: StudyResults |
 
 def inline(svg: str, linked: Mapping[str, PointResult]) -> str:
     """SVG for a place inside HTML: no XML head, as wide as its place, and every marker linked and titled."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
+    svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg[svg.index("<svg") :], count=2)
+    svg = _lean(svg.replace('role="img"', 'role="group"', 1))  # an image's links could not be reached
     return re.sub(r'<a xlink:href="([^"]+)">', lambda match: _anchor(linked[html.unescape(match.group(1))]), svg)
+
+
+def _lean(svg: str) -> str:
+    """The same picture in about half of the bytes: no indents, no ids of groups, no fonts that the page sets itself."""
+    svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
+    svg = re.sub(r' transform="rotate\(-0 [^)]*\)"', "", svg)
+    svg = re.sub(r"font-family: [^;\"]*; ", "", svg)
+    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)
+    return re.sub(r"\s*\n\s*", lambda found: "" if svg[found.start() - 1] == ">" else " ", svg)
 
 
 def _anchor(result: PointResult) -> str:
@@ -46,17 +55,19 @@ def _anchor(result: PointResult) -> str:
 
 
 def learning_curves(study: StudyResults) -> list[str]:
-    """Training loss and dev average (percent) over steps: readers of Figure 2 in colour, all other runs grey."""
+    """Training loss and dev average (percent) over steps of the readers of Figure 2, a line a run."""
     readers = study.of("figure2", "performance")
     main = {run_id: result for result in readers for run_id in result.point.run_ids if run_id in study.runs}
     pictures = []
     for key, label, scale in (("loss", "training loss", 1), ("dev_average", "dev average (percent)", 100)):
         rows = {
             run_id: [
-                (row["step"], scale * row[key]) for row in run.get("learning_curve") or () if row.get(key) is not None
+                (row["step"], scale * row[key])
+                for row in study.runs.by_id[run_id].get("learning_curve") or ()
+                if row.get(key) is not None
             ]
-            for run_id, run in study.runs.by_id.items()
-            if not has_anothers_parameters(run)
+            for run_id in main
+            if not has_anothers_parameters(study.runs.by_id[run_id])
         }
         if rows := {run_id: curve for run_id, curve in rows.items() if curve}:
             pictures.append(_learning_curve(rows, main, key, label))
@@ -66,18 +77,14 @@ def learning_curves(study: StudyResults) -> list[str]:
 def _learning_curve(rows: Mapping[str, list], main: Mapping[str, PointResult], key: str, label: str) -> str:
     picture = style.new_figure(CELL_WIDTH, CELL_HEIGHT)
     axes = picture.add_axes((0.17, 0.19, 0.79, 0.63))
-    named, order = set(), list(main)
-    for run_id in sorted(rows, key=lambda i: order.index(i) if i in main else -1):
-        if is_main := run_id in main:
-            look, name = style.READERS[main[run_id].point.reader.name], main[run_id].label
-        else:
-            look, name = style.Look(color="#C9CED6", marker=""), None
+    named, order = set(), [run_id for run_id in main if run_id in rows]
+    for run_id in order:
+        look, name = style.READERS[main[run_id].point.reader.name], main[run_id].label
         (line,) = axes.plot(
             *zip(*rows[run_id], strict=True),
             color=look.color,
             label=None if name in named else name,
-            linewidth=1.8 if is_main else 0.8,
-            zorder=3 if is_main else 2,
+            linewidth=1.4,
             marker=look.marker if key == "dev_average" else "",
             markersize=4,
         )
@@ -86,9 +93,8 @@ def _learning_curve(rows: Mapping[str, list], main: Mapping[str, PointResult], k
     axes.set_xlabel("training step")
     axes.set_ylabel(label)
     axes.set_title(f"{label[0].upper()}{label[1:]}", loc="left", fontsize=9.5, fontweight="bold", pad=22)
-    if main:
-        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.985), ncols=3, borderaxespad=0.2)
-    ends = "; ".join(f"{main[i].label}: from {rows[i][0][1]:.2f} to {rows[i][-1][1]:.2f}" for i in order if i in rows)
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.985), ncols=3, borderaxespad=0.2)
+    ends = "; ".join(f"{main[i].label}: from {rows[i][0][1]:.2f} to {rows[i][-1][1]:.2f}" for i in order)
     words = f"{label} over training steps of {len(rows)} runs. {ends}."
     svg = style.svg_text(picture, title=f"Learning curves: {label}", id_prefix=f"learning-{key}-", description=words)
     svg = re.sub(r'<a xlink:href="run:(\w+)">', r'<a href="#run-\1" class="drawn"><title>run \1</title>', svg)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from analysis.figures.artifact import speed_text
 from analysis.names import TASK_NAMES, reader_text
-from analysis.report.cells import NOTHING, Cell, CellTable, count, ordered_runs, percent, run_links
+from analysis.report.cells import NOTHING, Cell, CellTable, count, ordered_runs, percent, settings_of
 from analysis.splits import EvidenceGap, evidence_gaps, evidence_share, questions_with_evidence
 from glimmer.experiments import TASKS
 from glimmer.results import StudyResults
@@ -280,9 +280,10 @@ def priors(scored: Mapping[str, Mapping[str, Any]]) -> CellTable:
 
 
 def costs(study: StudyResults) -> CellTable:
-    """Measured seconds and memory, counted operations and stored bytes of every run."""
+    """Measured seconds and memory, counted operations and stored bytes of every setting, mean of its runs."""
     heads = (
-        "Run",
+        "Setting",
+        "Runs",
         "Train (s)",
         "Memory (s)",
         "Evaluate (s)",
@@ -294,22 +295,46 @@ def costs(study: StudyResults) -> CellTable:
         "Memory (bytes a passage)",
     )
     rows = []
-    for run_id, run in ordered_runs(study):
-        seconds, macs = run.get("wall_seconds") or {}, run.get("operation_counts") or {}
+    for run_ids in settings_of(study):
+        runs = [study.runs.by_id[run_id] for run_id in run_ids]
+        first = runs[0]
+        macs = first.get("operation_counts") or {}
         millions = [None if macs.get(key) is None else macs[key] / 1e6 for key in ("figure2", "printed", "exact")]
-        samples = speed(run)
+        samples = speed(first)
         rows.append(
             (
-                Cell(reader_text(run["settings"]), links=run_links([run_id], study.runs.by_id)),
-                *(count(seconds.get(key), "{:.1f}") for key in ("train", "memory", "evaluate")),
-                _most_memory(run.get("peak_memory_bytes") or {}),
+                Cell(reader_text(first["settings"]), links=((f"setting-{run_ids[0]}", "runs"),)),
+                Cell(str(len(runs)), sort=len(runs)),
+                *(_seconds(runs, key) for key in ("train", "memory", "evaluate")),
+                _most_memory(_peaks(runs)),
                 *(count(value, "{:,.1f}") for value in millions),
                 Cell(speed_text(samples), sort=samples) if samples else NOTHING,
-                count(run.get("memory_bytes_per_passage"), "{:,.0f}"),
+                count(first.get("memory_bytes_per_passage"), "{:,.0f}"),
             )
         )
-    caption = "Seconds are measured on the machine named under the environment; operations are counted."
+    caption = (
+        "Seconds are measured on the machines named under the environment, means with least and most in small print;"
+        " operations are counted."
+    )
     return CellTable(caption=caption, heads=heads, rows=tuple(rows))
+
+
+def _seconds(runs: Sequence[Mapping[str, Any]], part: str) -> Cell:
+    found = [seconds for run in runs if (seconds := (run.get("wall_seconds") or {}).get(part)) is not None]
+    if not found:
+        return NOTHING
+    mean = sum(found) / len(found)
+    small = f"{min(found):.0f} to {max(found):.0f}" if len(found) > 1 else ""
+    return Cell(f"{mean:.0f}" if mean >= 10 else f"{mean:.1f}", sort=mean, small=small)
+
+
+def _peaks(runs: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """The most memory that any of these runs needed, by part."""
+    peaks: dict[str, int] = {}
+    for run in runs:
+        for part, peak in (run.get("peak_memory_bytes") or {}).items():
+            peaks[part] = max(peak, peaks.get(part, 0))
+    return peaks
 
 
 def _most_memory(peaks: Mapping[str, int]) -> Cell:

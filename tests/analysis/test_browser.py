@@ -1,6 +1,7 @@
 """Reports in a browser: nothing fails, nothing is fetched, every link leads somewhere, and a telephone is enough."""
 
 import base64
+import os
 import shutil
 from pathlib import Path
 
@@ -18,7 +19,7 @@ COMMITTED = {path.parent.name: path for path in sorted((ROOT / "results").glob("
 WIDTHS = (1280, 390)
 
 BROKEN = """[...document.querySelectorAll('a')].map(a => a.getAttribute('href') || a.getAttribute('xlink:href'))
-    .filter(href => !href || href[0] != '#' || !document.getElementById(decodeURIComponent(href.slice(1))))"""
+    .filter(href => !href || href[0] == '#' && !document.getElementById(decodeURIComponent(href.slice(1))))"""
 WIDER = """[...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll, nav, pre, svg, .skip')
     && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName + '.' + e.className).slice(0, 5)"""
 
@@ -47,11 +48,12 @@ def reports(invented, tmp_path_factory) -> dict[str, Path]:
     runs[1].write_text("{}")
     for command in (["claims"], ["audit", "--record"], ["report"]):
         assert main([*command, "--study", "smoke", "--results", str(results)]) == 0
-    return COMMITTED | {"invented": results / "smoke" / "report.html"}
+    assert main(["report", "--index", "--results", str(results)]) == 0
+    return COMMITTED | {"invented": results / "smoke" / "report.html", "index": results / "index.html"}
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", [*COMMITTED, "invented"])
+@pytest.mark.parametrize("name", [*COMMITTED, "invented", "index"])
 def test_a_report_loads_without_complaint_and_fits_the_window(page, reports, name, width):
     page.open(reports[name], width)
     assert page.complaints() == []
@@ -82,15 +84,79 @@ def test_a_report_reads_without_javascript(page, reports, name):
     assert page.ask("document.documentElement.scrollWidth") <= 390
 
 
+def _follow(page, target: str) -> None:
+    """Goes to #target as a click on a link would, without the animation."""
+    page.ask(
+        "new Promise(done => { document.documentElement.style.scrollBehavior = 'auto';"
+        f" addEventListener('hashchange', () => setTimeout(done, 50)); location = '#{target}' }})"
+    )
+
+
+def _entry_of(reports) -> str:
+    return f"run-{next(iter(load_results('smoke', reports['invented'].parents[1]).runs.by_id))}"
+
+
 def test_a_link_to_a_run_opens_its_entry(page, reports):
     page.open(reports["invented"], 1280)
-    runs = load_results("smoke", reports["invented"].parents[1]).runs.by_id
-    entry = f"run-{next(iter(runs))}"
-    assert page.ask(f"document.getElementById('{entry}').open") is False
-    page.ask(
-        f"new Promise(done => {{ addEventListener('hashchange', () => setTimeout(done)); location = '#{entry}' }})"
-    )
-    assert page.ask(f"document.getElementById('{entry}').open") is True
+    entry = f"document.getElementById('{_entry_of(reports)}')"
+    assert page.ask(f"{entry}.closest('details').open") is False
+    _follow(page, _entry_of(reports))
+    assert page.ask(f"{entry}.closest('details').open") is True
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_link_lands_where_its_target_begins_to_be_read(page, reports, width):
+    """Sections by their heading, below the contents that stick to the top; rows wholly within the window."""
+    page.open(reports["invented"], width)
+    places = "(e => [e.getBoundingClientRect().top, e.getBoundingClientRect().bottom])"
+    sticking = page.ask("document.querySelector('nav').offsetHeight")
+    for target in ("figures", "claims", "audit", "figure2", "runs"):
+        _follow(page, target)
+        top, _ = page.ask(f"{places}(document.querySelector('#{target} h2, #{target} h3'))")
+        assert sticking - 5 <= top <= 300, f"the heading of {target} is at {top}"
+    for target in ("claim-low-beta-hurts", _entry_of(reports)):
+        _follow(page, target)
+        top, bottom = page.ask(f"{places}(document.getElementById('{target}'))")
+        assert sticking - 5 <= top and bottom <= 905, f"{target} is at {top} to {bottom}"
+
+
+VIOLATIONS = """axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa']}).then(found => found.violations.map(
+    one => [one.id, one.impact, one.help, one.nodes.slice(0, 3).map(node => node.html.slice(0, 120))]))"""
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The source of axe-core, which checks what WCAG 2 asks of pages and a machine can judge."""
+    path = os.environ.get("AXE_CORE")
+    if not path:
+        pytest.skip("$AXE_CORE is not set: the file axe.min.js of npm's axe-core")
+    return Path(path).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", [*COMMITTED, "invented", "index"])
+def test_a_report_is_accessible_in_both_schemes(page, reports, axe, name, scheme):
+    page.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    page.open(reports[name], 1280)
+    ground = page.ask("getComputedStyle(document.body).backgroundColor")
+    assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
+    page.ask(f"(() => {{ {axe} }})()")
+    assert page.ask(VIOLATIONS) == []
+
+
+def test_typing_words_leaves_the_rows_that_have_them(page, reports):
+    page.open(reports["invented"], 1280)
+    rows = "[...document.querySelectorAll('#claims .stack tbody tr')].filter(row => row.offsetHeight)"
+    everything = page.ask(f"{rows}.length")
+    page.ask("(box => { box.value = 'lumen FiD'; box.dispatchEvent(new Event('input')); })"
+             "(document.querySelector('#claims input'))")  # fmt: skip
+    texts = page.ask(f"{rows}.map(row => row.textContent.toLowerCase())")
+    assert 0 < len(texts) < everything and all("lumen" in text and "fid" in text for text in texts)
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_a_committed_report_is_no_heavy_page(reports, name):
+    assert reports[name].stat().st_size < 400_000
 
 
 def test_a_column_sorts_by_its_numbers_both_ways(page, reports):

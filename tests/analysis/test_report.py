@@ -7,13 +7,16 @@ from html.parser import HTMLParser
 
 import pytest
 
-from analysis.report import page as report
-from analysis.report import shown_tables
+from analysis import figures
+from analysis.ledger.verdicts import VERDICTS
+from analysis.report import opening, overlay, shown_tables
+from analysis.report.forest import forest
 from glimmer.cli import main
 from glimmer.files import write_json
-from glimmer.results import load_results
+from glimmer.results import load_reference, load_results
 from tests.analysis import synthetic
 
+PAPERS_ADDRESS = "https://arxiv.org/abs/2306.10231"
 VOID = {"meta", "link", "br", "img", "hr", "input", "path", "use", "rect", "circle", "line", "image"}
 
 
@@ -33,7 +36,8 @@ class Page(HTMLParser):
         self.sources += [attributes[key] for key in ("src", "srcset", "data", "action") if key in attributes]
         if tag == "svg":
             self.svgs += 1
-            assert attributes.get("role") == "img" and attributes.get("aria-labelledby")
+            # An image has no parts, and these have links in them.
+            assert attributes.get("role") == "group" and attributes.get("aria-labelledby")
         if tag == "img":
             assert attributes.get("alt")
         if tag not in VOID:
@@ -63,16 +67,28 @@ def test_the_page_is_well_formed_and_every_link_leads_to_an_id(results, study):
     _, page = _page(results, study)
     assert page.svgs >= 4
     assert len(page.ids) == len(set(page.ids)), "an id stands twice"
-    assert {link for link in page.links if not link.startswith("#")} == set()
-    assert {link[1:] for link in page.links} <= set(page.ids)
+    assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
+
+
+@pytest.mark.parametrize("study", ["smoke", "paper"])
+def test_every_other_link_is_a_file_beside_the_page_or_the_paper_itself(drawn, study):
+    _, page = _page(drawn, study)
+    files = [link for link in page.links if link[0] != "#" and link != PAPERS_ADDRESS]
+    assert any(link.startswith("figures/") for link in files)
+    assert (study == "smoke") == any(link.startswith("runs/") for link in files)
+    for link in (*files, *page.sources):
+        assert not link.startswith(("/", ".")) and (drawn / study / link).is_file(), link
 
 
 def test_the_page_asks_for_nothing_outside_itself(results):
     text, page = _page(results)
-    assert page.sources == []
-    assert not re.search(r"@import|url\((?!#)|<link|<iframe|<img|fetch\(|XMLHttpRequest", text)
+    # Levels of figures that are laid over the paper's are read from their files, and only where somebody unfolds them.
+    assert all(source.startswith("figures/") for source in page.sources)
+    assert text.count("<img") == text.count('loading="lazy"') == len(page.sources)
+    assert not re.search(r"@import|url\((?!#)|<link|<iframe|fetch\(|XMLHttpRequest", text)
     addresses = set(re.findall(r"https?://[^\s\"'<]+", text))
-    assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}, "only XML namespaces"
+    namespaces = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert addresses <= namespaces | {PAPERS_ADDRESS}, "only XML namespaces, and where the paper is"
 
 
 def test_every_drawn_point_leads_to_its_run_and_says_its_value(results):
@@ -83,12 +99,15 @@ def test_every_drawn_point_leads_to_its_run_and_says_its_value(results):
         assert f"run-{point.point.run_ids[0]}" in page.ids
 
 
-def test_every_run_stands_in_the_appendix_with_its_settings(results):
-    _, page = _page(results)
-    text = "".join(page.text)
+def test_every_run_stands_in_the_appendix_once_with_its_scores_and_leads_to_its_file(results):
+    text, page = _page(results)
     for run_id, run in load_results("smoke", results).runs.by_id.items():
-        assert f"run-{run_id}" in page.ids
-        assert json.dumps(run["code_version"]) in text
+        assert page.ids.count(f"run-{run_id}") == 1 and f"runs/{run_id}.json" in page.links
+        row = text[text.index(f'<tr id="run-{run_id}">') :]
+        row = row[: row.index("</tr>")]
+        assert run["code_version"] in row
+        for found in run["tasks"].values():
+            assert f">{100 * found['score']:.1f}<" in row
 
 
 def test_the_same_results_give_the_same_bytes(results):
@@ -160,7 +179,8 @@ def test_questions_endpoints_and_priors_are_shown_as_they_are_and_escaped(result
     words = "".join(page.text)
     assert words.count(HOSTILE) >= 10, "the question, its answers, a title, words, a prior, endpoints: as they are"
     assert {"endpoints", "endpoint-one", "endpoint-two", "questions", "priors"} <= set(page.ids)
-    assert {"#endpoints", "#questions"} <= set(page.links) and {link[1:] for link in page.links} <= set(page.ids)
+    assert {"#endpoints", "#questions"} <= set(page.links)
+    assert {link[1:] for link in page.links if link[0] == "#"} <= set(page.ids)
     assert "+30.2" in words and "28.0 to 32.5" in words and "12.5" in words and "2.5 / 1.2" in words
     assert f"{len(scored)} questions" in words, "one of each task, though one reader kept none"
 
@@ -205,14 +225,21 @@ def test_a_study_without_runs_still_has_a_page(results):
 def test_claims_and_audit_findings_are_shown_where_they_exist(results):
     point = load_results("smoke", results).of("figure2", "performance")[2]
     claim = {"id": "glimmer-above-lumen", "statement": "GLIMMER beats <LUMEN>", "source": "section 4.2"}
-    claim |= {"points": [point.id], "verdict": "undecided", "effect": 1.25, "interval": [-1.0, 3.5], "n": 240}
+    claim |= {
+        "points": [point.id],
+        "verdict": "undecided",
+        "effect": 1.25,
+        "interval": [-1.0, 3.5],
+        "n": 240,
+        "unit": "points",
+    }
     finding = {"id": "f1", "kind": "rounding", "severity": "note", "points": [point.id], "expected": 1.0, "found": 1.1}
     finding |= {"difference": 0.1, "tolerance": 0.05, "explanation": "printed with one decimal"}
     write_json(results / "smoke" / "claims.json", {"claims": [claim]})
     write_json(results / "smoke" / "audit.json", [finding])
     text, page = _page(results)
-    assert "GLIMMER beats &lt;LUMEN&gt;" in text and "1 undecided" in text and "-1 to 3.5" in text
-    assert "1 finding" in text and "printed with one decimal" in text and f"#{point.anchor}" in page.links
+    assert "GLIMMER beats &lt;LUMEN&gt;" in text and "1 too few data to say" in text and "-1.0 to +3.5" in text
+    assert "1 note" in text and "printed with one decimal" in text and f"#{point.anchor}" in page.links
 
 
 def test_a_refused_run_is_listed_with_the_reason(results):
@@ -259,5 +286,101 @@ def test_the_page_says_clearly_above_where_the_same_examples_say_so_whatever_the
     _answer(results, readers["FiD"], range(16))
     _answer(results, readers["LUMEN"], range(19))  # all that FiD answers, and more
     _answer(results, readers["GLIMMER"], range(20, 40))  # one more than LUMEN, and none of the same
-    said = report.headline(load_results("smoke", results), None)["ours"]
-    assert said == "GLIMMER 50.0 %, not clearly above LUMEN 47.5 % above FiD 40.0 %"
+    said = opening.sentence(load_results("smoke", results), None)
+    assert said.startswith("LUMEN answers 47.5 percent (mean of 6 tasks). FiD is 7.5 points below (")
+    assert "GLIMMER is 2.5 points above (" in said
+    assert said.endswith("What sets GLIMMER apart from it may be chance.")
+    assert opening.sentence(load_results("smoke", results), load_reference(results)).endswith("above.")
+
+
+def test_without_lumen_there_is_nothing_to_compare_with_and_nothing_is_said(results):
+    lumen = load_results("smoke", results).of("figure2", "performance")[1]
+    (results / "smoke" / "runs" / f"{lumen.point.run_ids[0]}.json").unlink()
+    study = load_results("smoke", results)
+    assert opening.sentence(study, None) == "" and opening.differences(study) == []
+    assert opening.quality_and_cost(study, load_reference(results)) == []
+    text, _ = _page(results)
+    assert "No two readers have results yet." in text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "more", "state"),
+    [
+        ("supported", {"rests_on": "measured"}, "shown"),
+        ("supported", {"rests_on": "by construction"}, "built-in"),
+        ("in the paper's direction", {"rests_on": "by k alone"}, "built-in"),
+        ("contradicted", {}, "against"),
+        ("against it", {"excludes_paper_effect": True}, "against"),
+        ("undecided", {"excludes_paper_effect": True}, "excluded"),
+        ("undecided", {"excludes_paper_effect": False}, "weak"),
+        ("no difference seen", {}, "weak"),
+        ("not tested", {"excludes_paper_effect": True}, "not-tested"),
+        ("missing", {}, "missing"),
+    ],
+)
+def test_a_claim_has_one_of_seven_states_and_being_shown_by_construction_is_not_being_shown(verdict, more, state):
+    assert opening.state_of({"verdict": verdict, **more}) == state
+
+
+def test_every_verdict_of_the_ledger_has_a_state():
+    assert {opening.state_of({"verdict": verdict}) for verdict in VERDICTS} <= set(opening.STATES)
+
+
+def test_marks_are_told_apart_without_colour():
+    glyphs = [glyph for glyph, _ in opening.STATES.values()]
+    assert len(set(glyphs)) == len(glyphs)
+
+
+def _claim(effect, interval, carried, unit="points"):
+    requirement = {"requirement": "a above b", "effect": effect, "interval": interval, "unit": unit}
+    requirement |= {"carried_over": carried}
+    return {"id": "a", "statement": "a is above b.", "verdict": "supported", "points": ["figure9/p/a", "figure9/p/b"],
+            "requirements": [requirement]}  # fmt: skip
+
+
+def test_effects_of_a_figure_stand_on_one_scale_around_zero():
+    rows = forest("figure9", [_claim(2.0, [1.0, 3.0], None), _claim(-4.0, [-6.0, -2.0], 2.0)])
+    assert [bar["at"] for row in rows for bar in row["bars"]] == [f"{50 + 50 * 2 / 6:.1f}", f"{50 - 50 * 4 / 6:.1f}"]
+    (bar,) = rows[1]["bars"]
+    assert (bar["from"], bar["width"], bar["paper"]) == ("0.0", f"{50 * 4 / 6:.1f}", f"{50 + 50 * 2 / 6:.1f}")
+    assert rows[0]["bars"][0]["text"] == "+2.0 points (+1.0 to +3.0)"
+
+
+def test_a_wild_interval_does_not_hide_the_effects_and_other_units_have_no_bar():
+    (row,) = forest("figure9", [_claim(2.0, [-500.0, 504.0], None)])
+    assert row["bars"][0]["at"] == f"{50 + 50 / 3:.1f}" and row["bars"][0]["width"] == "100.0"
+    (row,) = forest("figure9", [_claim(2000.0, [2000.0, 2000.0], None, unit="1/TFLOP")])
+    assert "at" not in row["bars"][0] and row["bars"][0]["text"].startswith("+2,000 1/TFLOP")
+    assert forest("figure8", [_claim(2.0, [1.0, 3.0], None)]) == []
+
+
+def test_ours_and_the_papers_start_from_the_same_point(results):
+    """Laid over each other, the base of both is at 0, and every other point is its distance from it."""
+    synthetic.write_study(results, "kilt", n=20)
+    study, reference = load_results("kilt", results), load_reference(results)
+    figure = next(one for one in figures.everything() if one.name == "figure4")
+    (svg,) = overlay.overlays(figure, study, reference)
+    base = overlay.base_of(study, study.of("figure4"))
+    words = re.search(r"<desc[^>]*>(.*?)</desc>", svg, re.DOTALL).group(1)
+    assert words.count("+0.0") >= 2
+    for source, mark in ((study, ""), (reference, " (the paper)")):
+        levels = {result.id: result for result in source.of("figure4")}
+        for one in levels.values():
+            assert f"{one.name}{mark}: {one.value - levels[base.id].value:+z.1f}" in words
+
+
+def test_the_index_leads_to_every_report_and_says_each_result(results):
+    for study in ("smoke", "paper"):
+        _page(results, study)
+    assert main(["report", "--index", "--results", str(results)]) == 0
+    text = (results / "index.html").read_text()
+    page = Page(text)
+    for study in ("smoke", "paper"):
+        assert f"{study}/report.html" in page.links
+    assert opening.sentence(load_results("smoke", results), load_reference(results)) in "".join(page.text)
+    assert all((results / link.split("#")[0]).is_file() for link in page.links if link[0] != "h")
+
+
+def test_an_index_of_nothing_is_refused(tmp_path, capsys):
+    assert main(["report", "--index", "--results", str(tmp_path)]) == 2
+    assert "no report to list" in capsys.readouterr().err

@@ -154,6 +154,24 @@ rule page:
         "glimmer report {params.source:q} {params.reference:q} > {log:q} 2>&1"
 
 
+# What leads to every study's page, those drawn earlier too.
+rule overview:
+    input:
+        code=code(*REPORT_CODE),
+        reports=drawing.each("report.html"),
+    output:
+        index=f"{RESULTS}/index.html",
+    log:
+        f"{LOGS}/index.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        results=["--results", RESULTS],
+    shell:
+        "glimmer report --index {params.results:q} > {log:q} 2>&1"
+
+
 # The record of all of it for archives, with a copy of the workflow beside it.
 rule record:
     input:

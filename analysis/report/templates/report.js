@@ -4,7 +4,9 @@
   function openTarget() {
     var target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     for (var node = target; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
-    if (target) target.scrollIntoView({ block: "center" });
+    if (!target) return;
+    var small = target.offsetHeight < innerHeight / 2 && target.tagName !== "SECTION" && target.tagName !== "ARTICLE";
+    target.scrollIntoView({ block: small ? "center" : "start" }); // a row with its neighbours, a section by its head
   }
   addEventListener("hashchange", openTarget);
   openTarget();
@@ -35,6 +37,31 @@
     ["mouseleave", "blur"].forEach(function (name) { link.addEventListener(name, function () { tip.hidden = true; }); });
   });
   addEventListener("scroll", function () { tip.hidden = true; }, { passive: true });
+
+  var heads = [].slice.call(document.querySelectorAll("nav a")).map(function (link) {
+    return { link: link, section: document.getElementById(link.hash.slice(1)) };
+  });
+  function mark() { // the section that one is in
+    var here = null;
+    heads.forEach(function (head) { if (head.section && head.section.getBoundingClientRect().top < innerHeight / 3) here = head; });
+    heads.forEach(function (head) {
+      if (head === here) head.link.setAttribute("aria-current", "true"); else head.link.removeAttribute("aria-current");
+    });
+  }
+  addEventListener("scroll", mark, { passive: true });
+  mark();
+
+  document.querySelectorAll("[data-filter]").forEach(function (box) { // rows that have the words typed
+    var rows = document.querySelectorAll(box.getAttribute("data-filter"));
+    box.hidden = false;
+    box.addEventListener("input", function () {
+      var words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
+      rows.forEach(function (row) {
+        var text = row.textContent.toLowerCase();
+        row.hidden = !words.every(function (word) { return text.indexOf(word) >= 0; });
+      });
+    });
+  });
 
   function key(row, column) {
     var cell = row.cells[column], given = cell.getAttribute("data-sort"), text = given === null ? cell.textContent.trim() : given;

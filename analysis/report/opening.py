@@ -1,0 +1,308 @@
+"""What the page opens with: the result in one sentence, quality against cost, and every claim as one mark."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.transforms import blended_transform_factory
+
+from analysis.figures import style
+from analysis.figures.artifact import value_text
+from analysis.figures.marks import link
+from analysis.ledger.bootstrap import JointBootstrap, NotPaired
+from analysis.ledger.sentences import MEASURED, PRIMARY
+from analysis.ledger.verdicts import (
+    AGAINST,
+    CONTRADICTED,
+    IN_DIRECTION,
+    MISSING,
+    NO_DIFFERENCE,
+    NOT_TESTED,
+    SUPPORTED,
+    UNDECIDED,
+)
+from analysis.report.pictures import inline
+from glimmer.results import PAPER, PointResult, StudyResults
+from glimmer.results.points import speed
+
+BASE = "lumen"
+"""The reader that the others are set beside: the paper's own comparison."""
+_COLUMN = 0.63
+"""Where the names begin, as a share of a picture's width."""
+STATES = {
+    "shown": ("✓", "shown by measuring"),
+    "built-in": ("=", "shown, but by construction or by k alone"),
+    "against": ("✗", "the other way round"),
+    "excluded": ("≈", "no difference of the paper's size"),
+    "weak": ("?", "too few data to say"),
+    "not-tested": ("–", "not tested: the treatment was not delivered"),
+    "missing": ("", "no results yet"),
+}
+"""State of a claim -> its mark and what it means. A mark is read without its colour."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A reader less the base, in points; `low` and `high` where examples or replicates are paired."""
+
+    result: PointResult
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether it has a sign: reported numbers have one, measured ones where their interval leaves out 0."""
+        return self.low is None or self.high is None or not self.low <= 0 <= self.high
+
+    @property
+    def text(self) -> str:
+        """`2.7 points below (26.2 below to 20.9 above)`, without the interval where there is none."""
+        amount = f"{abs(self.value):.1f} points {_side(self.value)}"
+        if self.low is None or self.high is None:
+            return amount
+        if self.is_clear:
+            return f"{amount} ({' to '.join(f'{end:.1f}' for end in sorted((abs(self.low), abs(self.high))))})"
+        return f"{amount} ({abs(self.low):.1f} below to {abs(self.high):.1f} above)"
+
+
+def _side(value: float) -> str:
+    return "below" if value < 0 else "above"
+
+
+def differences(study: StudyResults) -> list[Difference]:
+    """Each reader of Figure 2 that has a result less LUMEN's; LUMEN itself first. Empty without LUMEN's."""
+    readers = [result for result in study.of("figure2", "performance") if result.value is not None]
+    base = next((result for result in readers if result.point.reader.name == BASE), None)
+    if base is None:
+        return []
+    bootstrap = None if study.study == PAPER else JointBootstrap(results=study)
+    others = [result for result in readers if result is not base]
+    return [Difference(result=base, value=0.0), *(difference(result, base, bootstrap) for result in others)]
+
+
+def difference(result: PointResult, base: PointResult, bootstrap: JointBootstrap | None) -> Difference:
+    """One point less another, both with values; its interval where `bootstrap` can pair examples or replicates."""
+    value = result.value - base.value
+    if bootstrap is None:
+        return Difference(result=result, value=value)
+    try:
+        interval = bootstrap.difference(result.id, base.id)
+    except NotPaired:
+        return Difference(result=result, value=value)
+    return Difference(result=result, value=value, low=interval.low, high=interval.high)
+
+
+def sentence(study: StudyResults, reference: StudyResults | None) -> str:
+    """The result in a few short sentences: ours, with what may be chance said so, then the paper's. Empty without."""
+    ours = differences(study)
+    if not ours:
+        return ""
+    base, others = ours[0], ours[1:]
+    text = f"{_name(base)} answers {base.result.value:.1f} percent (mean of {base.result.n_tasks} tasks)."
+    if others:
+        text += f" {_listed([f'{_name(one)} is {one.text}' for one in others])}."
+    unclear = [_name(one) for one in others if not one.is_clear]
+    if unclear:
+        text += f" What sets {_listed(unclear)} apart from it may be chance."
+    papers = {one.result.point.reader.name: one for one in differences(reference)} if reference else {}
+    told = [papers[one.result.point.reader.name] for one in others if one.result.point.reader.name in papers]
+    if told:
+        text += f" The paper has {_listed([f'{_name(one)} {one.text}' for one in told])}."
+    return text
+
+
+def _name(one: Difference) -> str:
+    return {"fid": "FiD", "lumen": "LUMEN", "glimmer": "GLIMMER"}[one.result.point.reader.name]
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def quality_and_cost(study: StudyResults, reference: StudyResults | None) -> list[str]:
+    """Inline SVG: points above LUMEN against cost relative to LUMEN's, ours filled and the paper's hollow (its LUMEN
+    would stand on ours).
+
+    Cost is operations (counted, as the paper counts them), then seconds (measured; the paper has none).
+    """
+    ours = differences(study)
+    papers = differences(reference) if reference else []
+    pictures = [_plane("operations", ours, papers, _operations(study), _operations(reference) if reference else {})]
+    seconds = _seconds(study)
+    if len(seconds) > 1:
+        pictures.append(_plane("seconds", ours, [], seconds, {}))
+    return [picture for picture in pictures if picture]
+
+
+def _operations(study: StudyResults) -> dict[str, float]:
+    """Reader -> operations an example relative to LUMEN's, from samples a TFLOP."""
+    rates = {r.point.reader.name: r.value for r in study.of("figure2", "speed") if r.value}
+    return {name: rates[BASE] / rate for name, rate in rates.items()} if BASE in rates else {}
+
+
+def _seconds(study: StudyResults) -> dict[str, float]:
+    """Reader -> measured seconds an answer relative to LUMEN's, mean over seeds."""
+    found: dict[str, float] = {}
+    for result in study.of("figure2", "performance"):
+        runs = [study.runs.by_id[run_id] for run_id in result.point.run_ids if run_id in study.runs]
+        taken = [(run.get("wall_seconds") or {}).get("evaluate") for run in runs]
+        if runs and all(taken) and speed(runs[0]):
+            answered = [sum(task["n"] for task in run["tasks"].values()) for run in runs]
+            found[result.point.reader.name] = sum(taken) / sum(answered)
+    return {name: one / found[BASE] for name, one in found.items()} if BASE in found else {}
+
+
+_COSTS = {
+    "operations": "operations an example, LUMEN's = 1",
+    "seconds": "seconds an answer, LUMEN's = 1 (measured)",
+}
+
+
+def _plane(
+    cost: str,
+    ours: Sequence[Difference],
+    papers: Sequence[Difference],
+    our_costs: Mapping[str, float],
+    paper_costs: Mapping[str, float],
+) -> str:
+    if not ours:
+        return ""
+    drawn = [(one, our_costs, False) for one in ours if one.result.point.reader.name in our_costs]
+    drawn += [(one, paper_costs, True) for one in papers[1:] if one.result.point.reader.name in paper_costs]
+    if len(drawn) < 2:
+        return ""
+    picture = style.new_figure(3.9, 3.0)
+    axes = picture.add_axes((0.15, 0.17, 0.83, 0.71))
+    axes.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)
+    places = [(one, costs[one.result.point.reader.name], hollow) for one, costs, hollow in drawn]
+    _relative_axis(axes, [x for _, x, _ in places])
+    low, high = _value_axis(axes, [one for one, _, _ in places])
+    for one, x, hollow in places:
+        _reader(axes, one, x, hollow, low, high)
+    _labels(axes, places, low, high)
+    axes.set_xlabel(_COSTS[cost])
+    axes.set_ylabel("points above LUMEN")
+    title = "Quality against operations" if cost == "operations" else "Quality against time"
+    axes.set_title(title, loc="left", fontsize=9.5, fontweight="bold", pad=8)
+    words = "; ".join(
+        f"{_name(one)}{' (the paper)' if hollow else ''}: {one.value:+z.1f} points at"
+        f" {costs[one.result.point.reader.name]:.2f} times LUMEN's {cost}"
+        for one, costs, hollow in drawn
+    )
+    svg = style.svg_text(picture, title=title, description=f"{words}.", id_prefix=f"opening-{cost}-")
+    return inline(svg, {link(one.result): one.result for one, _, _ in drawn})
+
+
+def _value_axis(axes: Axes, found: Sequence[Difference]) -> tuple[float, float]:
+    """Limits that the values fill: an interval that is much wider than all of them goes on beyond the edge."""
+    values = [one.value for one in found]
+    spread = max(1.0, *map(abs, values))
+    ends = [end for one in found if one.low is not None for end in (one.low, one.high)]
+    low = max(min(*values, *ends, 0) - 0.25 * spread, -2.5 * spread)
+    high = min(max(*values, *ends, 0) + 0.25 * spread, 2.5 * spread)
+    axes.set_ylim(low, high)
+    return low, high
+
+
+def _reader(axes: Axes, one: Difference, x: float, hollow: bool, low: float, high: float) -> None:
+    look = style.READERS[one.result.point.reader.name]
+    if one.low is not None and one.high is not None:
+        axes.plot([x, x], [one.low, one.high], color=look.color, linewidth=1.3, alpha=0.75, zorder=2)
+        for end, beyond, arrow in ((one.low, one.low < low, "v"), (one.high, one.high > high, "^")):
+            edge = (low if arrow == "v" else high) if beyond else end
+            axes.plot([x], [edge], marker=arrow if beyond else "_", color=look.color, markersize=5, alpha=0.75,
+                      zorder=2, clip_on=False)  # fmt: skip
+    mark = axes.scatter([x], [one.value], s=54, marker=look.marker, linewidths=1.5, zorder=4,
+                        edgecolors=look.color, facecolors="white" if hollow else look.color)  # fmt: skip
+    mark.set_urls([link(one.result)])
+
+
+def _labels(axes: Axes, places: Sequence[tuple[Difference, float, bool]], low: float, high: float) -> None:
+    """Names in a column on the right, in the order of the values and far enough apart, each with a line to its mark."""
+    named = sorted(places, key=lambda place: place[0].value)
+    room, count = (high - low) * 0.095, len(named)
+    heights = [one.value for one, _, _ in named]
+    for n in range(1, count):
+        heights[n] = max(heights[n], heights[n - 1] + room)
+    over = max(0.0, heights[-1] - (high - room / 2))
+    heights = [height - over for height in heights]
+    for n in range(count - 1, 0, -1):
+        heights[n - 1] = min(heights[n - 1], heights[n] - room)
+    on_the_right = blended_transform_factory(axes.transAxes, axes.transData)
+    for (one, x, hollow), height in zip(named, heights, strict=True):
+        look = style.READERS[one.result.point.reader.name]
+        value = "" if not one.value else f" {one.value:+.1f}"
+        axes.annotate(f"{_name(one)}{', paper' if hollow else ''}{value}", (x, one.value), xytext=(_COLUMN, height),
+                      textcoords=on_the_right, va="center", fontsize=8, color=style.INK, zorder=5,
+                      arrowprops={"arrowstyle": "-", "color": look.color, "linewidth": 0.7, "alpha": 0.6,
+                                  "shrinkA": 1, "shrinkB": 4})  # fmt: skip
+
+
+def _relative_axis(axes: Axes, costs: Sequence[float]) -> None:
+    """A logarithmic x axis around LUMEN's 1, with room for names on the right."""
+    axes.set_xscale("log")
+    low, end = min(*costs, 1) / 1.15, max(*costs, 1) * 1.15
+    axes.set_xlim(low, low * (end / low) ** (1 / (_COLUMN - 0.05)))
+    ticks = [tick for tick in (0.125, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 8, 16) if low <= tick <= end]
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))
+
+
+def state_of(claim: Mapping[str, Any]) -> str:
+    """One of `STATES` for a claim of claims.json."""
+    verdict = claim.get("verdict")
+    if verdict in (SUPPORTED, IN_DIRECTION):
+        return "shown" if claim.get("rests_on") in (MEASURED, None) else "built-in"
+    if verdict in (UNDECIDED, NO_DIFFERENCE):
+        return "excluded" if claim.get("excludes_paper_effect") else "weak"
+    fixed = {CONTRADICTED: "against", AGAINST: "against", NOT_TESTED: "not-tested", MISSING: "missing"}
+    return fixed[str(verdict)]
+
+
+REPORTED = {"shown": "the printed numbers say so", "weak": "the printed digits cannot say"}
+"""What states mean of the paper's own numbers, where they mean something else."""
+
+
+def strip(claims: Sequence[Mapping[str, Any]], reported: bool = False) -> dict[str, Any] | None:
+    """Every claim as one mark, primary ones first, and how many are in each state; None where none was evaluated.
+
+    `reported`: of the paper's own numbers, which nobody here measured.
+    """
+    if not claims:
+        return None
+    meaning = {state: text for state, (_, text) in STATES.items()} | (REPORTED if reported else {})
+    rows = [(claim, state_of(claim)) for claim in claims]
+    rows.sort(key=lambda row: row[0].get("family", PRIMARY) != PRIMARY)
+    counts = Counter(state for _, state in rows)
+    return {
+        "marks": [
+            {
+                "id": claim["id"],
+                "state": state,
+                "glyph": STATES[state][0],
+                "text": f"{claim['statement']} {meaning[state].capitalize()}.",
+                "primary": claim.get("family", PRIMARY) == PRIMARY,
+            }
+            for claim, state in rows
+        ],
+        "legend": [
+            {"state": state, "glyph": glyph, "text": meaning[state], "count": counts[state]}
+            for state, (glyph, _) in STATES.items()
+            if counts[state]
+        ],
+    }
+
+
+def levels(study: StudyResults) -> list[dict[str, str]]:
+    """The three readers' own scores, one line each, with where they lead."""
+    return [
+        {"name": result.label, "reader": result.point.reader.name, "text": value_text(result), "anchor": result.anchor}
+        for result in study.of("figure2", "performance")
+    ]
