@@ -84,6 +84,7 @@ def build(study_name: str, results: Path, reference_runs: Path | None = None) ->
                 "claims": opening.strip(claim_entries, reported=study_name == PAPER),
             },
             "audit_counts": audit_text(entries(audit, "findings")),
+            "audit_kinds": audit_kinds(entries(audit, "findings")),
             "glossary": GLOSSARY,
             "coverage": coverage(study),
             "made_by": made_by(study),
@@ -111,7 +112,6 @@ def build(study_name: str, results: Path, reference_runs: Path | None = None) ->
             "families": ledger_tables.families(claim_entries),
             "factors": ledger_tables.factors(claims),
             "draws": ledger_tables.draws_text(claims),
-            "audit_entries": entries(audit, "findings"),
             **_stages(study, directory),
             "comparison": None if not other else reader_tables.comparison(other, study),
         },
@@ -248,6 +248,21 @@ def audit_text(findings: Sequence[Mapping[str, Any]]) -> str:
     order = sorted(counts, key=lambda severity: SEVERITIES.index(severity) if severity in SEVERITIES else 0)
     parts = [f"{counts[one]} {one if counts[one] == 1 else plural.get(one, f'{one}s')}" for one in order]
     return ", ".join(parts) or "no findings"
+
+
+def audit_kinds(findings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Findings by kind: those with the worst severity first, then those with the most findings."""
+    kinds: dict[str, list[Mapping[str, Any]]] = {}
+    for finding in findings:
+        kinds.setdefault(finding["kind"], []).append(finding)
+    groups = [{"kind": kind, "findings": found, "worst": min(map(_gravity, found))} for kind, found in kinds.items()]
+    groups.sort(key=lambda group: (group["worst"], -len(group["findings"])))
+    return [{**group, "counts": audit_text(group["findings"])} for group in groups]
+
+
+def _gravity(finding: Mapping[str, Any]) -> int:
+    severity = finding.get("severity")
+    return SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)
 
 
 def optional(path: Path) -> Any:

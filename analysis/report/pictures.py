@@ -41,8 +41,13 @@ def _lean(svg: str) -> str:
     svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
     svg = re.sub(r' transform="rotate\(-0 [^)]*\)"', "", svg)
     svg = re.sub(r"font-family: [^;\"]*; ", "", svg)
-    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)
+    svg = re.sub(r' (?:d|x|y|transform|points)="[^"]*"', lambda place: _rounded(place.group()), svg)
     return re.sub(r"\s*\n\s*", lambda found: "" if svg[found.start() - 1] == ">" else " ", svg)
+
+
+def _rounded(attribute: str) -> str:
+    """Coordinates to a hundredth of a point; words and numbers that people read are no attributes."""
+    return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number.group()):.2f}", attribute)
 
 
 def _anchor(result: PointResult) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -177,3 +178,4 @@ def test_a_report_prints(page, reports, name):
     page.open(reports[name], 1280)
     printed = base64.b64decode(page.send("Page.printToPDF", preferCSSPageSize=True)["data"])
     assert printed.startswith(b"%PDF") and page.complaints() == []
+    assert len(re.findall(rb"/Type\s*/Page\b(?!s)", printed)) <= (8 if name != "paper" else 16)

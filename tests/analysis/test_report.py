@@ -1,5 +1,6 @@
 """The report: one page that needs nothing else, in which every link leads somewhere and every picture has words."""
 
+import html
 import json
 import re
 import shutil
@@ -301,6 +302,16 @@ def test_without_lumen_there_is_nothing_to_compare_with_and_nothing_is_said(resu
     assert opening.quality_and_cost(study, load_reference(results)) == []
     text, _ = _page(results)
     assert "No two readers have results yet." in text
+
+
+def test_a_picture_in_the_page_says_what_its_file_says(drawn):
+    """The page's pictures are leaner than the files: coordinates are rounded, and no word or number that is read."""
+    text, _ = _page(drawn)
+    pictures = "".join(re.findall(r"<svg.*?</svg>", text, re.DOTALL))
+    shown = {html.unescape(words) for words in re.findall(r"<text[^>]*>([^<]*)</text>", pictures)}
+    file = (drawn / "smoke" / "figures" / "figure2.svg").read_text()
+    told = {html.unescape(words) for words in re.findall(r"<text[^>]*>([^<]*)</text>", file)}
+    assert told and told <= shown
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,6 @@
   }
   addEventListener("hashchange", openTarget);
   openTarget();
-  addEventListener("beforeprint", function () {
-    document.querySelectorAll("article details, details.points").forEach(function (entry) { entry.open = true; });
-  });
-
   var tip = document.createElement("div");
   tip.className = "tip";
   tip.hidden = true;
@@ -56,6 +52,9 @@
     box.hidden = false;
     box.addEventListener("input", function () {
       var words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
+      if (words.length) rows.forEach(function (row) { // what is folded away can be found too
+        for (var node = row; node; node = node.parentElement) if (node.tagName === "DETAILS" && node !== row) node.open = true;
+      });
       rows.forEach(function (row) {
         var text = row.textContent.toLowerCase();
         row.hidden = !words.every(function (word) { return text.indexOf(word) >= 0; });
