@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from analysis import power
-from analysis.figures.table import markdown
+from analysis.figures.table import interval_text, markdown
 from analysis.gates.evaluated import evaluate, numbers_text
 from analysis.gates.listed import load_gates
 from analysis.ledger.verdicts import MISSING
+from analysis.names import READER_NAMES
 from analysis.report.cells import Cell
 from analysis.report.ledger_tables import draws_text, factors, families
 from analysis.report.pipeline import priors
@@ -24,7 +25,7 @@ from analysis.report.reader_tables import readers
 from glimmer.errors import InputError
 from glimmer.experiments import load_study
 from glimmer.files import existing, read_json
-from glimmer.results import PAPER, load_results
+from glimmer.results import PAPER, PointResult, load_reference, load_results
 
 
 def summary(name: str, results: str | Path = "results") -> str:
@@ -121,7 +122,28 @@ def gates_table(name: str, results: str | Path = "results") -> str:
     return markdown(["gate", "what", "measured", "go", "verdict"], rows, left=2)
 
 
-BLOCKS: Mapping[str, Callable[[str, str | Path], str]] = {
+def beside_paper(studies: Sequence[str], results: str | Path = "results") -> str:
+    """The three readers, a row each: what the paper reports, then each study's means, percent with 95 % intervals."""
+    sources = {PAPER: load_reference(results)} | {name: load_results(name, results) for name in studies}
+    levels = {name: source.of("figure2", "performance") for name, source in sources.items()}
+    heads = ["Reader", "The paper, KILT", *(load_study(name).title for name in studies)]
+    rows = [
+        [READER_NAMES[reader], *(_level(of_source, reader) for of_source in levels.values())] for reader in READER_NAMES
+    ]
+    return markdown(heads, rows, left=1)
+
+
+def _level(levels: Sequence[PointResult], reader: str) -> str:
+    found = next((result for result in levels if result.point.reader.name == reader), None)
+    if found is None or found.value is None:
+        return "missing"
+    interval = "" if found.low is None else f" <sub>{interval_text(found)}</sub>"
+    return f"{found.value:.1f}{interval}"
+
+
+OVER_ALL: Mapping[str, Callable[[Sequence[str], str | Path], str]] = {"readers": beside_paper}
+"""Blocks that are one table over all studies named."""
+OF_EACH: Mapping[str, Callable[[str, str | Path], str]] = {
     "numbers": summary,
     "claims": claims_table,
     "endpoints": endpoints_table,
@@ -130,11 +152,15 @@ BLOCKS: Mapping[str, Callable[[str, str | Path], str]] = {
     "power": power_table,
     "gates": gates_table,
 }
+"""Blocks that are a table of each study, one after the other."""
+BLOCKS = (*OVER_ALL, *OF_EACH)
 
 
 def block(name: str, studies: Sequence[str], results: str | Path) -> str:
     """One of `BLOCKS` of these studies."""
-    return "\n".join(BLOCKS[name](study, results) for study in studies)
+    if name in OVER_ALL:
+        return OVER_ALL[name](studies, results)
+    return "\n".join(OF_EACH[name](study, results) for study in studies)
 
 
 def fill(document: str, studies: Sequence[str], results: str | Path, where: object) -> str:

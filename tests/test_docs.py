@@ -1,6 +1,8 @@
 """What documents name is there: the tests that guard a finding, and the files that a page links to."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,3 +29,14 @@ def test_files_and_headings_that_a_page_links_to_exist(page):
 
 def _anchor(head: str) -> str:
     return re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-")
+
+
+@pytest.mark.slow
+def test_the_examples_in_the_readme_run_as_they_stand():
+    """Each in a Python of its own, from the repository's root."""
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.S)
+    assert len(examples) == 2
+    for example in examples:
+        done = subprocess.run([sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip()

@@ -30,10 +30,13 @@ def test_a_study_without_results_says_so(tmp_path):
 
 
 def test_only_what_stands_between_the_markers_is_replaced(monkeypatch):
-    monkeypatch.setattr(
-        tables, "BLOCKS", {"a": lambda name, results: f"a of {name}\n", "b": lambda name, results: "b\n"}
-    )
+    monkeypatch.setattr(tables, "OF_EACH", {"a": lambda name, results: f"a of {name}\n"})
+    monkeypatch.setattr(tables, "OVER_ALL", {"b": lambda names, results: f"b of {' '.join(names)}\n"})
+    monkeypatch.setattr(tables, "BLOCKS", ("a", "b"))
     text = "x\n<!-- a: begin -->\nold\n<!-- a: end -->\ny <!-- b: begin --> z"
     assert fill(text, ["one"], "r", "x") == "x\n<!-- a: begin -->\na of one\n<!-- a: end -->\ny <!-- b: begin --> z"
+    text = "<!-- b: begin --><!-- b: end --><!-- a: begin --><!-- a: end -->"
+    assert "\na of one\n\na of two\n<" in fill(text, ["one", "two"], "r", "x")
+    assert "\nb of one two\n<" in fill(text, ["one", "two"], "r", "x")
     with pytest.raises(InputError, match="no markers"):
         fill("a", ["one"], "r", "x")
