@@ -182,13 +182,18 @@ def coverage(study: StudyResults) -> dict[str, int]:
 
 
 def made_by(study: StudyResults) -> list[str]:
-    """The code and machines that the runs name, each once: `code 24c76b0, jax 0.11.0 on cpu`."""
-    found = (
-        f"code {run.get('code_version') or 'unknown'}, jax {(run.get('versions') or {}).get('jax', 'unknown')}"
-        f" on {(run.get('device') or {}).get('kind', 'an unnamed device')}"
-        for run in study.runs.by_id.values()
-    )
-    return sorted(set(found))
+    """The code and machines that the runs name, each once, and when: `code 24c76b0, jax 0.11.0 on cpu, 2026-11-27`."""
+    days: dict[str, set[str]] = {}
+    for run in study.runs.by_id.values():
+        kind = (run.get("device") or {}).get("kind", "an unnamed device")
+        jax = (run.get("versions") or {}).get("jax", "unknown")
+        made = days.setdefault(f"code {run.get('code_version') or 'unknown'}, jax {jax} on {kind}", set())
+        made |= {run["measured_on"]} if run.get("measured_on") else set()
+    return [f"{made}{_between(sorted(on))}" for made, on in sorted(days.items())]
+
+
+def _between(days: Sequence[str]) -> str:
+    return f", {' to '.join(dict.fromkeys((days[0], days[-1])))}" if days else ""
 
 
 def _figure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import shutil
 import time
 import zlib
@@ -66,6 +67,7 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
     result = made_by(study, run) | {
         "digests": materials.digests,
         "inputs": materials.inputs,
+        "measured_on": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "wall_seconds": {"train": training["seconds"] if run.trained_id == run.id else 0.0} | answered.seconds,
         "operation_counts": operation_counts(run.dimensions, run.workload),
         "peak_memory_bytes": {"train": training["peak_memory_bytes"], "evaluate": peak_memory()},

@@ -57,6 +57,7 @@ def run_file(
         "versions": {"python": "3.11.2", "jax": "0.10.2", "flax": "0.12.8", "optax": "0.2.8"},
         "device": {"kind": "cpu", "count": 1, "platform": "cpu"},
         "digests": {"data": {"nq-dev-kilt.jsonl": "ab" * 32}, "initial_checkpoint": "cd" * 32, "retrieved": "ef" * 32},
+        "measured_on": "2026-01-02",
         "wall_seconds": {"train": 31.4, "evaluate": 8.2, "memory": 2.5},
         "operation_counts": {"printed": 0.8 * macs, "figure2": macs, "exact": 1.1 * macs},
         "memory_bytes_per_passage": 7168,

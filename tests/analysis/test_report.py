@@ -111,6 +111,14 @@ def test_every_run_stands_in_the_appendix_once_with_its_scores_and_leads_to_its_
             assert f">{100 * found['score']:.1f}<" in row
 
 
+def test_the_page_says_what_measured_it_and_when(results):
+    path = sorted((results / "smoke" / "runs").glob("*.json"))[0]
+    run = json.loads(path.read_text())
+    write_json(path, run | {"measured_on": "2026-03-04"})
+    text, _ = _page(results)
+    assert f"code {run['code_version']}, jax {run['versions']['jax']} on cpu, 2026-01-02 to 2026-03-04" in text
+
+
 def test_the_same_results_give_the_same_bytes(results):
     assert _page(results)[0] == _page(results)[0]
 
