@@ -18,7 +18,14 @@ from workflow.options import COMMITTED
 
 # Modules and templates behind each kind of result, as patterns: none of them makes another kind stale.
 _RESULTS = ("glimmer/results/*.py",)
-FIGURE_CODE = (*_RESULTS, "analysis/names.py", "analysis/figures/*.py")
+FIGURE_CODE = (
+    *_RESULTS,
+    "analysis/names.py",
+    "analysis/differences.py",
+    "analysis/ledger/bootstrap.py",
+    "analysis/ledger/chance.py",
+    "analysis/figures/*.py",
+)
 CHECK_CODE = (
     *_RESULTS,
     "analysis/audit.py",

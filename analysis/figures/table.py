@@ -6,7 +6,9 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis.differences import difference, pairing
 from analysis.figures.artifact import DrawnArtifact, write_csv
+from analysis.ledger.bootstrap import JointBootstrap
 from glimmer.files import atomic_write
 from glimmer.markup import markdown_table, tex_table, tex_text
 from glimmer.results import PAPER, PointResult, StudyResults
@@ -31,20 +33,22 @@ class TableArtifact(DrawnArtifact):
         return paths
 
     def cells(self, study: StudyResults, reference: StudyResults | None) -> tuple[list[str], list[list[str]]]:
-        """(column heads, rows of text). Differences are to the first row, of the same source, in percentage points."""
+        """(column heads, rows of text). Differences are to the first row, of the same source, in percentage points; in
+        brackets their own 95 % interval, over the same examples or replicates."""
         rows = [[result.label] for result in study.of(self.name)]
         heads = [self.entry.rows or "Series"]
         for source in [study, reference] if reference else [study]:
             name = "paper, reported" if source.study == PAPER else source.study
             heads += [f"{name} (percent)"] + (["95 % interval (percent)"] if source.study != PAPER else [])
             heads += [f"{name}: difference (points)"]
+            paired = pairing(source)
             by_series = {result.point.series: result for result in source.of(self.name)}
             first = next(iter(by_series.values()), None)
             for row, series in zip(rows, (result.point.series for result in study.of(self.name)), strict=True):
                 result = by_series.get(series)
                 row += ["missing" if result is None or result.value is None else f"{result.value:.1f}"]
                 row += [interval_text(result)] if source.study != PAPER else []
-                row += [_difference(result, first)]
+                row += [_difference(result, first, paired)]
         return heads, rows
 
     def _latex(self, heads: list[str], rows: list[list[str]], study: StudyResults) -> str:
@@ -66,7 +70,7 @@ class TableArtifact(DrawnArtifact):
         kinds = sorted({r.interval_kind for r in results if r.interval_kind})
         tasks = sorted({r.n_tasks for r in results if r.n_tasks})
         notes = [f"Mean over {' or '.join(map(str, tasks))} dev tasks."] if tasks else []
-        notes += [f"Intervals: {'; '.join(kinds)}."] if kinds else []
+        notes += [f"Intervals: {'; '.join(kinds)}; of differences, paired."] if kinds else []
         notes += [] if results else ["Not part of this study."]
         absent = [r.label for r in results if r.value is None]
         return notes + ([f"Missing, {len(absent)} of {len(results)} rows: {'; '.join(absent)}."] if absent else [])
@@ -77,10 +81,12 @@ def interval_text(result: PointResult | None) -> str:
     return "–" if result is None or result.low is None else f"{result.low:.1f} to {result.high:.1f}"
 
 
-def _difference(result: PointResult | None, first: PointResult | None) -> str:
-    if result is None or result is first or result.value is None or first.value is None:
+def _difference(result: PointResult | None, first: PointResult | None, paired: JointBootstrap | None) -> str:
+    if result is None or result is first or result.value is None or first is None or first.value is None:
         return "–"
-    return f"{result.value - first.value:+z.1f}"
+    found = difference(result, first, paired)
+    interval = "" if found.low is None else f" ({found.low:+z.1f} to {found.high:+z.1f})"
+    return f"{found.value:+z.1f}{interval}"
 
 
 def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from matplotlib.transforms import blended_transform_factory
 
+from analysis.differences import Difference, difference, pairing
 from analysis.figures import style
 from analysis.figures.artifact import value_text
 from analysis.figures.marks import link
-from analysis.ledger.bootstrap import JointBootstrap, NotPaired
 from analysis.ledger.sentences import MEASURED, PRIMARY
 from analysis.ledger.verdicts import (
     AGAINST,
@@ -27,7 +26,7 @@ from analysis.ledger.verdicts import (
     UNDECIDED,
 )
 from analysis.report.pictures import inline
-from glimmer.results import PAPER, PointResult, StudyResults
+from glimmer.results import StudyResults
 from glimmer.results.points import speed
 
 BASE = "lumen"
@@ -46,56 +45,15 @@ STATES = {
 """State of a claim -> its mark and what it means. A mark is read without its colour."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Difference:
-    """A reader less the base, in points; `low` and `high` where examples or replicates are paired."""
-
-    result: PointResult
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def is_clear(self) -> bool:
-        """Whether it has a sign: reported numbers have one, measured ones where their interval leaves out 0."""
-        return self.low is None or self.high is None or not self.low <= 0 <= self.high
-
-    @property
-    def text(self) -> str:
-        """`2.7 points below (26.2 below to 20.9 above)`, without the interval where there is none."""
-        amount = f"{abs(self.value):.1f} points {_side(self.value)}"
-        if self.low is None or self.high is None:
-            return amount
-        if self.is_clear:
-            return f"{amount} ({' to '.join(f'{end:.1f}' for end in sorted((abs(self.low), abs(self.high))))})"
-        return f"{amount} ({abs(self.low):.1f} below to {abs(self.high):.1f} above)"
-
-
-def _side(value: float) -> str:
-    return "below" if value < 0 else "above"
-
-
 def differences(study: StudyResults) -> list[Difference]:
     """Each reader of Figure 2 that has a result less LUMEN's; LUMEN itself first. Empty without LUMEN's."""
     readers = [result for result in study.of("figure2", "performance") if result.value is not None]
     base = next((result for result in readers if result.point.reader.name == BASE), None)
     if base is None:
         return []
-    bootstrap = None if study.study == PAPER else JointBootstrap(results=study)
+    bootstrap = pairing(study)
     others = [result for result in readers if result is not base]
     return [Difference(result=base, value=0.0), *(difference(result, base, bootstrap) for result in others)]
-
-
-def difference(result: PointResult, base: PointResult, bootstrap: JointBootstrap | None) -> Difference:
-    """One point less another, both with values; its interval where `bootstrap` can pair examples or replicates."""
-    value = result.value - base.value
-    if bootstrap is None:
-        return Difference(result=result, value=value)
-    try:
-        interval = bootstrap.difference(result.id, base.id)
-    except NotPaired:
-        return Difference(result=result, value=value)
-    return Difference(result=result, value=value, low=interval.low, high=interval.high)
 
 
 def sentence(study: StudyResults, reference: StudyResults | None) -> str:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
+from analysis.differences import Difference, difference, pairing
 from analysis.figures import FigureArtifact, style
 from analysis.figures.artifact import DrawnPanel
 from analysis.figures.lines import looks_of
 from analysis.figures.marks import by_series, link
 from analysis.figures.style import Look
 from analysis.ledger.bootstrap import JointBootstrap
-from analysis.report.opening import Difference, difference
 from analysis.report.pictures import inline
 from glimmer.results import PointResult, StudyResults
 from glimmer.results.points import number
@@ -47,7 +47,7 @@ def _overlay(
     if base is None or papers[base.id].value is None:
         return ""
     sources = (
-        _Curves(by_id=_differences(ours, base.id, JointBootstrap(results=study)), is_papers=False),
+        _Curves(by_id=_differences(ours, base.id, pairing(study)), is_papers=False),
         _Curves(by_id=_differences(papers, base.id, None), is_papers=True),
     )
     picture = style.new_figure(3.9, 2.9)
