@@ -18,7 +18,7 @@ from glimmer.files import atomic_write
 from glimmer.kilt.formats import read_examples, task_file
 from glimmer.kilt.passages import PassageFile
 from glimmer.models.tokenizer import END, PAD, UNKNOWN
-from worlds.generate import PLAIN_READING, name_words, sample_pages, sample_reading_examples
+from worlds.generate import GAPPED, name_words, sample_pages, sample_reading_examples
 
 _SPECIAL = (PAD, END, UNKNOWN)
 _START_OF_WORD = "\u2581"
@@ -46,7 +46,7 @@ def study_texts(study: Study, data: str | Path, passages: str | Path) -> Iterato
         for example in sample_reading_examples(rng, _SAMPLED, passages=2, tasks=TASKS):
             yield question.format(question=example.question)
             yield example.answer
-        for example in sample_reading_examples(rng, _SAMPLED, passages=2, tasks=PLAIN_READING):
+        for example in sample_reading_examples(rng, _SAMPLED, passages=2, tasks=GAPPED):
             yield example.question
             yield example.answer
 

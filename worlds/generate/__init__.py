@@ -5,6 +5,7 @@ from worlds.generate.inventory import name_words
 from worlds.generate.knobs import BenchmarkSettings
 from worlds.generate.reading import (
     EXERCISES,
+    GAPPED,
     PLAIN_READING,
     TWO_PAGES,
     ReadingExample,
@@ -14,6 +15,7 @@ from worlds.generate.reading import (
 
 __all__ = [
     "EXERCISES",
+    "GAPPED",
     "PLAIN_READING",
     "TWO_PAGES",
     "Benchmark",

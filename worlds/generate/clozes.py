@@ -13,7 +13,7 @@ from worlds.generate.knobs import BenchmarkSettings
 from worlds.generate.world import Fact, World, draw_object
 
 GAP, BRIDGE = "<extra_id_0>", "<extra_id_1>"
-HOLDS, FAILS = "true", "wrong"
+HOLDS = "true"
 LONGEST_SPAN = 3  # words; the mean of T5's spans
 
 
@@ -37,14 +37,23 @@ def text_bridge(random: Random, world: World, bridge: Fact, fact: Fact) -> str:
 
 
 def text_claim(random: Random, settings: BenchmarkSettings, world: World, fact: Fact) -> tuple[str, str]:
-    """ "that kalor mesk was written by dal bor is <extra_id_0> .", and whether it is; half of them are wrong."""
+    """ "that kalor mesk was written by dal bor is <extra_id_0> .", and "true", or what belongs in the object's place.
+
+    Half of them are wrong. To mend is learnt where a bare verdict is not: a verdict of one of two words says little of
+    which word was compared with which (docs/embedded-pilot.md, the checkpoint).
+    """
     answer, word = fact.answer, HOLDS
     if random.random() < 0.5:
         drawn = draw_object(random, settings, world.entities, world.pools, fact.subject, fact.relation)
         if drawn and drawn[0] != fact.answer:
-            answer, word = drawn[0], FAILS
+            answer, word = drawn[0], fact.answer
     said = _said(random, fact, world.entities[fact.subject].name, answer).removesuffix(" .")
     return f"that {said} is {GAP} .", word
+
+
+def text_whole(random: Random, world: World, fact: Fact) -> str:
+    """A statement without a gap: there is nothing to fill in, as where span corruption has masked nothing."""
+    return _said(random, fact, world.entities[fact.subject].name, fact.answer)
 
 
 def _said(random: Random, fact: Fact, subject: str, answer: str) -> str:

@@ -21,7 +21,8 @@ from worlds.generate.pages import introduction, reference, statement
 from worlds.generate.world import Fact, World, build_world
 
 EXAMPLES_PER_WORLD = 96
-PLAIN_READING = ("text_cloze", "text_span", "text_bridge", "text_claim")  # no form of the tasks: generate.clozes
+GAPPED = ("text_cloze", "text_span", "text_bridge", "text_claim")
+PLAIN_READING = (*GAPPED, "text_whole")  # no form of the tasks: generate.clozes
 EXERCISES = (*TASKS, "cloze", "two_page_cloze", *PLAIN_READING)  # the tasks' own inputs, and statements with a gap
 TWO_PAGES = frozenset({"hotpotqa", "two_page_cloze", "text_bridge"})
 _FAMILIES_PER_WORLD = 4
@@ -158,6 +159,8 @@ class _ReadingRoom:
                 return *questions.claim(random, self.settings, world, fact), [fact]
             if task == "text_claim":
                 return *clozes.text_claim(random, self.settings, world, fact), [fact]
+            if task == "text_whole":
+                return clozes.text_whole(random, world, fact), "", [fact]
             if task in TWO_PAGES:
                 following = questions.continuations(world, fact)
                 if not following:
