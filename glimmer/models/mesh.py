@@ -41,7 +41,7 @@ ROWS = ("data", "fsdp")
 
 
 def device_mesh(layout: Devices | None = None, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """`devices` (default: all) as a mesh (data, fsdp, model) of the sizes that `layout` states; without one, data alone.
+    """`devices` (default: all) as a mesh (data, fsdp, model) of the sizes in `layout`; without one, data alone.
 
     Raises InputError if the three sizes do not multiply to the number of devices.
     """
@@ -58,6 +58,18 @@ def device_mesh(layout: Devices | None = None, devices: Sequence[jax.Device] | N
         )
     shape = (count // parts, layout.fsdp, layout.model)
     return jax.make_mesh(shape, (*ROWS, "model"), axis_types=(AxisType.Auto,) * 3, devices=devices)
+
+
+def where_to_read(layout: Devices) -> contextlib.AbstractContextManager:
+    """A context in which a reader is read from its checkpoint: on the host where `layout` splits parameters, since no
+    device may hold all of them; else on the first device. Raises InputError for a jax that has no CPU."""
+    if layout.fsdp * layout.model == 1:
+        return contextlib.nullcontext()
+    try:
+        return jax.default_device(jax.local_devices(backend="cpu")[0])
+    except RuntimeError:
+        raise InputError("parameters that are split over devices are read on the host first", where="JAX_PLATFORMS",
+                         expected="cpu among them", found="no CPU") from None  # fmt: skip
 
 
 def rows_multiple(mesh: Mesh | AbstractMesh) -> int:
@@ -87,11 +99,16 @@ def place_batch(tree: Any, mesh: Mesh, microbatches: int = 1) -> Any:
 
     Raises InputError if they do not divide its rows, or those of each of `microbatches`.
     """
-    rows, parts = jax.tree.leaves(tree)[0].shape[0], rows_multiple(mesh) * microbatches
+    require_rows(jax.tree.leaves(tree)[0].shape[0], mesh, microbatches)
+    return jax.device_put(tree, batch_sharding(mesh))
+
+
+def require_rows(rows: int, mesh: Mesh, microbatches: int = 1) -> None:
+    """Raises InputError unless `rows`, and those of each microbatch, divide over the devices that share rows."""
+    parts = rows_multiple(mesh) * microbatches
     if rows % parts:
         raise InputError("batch does not divide over the devices", where="batch_size",
                          expected=f"a multiple of {parts}", found=rows)  # fmt: skip
-    return jax.device_put(tree, batch_sharding(mesh))
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:

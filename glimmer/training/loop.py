@@ -138,9 +138,7 @@ def train(
             if (fault := curve.not_finite or _not_finite(curve.step, state.parameters)) is not None:
                 saved = curve.entries[-1]["step"] if curve.entries else None
                 ids = rows(fault.step - 1)
-                raise NotFinite(
-                    settings.name, directory, step=fault.step, what=fault.what, batch=ids, last_saved=saved
-                )
+                raise NotFinite(settings.name, directory, step=fault.step, what=fault.what, batch=ids, last_saved=saved)
             is_best = curve.evaluated(on_dev(dataclasses.replace(reader, trained=state.parameters)))
             progress |= {"curve": curve.entries, "seconds": time.monotonic() - started}
             checkpoints.save_latest(curve.step, state, progress)

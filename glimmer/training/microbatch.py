@@ -49,8 +49,9 @@ def gradients_of_parts(
 
 
 def key_of_part(key: Key[Array, ""], part: Int[Array, ""] | int) -> Key[Array, ""]:
-    """A key that draws for part `part` what `key` draws for the whole: if `key` draws an array of shape (n R, ...), this
-    one draws of shape (R, ...) its rows part R to (part + 1) R. Keys split or folded from it do so for those of `key`.
+    """A key that draws for part `part` what `key` draws for the whole: if `key` draws an array of shape (n R, ...),
+    this one draws of shape (R, ...) its rows part R to (part + 1) R. Keys split or folded from it do so for those of
+    `key`.
 
     Less than 2^32 numbers a row, 2^32 rows. Raises InputError for a key that is not of threefry.
     """
@@ -62,7 +63,7 @@ def key_of_part(key: Key[Array, ""], part: Int[Array, ""] | int) -> Key[Array, "
 
 
 def _bits(words: UInt32[Array, " 3"], width: int, shape: tuple[int, ...]) -> Array:
-    """Random bits as threefry draws them in its partitionable form: a hash of each element's place, here a later one."""
+    """Random bits as threefry draws them in its partitionable form: a hash of each number's place, here a later one."""
     if width != 32 or not shape:
         return threefry_prng_impl.random_bits(words[:2], width, shape)
     row = words[2] * jnp.uint32(shape[0]) + jax.lax.broadcasted_iota(jnp.uint32, shape, 0)
