@@ -141,6 +141,13 @@ def split_rows(x: Shaped[Array, "..."], axis: int = 0) -> Shaped[Array, "..."]:
     return jax.lax.with_sharding_constraint(x, PartitionSpec(*(None,) * axis, ROWS))
 
 
+def gathered(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
+    """`x` whole on every device, for what looks places up in it; `x` itself outside of `while_tracing_on`."""
+    if jax.sharding.get_abstract_mesh().empty:
+        return x
+    return jax.lax.with_sharding_constraint(x, PartitionSpec())
+
+
 def _partition(path, shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
     names = [str(getattr(part, "key", getattr(part, "name", ""))) for part in path]
     axes = next((axes for place in zip(names, names[1:], strict=False) if (axes := _axes(*place))), ())

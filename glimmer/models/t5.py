@@ -22,7 +22,7 @@ from glimmer.models.layers import (
     split_key,
     stack_layers,
 )
-from glimmer.models.mesh import split_rows
+from glimmer.models.mesh import gathered, split_rows
 
 
 class EncoderLayer(nnx.Module):
@@ -190,7 +190,7 @@ class Embedding(nnx.Module):
         self.dtype = config.dtype
 
     def __call__(self, tokens: Int[Array, "*B T"]) -> Float[Array, "*B T D"]:
-        return split_rows(self.table[...].astype(self.dtype)[tokens])
+        return split_rows(gathered(self.table[...].astype(self.dtype))[tokens])
 
     def logits(self, x: Float[Array, "B T D"]) -> Float[Array, "B T V"]:
         """float32 logits. T5 1.0 shares the embedding and scales by D ** -0.5; T5.1.1 does neither."""

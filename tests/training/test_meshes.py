@@ -88,7 +88,7 @@ for name in readers:
         }
         states[shape] = state
         print(name, shape, losses, out[name][shape]["parameters"], file=sys.stderr, flush=True)
-first, last = list(states)[0], list(states)[-1]
+first, last = "2x2x2", "1x8x1"
 identity, curve_so_far = {"run": "x"}, [{"step": 3, "dev_average": 0.0}]
 progress = {"identity": identity, "curve": curve_so_far, "seconds": 0.0}
 with tempfile.TemporaryDirectory() as directory:
@@ -101,7 +101,6 @@ with tempfile.TemporaryDirectory() as directory:
 out["restored"] = {
     "state": bits(restored) == bits(states[first]), "best": bits(kept) == bits(states[first].parameters),
     "placed": jax.tree.all(jax.tree.map(lambda new, like: new.sharding == like.sharding, restored, states[last])),
-    "moved": first != last,
 }
 print(json.dumps(out))
 """
@@ -143,4 +142,4 @@ def test_every_matrix_lies_in_parts_and_stays_so(found, reader, shape):
 
 @pytest.mark.slow
 def test_what_one_shape_of_the_mesh_saved_another_restores_to_the_bit(found):
-    assert found["restored"] == {"state": True, "best": True, "placed": True, "moved": True}
+    assert found["restored"] == {"state": True, "best": True, "placed": True}
