@@ -24,3 +24,10 @@ def prepare(args) -> None:
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
     # The cached form of CPU programs names features that LLVM prefers; loading it warns about them, harmlessly.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def pretend_devices(count: int) -> None:
+    """Has jax see `count` devices, all of them this machine's CPU. Must run before jax is imported."""
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    flag = f"--xla_force_host_platform_device_count={count}"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()

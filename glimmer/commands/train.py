@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from glimmer.commands.arguments import add_study_arguments, study_of
-from glimmer.commands.runtime import add_runtime_arguments, prepare
+from glimmer.commands.output import add_json_argument, show
+from glimmer.commands.runtime import add_runtime_arguments, prepare, pretend_devices
+from glimmer.errors import InputError
+from glimmer.experiments import runs_for
 
 HELP = "train one run of a study; resumes where it was interrupted"
 PURPOSE = "stages"
@@ -13,17 +16,29 @@ PURPOSE = "stages"
 
 def add_arguments(parser) -> None:
     """Declares the command line."""
-    add_run_arguments(parser)
-    parser.add_argument("--out", required=True, metavar="DIR", help="directory to write the kept parameters to")
+    add_run_arguments(parser, required=False)
+    parser.add_argument("--out", metavar="DIR", help="directory to write the kept parameters to")
+    parser.add_argument(
+        "--compile-only",
+        action="store_true",
+        help="train nothing: compile the training step for the study's mesh (--set devices.fsdp=8) and print the bytes"
+        " that a device needs, as the compiler counts them; reads no data and no checkpoint",
+    )
+    parser.add_argument(
+        "--virtual-devices", type=int, metavar="N", help="with --compile-only: for N devices that need not be there"
+    )
+    add_json_argument(parser)
 
 
-def add_run_arguments(parser) -> None:
-    """Adds what training and evaluating a run both take."""
+def add_run_arguments(parser, required: bool = True) -> None:
+    """Adds what training and evaluating a run both take; its directories may be left out where not `required`."""
     add_study_arguments(parser)
     parser.add_argument("--run", required=True, metavar="ID", help="id of the run (glimmer runs)")
-    parser.add_argument("--work", required=True, metavar="DIR", help="directory of the study's stages")
-    parser.add_argument("--data", required=True, metavar="DIR", help="task files in KILT's formats")
-    parser.add_argument("--init", required=True, metavar="DIR", help="initial checkpoint, a Hugging Face T5 directory")
+    parser.add_argument("--work", required=required, metavar="DIR", help="directory of the study's stages")
+    parser.add_argument("--data", required=required, metavar="DIR", help="task files in KILT's formats")
+    parser.add_argument(
+        "--init", required=required, metavar="DIR", help="initial checkpoint, a Hugging Face T5 directory"
+    )
     add_runtime_arguments(parser)
 
 
@@ -35,7 +50,14 @@ def materials_of(args):
 
 
 def run(args) -> int:
-    """Trains and prints which step is to be evaluated."""
+    """Trains and prints which step is to be evaluated; with --compile-only, prints what a step would need."""
+    if args.compile_only:
+        return _compile_only(args)
+    missing = [f"--{name}" for name in ("work", "data", "init", "out") if getattr(args, name) is None]
+    if missing or args.virtual_devices is not None:
+        given = "--virtual-devices without --compile-only" if not missing else f"no {', '.join(missing)}"
+        raise InputError("not enough to train on", where="glimmer train", found=given,
+                         expected="--work, --data, --init and --out, or --compile-only")  # fmt: skip
     prepare(args)
     from glimmer.runs.train import train_run
 
@@ -47,4 +69,20 @@ def run(args) -> int:
         else "kept step {step} with dev average {dev_average}".format_map(selection[selection["keep"]])
     )
     print(f"run {args.run}: {kept}; {result['stopped']}")
+    return 0
+
+
+def _compile_only(args) -> int:
+    study, devices = study_of(args), args.virtual_devices
+    runs = runs_for(study)
+    if args.run not in runs:
+        raise InputError("no such run", where=study.source, expected=f"one of {len(runs)} ids", found=args.run)
+    if devices is not None:
+        if devices < 1:
+            raise InputError("no number of devices", where="--virtual-devices", expected="1 or more", found=devices)
+        pretend_devices(devices)
+    prepare(args)
+    from glimmer.runs.compiled import compiled_memory
+
+    show(compiled_memory(study, runs[args.run]), args.format)
     return 0

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
 from glimmer.models.batch import Batch
-from glimmer.models.mesh import place_batch
+from glimmer.models.mesh import place_batch, rows_multiple
 from glimmer.models.reader import Reader
 from glimmer.models.store import MemoryStore
 from glimmer.models.tokenizer import Tokenizer
@@ -45,7 +45,7 @@ class Answerer:
 
     def __init__(self, batcher: Batcher, tokenizer: Tokenizer, length: int, batch_size: int, mesh: Mesh):
         self.batcher, self.tokenizer, self.mesh = batcher, tokenizer, mesh
-        self.batch_size = batch_size + -batch_size % mesh.shape["data"]
+        self.batch_size = batch_size + -batch_size % rows_multiple(mesh)
         self._answer = jax.jit(lambda reader, batch, memory: answer(reader.merge(), batch, memory, length))
 
     def answers(

@@ -12,7 +12,7 @@ from glimmer.evaluation.answering import Answerer
 from glimmer.evaluation.kilt_scores.answers import answer_scores
 from glimmer.kilt.formats import HEADLINE
 from glimmer.models.batch import Batch
-from glimmer.models.mesh import place_batch
+from glimmer.models.mesh import place_batch, rows_multiple
 from glimmer.models.reader import token_log_probability
 from glimmer.training.examples import Batcher, TaskExamples
 from glimmer.training.state import SplitReader
@@ -40,7 +40,7 @@ class AnswerLoss:
 
     def __init__(self, batcher: Batcher, tasks: Sequence[TaskExamples], batch_size: int, mesh: Mesh):
         rows = [(task, int(row)) for task in tasks for row in task.rows]
-        size = batch_size + -batch_size % mesh.shape["data"]
+        size = batch_size + -batch_size % rows_multiple(mesh)
         self._mesh = mesh
         self._batches = [_filled(batcher.batch(rows[at : at + size]), size) for at in range(0, len(rows), size)]
         self._tokens = sum(int(np.sum(batch.answer != 0)) for batch in self._batches)

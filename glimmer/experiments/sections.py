@@ -334,6 +334,21 @@ class Evaluation:
         return [task for task in tasks if task not in self.not_in_mean] or tasks
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Devices:
+    """How training and evaluation lie on devices, which changes no number beyond the order of sums: no part of an id.
+
+    `data` x `fsdp` x `model` devices (data null: as many as there are). A batch's rows are split over `data` and
+    `fsdp`; parameters and optimiser state over `fsdp`, their heads, feed-forward width and vocabulary over `model`. A
+    step sums the gradients of `microbatches` equal parts of its batch, one after the other: less memory, the same step.
+    """
+
+    data: CountOrNone = None
+    fsdp: Count = 1
+    model: Count = 1
+    microbatches: Count = 1
+
+
 Data = GeneratedData | KiltData
 Tokenizer = UnigramTokenizer | CheckpointTokenizer
 Retriever = OwnGtr | PublishedGtr | Bm25

@@ -82,6 +82,7 @@ class Study:
     distillation: sections.Distillation
     training: sections.Training
     evaluation: sections.Evaluation
+    devices: sections.Devices = dataclasses.field(default_factory=sections.Devices)
     artifacts: Annotated[tuple[str, ...], Distinct(1)]
     scale: Scale
     baselines: Annotated[tuple[Baseline, ...], Distinct()]
@@ -99,6 +100,9 @@ class Study:
         if k is not None and k > depth:
             expected = f"at most retriever.depth, {depth}"
             raise InputError("relevance_filter.k is not valid", expected=expected, found=k)
+        if self.training.batch_size % self.devices.microbatches:
+            expected = f"a divisor of training.batch_size, {self.training.batch_size}"
+            raise InputError("devices.microbatches is not valid", expected=expected, found=self.devices.microbatches)
         if self.replicates and not isinstance(self.data, sections.GeneratedData):
             raise InputError(
                 "replicates is not valid", expected="false, since given data cannot be redrawn", found=True
@@ -299,7 +303,7 @@ def _override(document: dict[str, Any], key: str, value: Any, where: Path) -> No
     *parents, last = key.split(".")
     section = document
     for parent in parents:
-        section = section.get(parent)
+        section = section.setdefault(parent, {}) if section is document and parent == "devices" else section.get(parent)
         if not isinstance(section, dict):
             raise InputError("no such key to override", where=where, expected="a key of the study", found=key)
     if isinstance(section.get(last), dict) and isinstance(value, str | Path):

@@ -16,6 +16,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from glimmer.models.config import T5Config
+from glimmer.models.mesh import split_rows
 from glimmer.models.products import attention, dropped, linear
 
 MaybeKey = Key[Array, ""] | None
@@ -177,7 +178,7 @@ def scan_layers(
     def one_layer(carry, place_and_state):
         place, layer_state = place_and_state
         layer_key = None if key is None else jax.random.fold_in(key, place)
-        return apply(nnx.merge(definition, layer_state), carry, layer_key), None
+        return split_rows(apply(nnx.merge(definition, layer_state), split_rows(carry), layer_key)), None
 
     body = jax.checkpoint(one_layer) if rematerialise else one_layer
     return jax.lax.scan(body, x, (places, state))[0]

@@ -156,11 +156,6 @@ class Reader(nnx.Module):
         normed = dropout(self.encoder_norm(pairs.states), self.config.dropout, output_key)
         return dataclasses.replace(pairs, states=normed)
 
-    def keep_all(self, encoded: Encoded) -> Encoded:
-        """`encoded` with all k passages kept, in the order of retrieval; no dropout."""
-        indexes = jnp.broadcast_to(jnp.arange(encoded.scores.shape[1]), encoded.scores.shape)
-        return dataclasses.replace(encoded, kept=self.finish(encoded.reranked), kept_indexes=indexes)
-
     def _live(self, pairs: Pairs, stack: EncoderStack, stop: int, key: MaybeKey) -> Pairs:
         rows, mask = _rows(pairs.states), _rows(pairs.tokens)
         states = stack(rows, mask, key, pairs.live_layers_done, stop).reshape(pairs.states.shape)

@@ -22,6 +22,7 @@ from glimmer.models.layers import (
     split_key,
     stack_layers,
 )
+from glimmer.models.mesh import gathered, split_rows
 
 
 class EncoderLayer(nnx.Module):
@@ -189,7 +190,7 @@ class Embedding(nnx.Module):
         self.dtype = config.dtype
 
     def __call__(self, tokens: Int[Array, "*B T"]) -> Float[Array, "*B T D"]:
-        return self.table[...].astype(self.dtype)[tokens]
+        return split_rows(gathered(self.table[...].astype(self.dtype))[tokens])
 
     def logits(self, x: Float[Array, "B T D"]) -> Float[Array, "B T V"]:
         """float32 logits. T5 1.0 shares the embedding and scales by D ** -0.5; T5.1.1 does neither."""
@@ -197,7 +198,7 @@ class Embedding(nnx.Module):
             head = self.head[...]
         else:
             x, head = x * self.table.shape[1] ** -0.5, self.table[...].T
-        return jnp.einsum("btd,dv->btv", x, head.astype(x.dtype), preferred_element_type=jnp.float32)
+        return jnp.einsum("btd,dv->btv", split_rows(x), head.astype(x.dtype), preferred_element_type=jnp.float32)
 
 
 class T5(nnx.Module):

@@ -45,7 +45,7 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
     study, run = materials.study, materials.run
     aside = trained.parent if run.trained_id == run.id else trained.parent.parent / run.id
     training = _training_of(materials, trained)
-    mesh = device_mesh()
+    mesh = device_mesh(study.devices)
     reader = place_parameters(split_reader(materials.reader, materials.frozen), mesh)
     selection = Selection(**training["selection"]) if run.reader.trained else None
     evaluation = study.evaluation

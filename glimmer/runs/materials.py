@@ -19,6 +19,7 @@ from glimmer.kilt.formats import task_file
 from glimmer.models.checkpoint import load_t5, read_config
 from glimmer.models.config import require_size
 from glimmer.models.forms import weights_sha256
+from glimmer.models.mesh import where_to_read
 from glimmer.models.reader import Reader
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.runs.inputs import hold, inputs_of_run, outside_inputs
@@ -62,13 +63,14 @@ class Materials:
         any_vocabulary = isinstance(self.study.tokenizer, UnigramTokenizer)
         require_size(read_config(self.initial), self.run.dimensions, self.initial, any_vocabulary=any_vocabulary)
         training = self.study.training
-        t5 = load_t5(
-            self.initial,
-            dtype=training.dtype,
-            dropout=training.dropout,
-            rematerialise=training.rematerialise,
-        )
-        return Reader(t5, self.run.reader, rngs=nnx.Rngs(self.run.lot))
+        with where_to_read(self.study.devices):
+            t5 = load_t5(
+                self.initial,
+                dtype=training.dtype,
+                dropout=training.dropout,
+                rematerialise=training.rematerialise,
+            )
+            return Reader(t5, self.run.reader, rngs=nnx.Rngs(self.run.lot))
 
     @property
     def frozen(self) -> tuple[str, ...]:

@@ -58,7 +58,7 @@ def _train(materials: Materials, out: Path) -> dict[str, Any]:
     run, training = materials.run, materials.study.training
     batcher, examples, evaluation = materials.batcher, materials.train, materials.study.evaluation
     mixture = UniformMixture({task: len(rows) for task, rows in examples.items()}, seed=run.lot)
-    mesh = device_mesh()
+    mesh = device_mesh(materials.study.devices)
     answerer = Answerer(batcher, materials.tokenizer, materials.study.lengths.target, evaluation.batch_size, mesh)
 
     def make_batch(step: int):
@@ -90,6 +90,7 @@ def _train(materials: Materials, out: Path) -> dict[str, Any]:
             patience=training.patience,
             keep=training.keep,
             seed=run.lot,
+            microbatches=materials.study.devices.microbatches,
         ),
         checkpoints,
         mesh,

@@ -42,6 +42,7 @@ class TrainingPlan:
     """`evaluate_every` steps between dev evaluations; training stops after `patience` of them without a new best.
 
     `keep` names the parameters to evaluate: of the best dev average, or of the last step. Both are left in any case.
+    A batch goes through a step in `microbatches` equal parts.
     """
 
     steps: int
@@ -49,6 +50,7 @@ class TrainingPlan:
     patience: int | None = None
     keep: Which = "best"
     seed: int = 0
+    microbatches: int = 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,8 +110,8 @@ def train(
     names the step, `rows(step - 1)`, which are the ids of that batch's examples, and the checkpoint before.
     """
     settings, reader = reader.merge().settings, place_parameters(reader, mesh)
-    state = place_parameters(initial_state(reader.trained, optimizer), mesh)
-    step_function = compile_step(reader.definition, optimizer)
+    state = place_parameters(initial_state(reader.trained, optimizer, mesh), mesh)
+    step_function = compile_step(reader.definition, optimizer, mesh, plan.microbatches)
     weights = DistillationWeights(lambda_=jnp.float32(settings.lambda_), tau=jnp.float32(settings.tau))
     run_key = jax.random.key(plan.seed)
     checkpoints = RunCheckpoints(directory)
@@ -127,17 +129,16 @@ def train(
     batches = made_ahead(make_batch(step) for step in itertools.count(start))
     with tqdm(total=plan.steps, initial=start, desc=f"training {settings.name}", disable=None) as bar:
         while curve.stopped is None:
-            state, losses = step_function(state, reader.fixed, place_batch(next(batches), mesh), weights, run_key)
+            batch = place_batch(next(batches), mesh, plan.microbatches)
+            state, losses = step_function(state, reader.fixed, batch, weights, run_key)
             curve.add(losses)
             bar.update()
             if not curve.is_due:
                 continue
             if (fault := curve.not_finite or _not_finite(curve.step, state.parameters)) is not None:
                 saved = curve.entries[-1]["step"] if curve.entries else None
-                batch = rows(fault.step - 1)
-                raise NotFinite(
-                    settings.name, directory, step=fault.step, what=fault.what, batch=batch, last_saved=saved
-                )
+                ids = rows(fault.step - 1)
+                raise NotFinite(settings.name, directory, step=fault.step, what=fault.what, batch=ids, last_saved=saved)
             is_best = curve.evaluated(on_dev(dataclasses.replace(reader, trained=state.parameters)))
             progress |= {"curve": curve.entries, "seconds": time.monotonic() - started}
             checkpoints.save_latest(curve.step, state, progress)

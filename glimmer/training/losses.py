@@ -16,8 +16,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from glimmer.models.batch import Batch, Encoded
+from glimmer.models.batch import Batch, Encoded, Pairs
 from glimmer.models.layers import MaybeKey
+from glimmer.models.mesh import row_devices
 from glimmer.models.reader import DropoutKeys, Reader, token_log_probability
 
 
@@ -59,11 +60,13 @@ def distillation_loss(
     tau: Float[Array, ""] | float,
     kl: str = "rank_lm",
     teacher_gradient: str = "stopped",
+    questions: int | None = None,
 ) -> Float[Array, ""]:
     """Mean over questions of the KL divergence between p_rank and p_LM over the passages that are present.
 
     "rank_lm" is KL(p_rank || p_LM), "lm_rank" is KL(p_LM || p_rank). With `teacher_gradient` "stopped" the gradient
-    reaches `scores` only, with "flows" the reader's likelihoods too.
+    reaches `scores` only, with "flows" the reader's likelihoods too. `questions` is how many the mean is over, where
+    these B are a part of them.
     """
     if teacher_gradient == "stopped":
         log_likelihood = jax.lax.stop_gradient(log_likelihood)
@@ -72,38 +75,48 @@ def distillation_loss(
     log_lm = jax.nn.log_softmax(jnp.where(present, log_likelihood / tau, floor), axis=1)
     first, second = (log_rank, log_lm) if kl == "rank_lm" else (log_lm, log_rank)
     terms = jnp.where(present, jnp.exp(first) * (first - second), 0.0)
-    return jnp.mean(jnp.sum(terms, axis=1))
+    return jnp.sum(jnp.sum(terms, axis=1)) / (len(terms) if questions is None else questions)
 
 
 def ranking_entropy(
-    scores: Float[Array, "B k"], present: Bool[Array, "B k"], tau: Float[Array, ""] | float
+    scores: Float[Array, "B k"],
+    present: Bool[Array, "B k"],
+    tau: Float[Array, ""] | float,
+    whole: Bool[Array, "W k"] | None = None,
 ) -> Float[Array, ""]:
     """Mean over questions of the entropy of p_rank over the passages that are present, divided by that of equal scores.
 
-    Questions with one passage, which have nothing to rank, are left out; 0 if there are no others.
+    Questions with one passage, which have nothing to rank, are left out; 0 if there are no others. `whole` is
+    `present` of the W questions that the mean is over, where these B are a part of them.
     """
     log_rank = jax.nn.log_softmax(jnp.where(present, scores / tau, jnp.finfo(jnp.float32).min), axis=1)
     entropy = -jnp.sum(jnp.where(present, jnp.exp(log_rank) * log_rank, 0.0), axis=1)
     count = jnp.sum(present, axis=1)
     shares = jnp.where(count > 1, entropy / jnp.log(jnp.maximum(count, 2)), 0.0)
-    return jnp.sum(shares) / jnp.maximum(jnp.sum(count > 1), 1)
+    ranked = jnp.sum((count if whole is None else jnp.sum(whole, axis=1)) > 1)
+    return jnp.sum(shares) / jnp.maximum(ranked, 1)
 
 
-def reader_losses(reader: Reader, batch: Batch, weights: DistillationWeights, key: MaybeKey) -> Losses:
+def reader_losses(
+    reader: Reader, batch: Batch, weights: DistillationWeights, key: MaybeKey, whole: Batch | None = None
+) -> Losses:
     """Both losses of a reader on one batch, with dropout where there is a key.
 
     The dropout keys of the language-model path do not depend on whether distillation runs, so lambda = 0 trains
-    exactly the model that has no distillation.
+    exactly the model that has no distillation. Where `batch` is a part of a `whole` one, the means are over the whole:
+    the losses of all parts sum to those of the whole batch.
     """
     settings, keys = reader.settings, DropoutKeys.split(key)
+    whole = batch if whole is None else whole
     encoded = reader.encode(batch, keys=keys)
     logits = reader.logits(encoded, batch.answer, keys.decoder)
     answer_log_probability = token_log_probability(logits, batch.answer, reader.config.pad_id)
-    language_model = language_model_loss(answer_log_probability, batch.answer, reader.config.pad_id)
+    language_model = language_model_loss(answer_log_probability, whole.answer, reader.config.pad_id)
     if reader.scorer is None or settings.lambda_ == 0:
         return Losses(total=language_model, language_model=language_model, distillation=jnp.zeros(()))
     log_likelihood = passage_log_likelihood(reader, encoded, batch.answer)
-    present, form = encoded.reranked.present, (weights.tau, settings.kl, settings.teacher_gradient)
+    present = encoded.reranked.present
+    form = (weights.tau, settings.kl, settings.teacher_gradient, len(whole.answer))
     distillation = distillation_loss(encoded.scores, log_likelihood, present, *form)
     uniform = distillation_loss(jnp.zeros_like(encoded.scores), log_likelihood, present, *form)
     return Losses(
@@ -111,19 +124,37 @@ def reader_losses(reader: Reader, batch: Batch, weights: DistillationWeights, ke
         language_model=language_model,
         distillation=distillation,
         distill_uniform=uniform,
-        ranking_entropy=ranking_entropy(encoded.scores, present, weights.tau),
+        ranking_entropy=ranking_entropy(encoded.scores, present, weights.tau, jnp.asarray(whole.present)),
     )
+
+
+TEACHER_ROWS = 64
+"""Rows that a device decodes at once to find what each passage alone makes of the answer."""
 
 
 def passage_log_likelihood(reader: Reader, encoded: Encoded, answer: Int[Array, "B A"]) -> Float[Array, "B k"]:
     """log p(answer | passage_i alone, question), summed or averaged over answer tokens as the settings say.
 
     No dropout above the scores. No gradient either, and so nothing kept for a way back, unless the settings let it
-    flow.
+    flow. Passages go through the last live layers and the decoder in groups, one after the other, of as many as make
+    TEACHER_ROWS rows a device: what is held does not grow with k. A gradient that flows computes each group again.
     """
     if reader.settings.teacher_gradient == "stopped":
         reader, encoded = jax.tree.map(jax.lax.stop_gradient, (reader, encoded))
-    total = jnp.sum(reader.answer_log_probability(reader.keep_all(encoded), answer), axis=2)
+    rows, k = encoded.reranked.present.shape
+    most = max(TEACHER_ROWS * row_devices() // rows, 1)
+    size = max(divisor for divisor in range(1, min(k, most) + 1) if k % divisor == 0)
+
+    def of_group(pairs: Pairs) -> Float[Array, "B group"]:
+        alone = dataclasses.replace(encoded, kept=reader.finish(pairs))
+        return jnp.sum(reader.answer_log_probability(alone, answer), axis=2)
+
+    if reader.settings.teacher_gradient == "flows":
+        of_group = jax.checkpoint(of_group)
+    groups = jax.tree.map(
+        lambda x: jnp.moveaxis(x.reshape(rows, k // size, size, *x.shape[2:]), 1, 0), encoded.reranked
+    )
+    total = jnp.moveaxis(jax.lax.map(of_group, groups), 0, 1).reshape(rows, k)
     if reader.settings.token_reduction == "mean":
         total = total / jnp.maximum(jnp.sum(answer != reader.config.pad_id, axis=1), 1)[:, None]
     return total

@@ -10,11 +10,14 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
+from jax.sharding import Mesh
 from jaxtyping import Array, Int, Key
 
 from glimmer.models.batch import Batch
+from glimmer.models.mesh import parameter_shardings, splits_parameters, while_tracing_on
 from glimmer.models.reader import Reader
 from glimmer.training.losses import DistillationWeights, Losses, reader_losses
+from glimmer.training.microbatch import gradients_of_parts
 
 
 @jax.tree_util.register_dataclass
@@ -62,27 +65,50 @@ def split_reader(reader: Reader, frozen: tuple[str, ...] = ()) -> SplitReader:
     return SplitReader(definition=definition, trained=trained, fixed=fixed)
 
 
-def initial_state(trained: Any, optimizer: optax.GradientTransformation) -> TrainState:
-    """Step 0."""
-    return TrainState(step=jnp.zeros((), jnp.int32), parameters=trained, optimizer=optimizer.init(trained))
+def initial_state(trained: Any, optimizer: optax.GradientTransformation, mesh: Mesh | None = None) -> TrainState:
+    """Step 0. On a mesh that splits parameters, what the optimizer keeps is made in parts, and is never whole."""
+    step = jnp.zeros((), jnp.int32)
+    if mesh is None or not splits_parameters(mesh):
+        return TrainState(step=step, parameters=trained, optimizer=optimizer.init(trained))
+    shardings = parameter_shardings(jax.eval_shape(optimizer.init, trained), mesh)
+    kept = jax.jit(optimizer.init, out_shardings=shardings)(trained)
+    return TrainState(step=step, parameters=trained, optimizer=kept)
 
 
 StepFunction = Callable[[TrainState, Any, Batch, DistillationWeights, Key[Array, ""]], tuple[TrainState, Losses]]
 
 
-def compile_step(definition: Any, optimizer: optax.GradientTransformation) -> StepFunction:
-    """The training step, compiled. Its dropout key is folded from the run's key and the step, so it can be resumed."""
+def compile_step(
+    definition: Any, optimizer: optax.GradientTransformation, mesh: Mesh | None = None, microbatches: int = 1
+) -> StepFunction:
+    """The training step, compiled. Its dropout key is folded from the run's key and the step, so it can be resumed.
+
+    On a `mesh` the new state lies as the old one did. `microbatches` parts of the batch go through it one after the
+    other, with the gradients and losses of the whole.
+    """
 
     def step(state: TrainState, fixed: Any, batch: Batch, weights: DistillationWeights, run_key):
         key = jax.random.fold_in(run_key, state.step)
 
-        def loss(trained):
-            losses = reader_losses(nnx.merge(definition, trained, fixed), batch, weights, key)
+        def loss(trained, part, key):
+            losses = reader_losses(nnx.merge(definition, trained, fixed), part, weights, key, batch)
             return losses.total, losses
 
-        gradients, losses = jax.grad(loss, has_aux=True)(state.parameters)
+        with while_tracing_on(mesh):
+            if microbatches == 1:
+                gradients, losses = jax.grad(loss, has_aux=True)(state.parameters, batch, key)
+            else:
+                gradients, losses = gradients_of_parts(loss, state.parameters, batch, key, microbatches)
+        gradients = _as_placed(gradients, mesh)
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.parameters)
         parameters = optax.apply_updates(state.parameters, updates)
-        return TrainState(step=state.step + 1, parameters=parameters, optimizer=optimizer_state), losses
+        new = TrainState(step=state.step + 1, parameters=parameters, optimizer=optimizer_state)
+        return _as_placed(new, mesh), losses
 
     return jax.jit(step, donate_argnums=0)
+
+
+def _as_placed(tree: Any, mesh: Mesh | None) -> Any:
+    if mesh is None or not splits_parameters(mesh):
+        return tree
+    return jax.lax.with_sharding_constraint(tree, parameter_shardings(tree, mesh))

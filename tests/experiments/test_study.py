@@ -232,7 +232,7 @@ def test_whatever_decides_the_number_changes_the_id(key, value):
 @pytest.mark.parametrize("key, value", [
     ("work", "elsewhere"), ("results", "elsewhere"), ("title", "Another"), ("evaluation.batch_size", 3),
     ("evaluation.bootstrap_samples", 7), ("evaluation.both", False), ("artifacts", ["figure2"]), ("baselines", []),
-    ("seeds", [0, 1]),
+    ("seeds", [0, 1]), ("devices.data", 4), ("devices.fsdp", 8), ("devices.model", 2), ("devices.microbatches", 2),
 ])  # fmt: skip
 def test_what_does_not_decide_the_number_leaves_the_id(key, value):
     def glimmer_id(overrides):
@@ -323,3 +323,8 @@ def test_broken_yaml_and_keys_given_twice_are_refused(tmp_path, text):
 def test_an_override_that_is_not_key_and_value_is_refused(text):
     with pytest.raises(InputError):
         parse_overrides([text])
+
+
+def test_microbatches_that_do_not_divide_the_batch_are_refused():
+    with pytest.raises(InputError, match="a divisor of training.batch_size, 10"):
+        load_study("smoke", {"training.batch_size": 10, "devices.microbatches": 4})

@@ -6,11 +6,10 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
-from jax.sharding import AxisType
 
 from glimmer.experiments.settings import lumen
 from glimmer.models.config import T5Config
-from glimmer.models.mesh import place_parameters
+from glimmer.models.mesh import device_mesh, place_parameters
 from glimmer.training.losses import DistillationWeights
 from glimmer.training.state import compile_step, split_reader
 from tests.models.tiny import CONFIG, ragged_batch, tiny_reader
@@ -18,7 +17,7 @@ from tests.models.tiny import CONFIG, ragged_batch, tiny_reader
 jax.config.update("jax_disable_most_optimizations", True)
 
 
-MESH = jax.make_mesh((1, 1), ("data", "model"), axis_types=(AxisType.Auto, AxisType.Auto))
+MESH = device_mesh(devices=jax.devices()[:1])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,7 +24,7 @@ class Stopped(Exception):
 @pytest.fixture
 def run(toy, tmp_path, monkeypatch):
     """Trains the toy with scripted dev averages; returns (result, parameters seen at each evaluation)."""
-    monkeypatch.setattr(loop, "compile_step", lambda definition, optimizer: toy.step)
+    monkeypatch.setattr(loop, "compile_step", lambda *_: toy.step)
 
     def start(dev, plan=PLAN, directory=tmp_path / "checkpoints", identity=IDENTITY):
         seen, averages = [], iter(dev)
@@ -231,7 +231,7 @@ def test_a_number_gone_wrong_stops_the_run_with_step_rows_and_the_checkpoint_bef
             return state, dataclasses.replace(losses, total=losses.total * np.nan)
         return dataclasses.replace(state, parameters=jax.tree.map(lambda x: x / 0, state.parameters)), losses
 
-    monkeypatch.setattr(loop, "compile_step", lambda definition, optimizer: step)
+    monkeypatch.setattr(loop, "compile_step", lambda *_: step)
     evaluated = []
 
     def on_dev(reader):

@@ -14,17 +14,20 @@ from hypothesis import strategies as st
 from glimmer.experiments.settings import fid, glimmer
 from glimmer.models.batch import Batch
 from glimmer.training.losses import (
+    TEACHER_ROWS,
     DistillationWeights,
     distillation_loss,
     language_model_loss,
+    passage_log_likelihood,
     ranking_entropy,
     reader_losses,
 )
 from glimmer.training.state import split_reader
 from tests.models import reference
-from tests.models.tiny import CONFIG, program, ragged_batch, tiny_reader
+from tests.models.tiny import ANSWER, CONFIG, program, ragged_batch, tiny_reader
 
 K = 4
+VOCABULARY = 2048
 NUMBERS = st.floats(-6, 6, width=32)
 ROWS = st.lists(st.lists(NUMBERS, min_size=K, max_size=K), min_size=2, max_size=2)
 PRESENT = st.lists(st.lists(st.booleans(), min_size=K, max_size=K), min_size=2, max_size=2)
@@ -205,3 +208,30 @@ def test_lambda_0_trains_exactly_the_model_without_distillation():
     without, weighed_0 = gradient(dataclasses.replace(GLIMMER, lambda_=0.0), 1.0), gradient(GLIMMER, 0.0)
     for (path, a), b in zip(nnx.to_flat_state(without), jax.tree.leaves(weighed_0), strict=True):
         np.testing.assert_array_equal(a[...], b, err_msg=str(path))
+
+
+@functools.cache
+def temporary_bytes(k: int, teacher: str) -> int:
+    """What a compiled log p(answer | each passage) holds beside its arguments; its way back where a gradient flows."""
+    settings = glimmer(alpha=1, beta="1/2", k=k, m=2, teacher_gradient=teacher)
+    config = dataclasses.replace(CONFIG, vocabulary=VOCABULARY, encoder_layers=2, decoder_layers=1)
+    split = split_reader(tiny_reader(settings, config))
+    batch = ragged_batch(rows=TEACHER_ROWS, k=k)
+    encoded = jax.eval_shape(
+        lambda trained: dataclasses.replace(split, trained=trained).merge().encode(batch), split.trained
+    )
+
+    def total(trained, encoded):
+        reader = dataclasses.replace(split, trained=trained).merge()
+        return jnp.sum(passage_log_likelihood(reader, encoded, batch.answer))
+
+    program = jax.jit(total if teacher == "stopped" else jax.grad(total))
+    return program.lower(split.trained, encoded).compile().memory_analysis().temp_size_in_bytes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("teacher", ["stopped", "flows"])
+def test_forty_passages_hold_no_more_decoders_than_four(teacher):
+    """Thirty-six more passages take less than the logits of one."""
+    logits_of_a_passage = TEACHER_ROWS * ANSWER * VOCABULARY * 4
+    assert temporary_bytes(40, teacher) - temporary_bytes(4, teacher) < logits_of_a_passage

@@ -14,6 +14,7 @@ jax.config.update("jax_disable_most_optimizations", True)
 import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh
 from glimmer.errors import InputError
+from glimmer.experiments.sections import Devices
 from glimmer.experiments.settings import glimmer
 from glimmer.models.mesh import device_mesh, place_batch, place_parameters
 from glimmer.training.loop import TrainingPlan, train
@@ -50,10 +51,10 @@ def resumes(mesh, directory):
             pass
     return [entry["step"] for entry in result.curve]
 
-one = Mesh(np.array(jax.devices()[:1]).reshape(1, 1), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
+one = Mesh(np.array(jax.devices()[:1]).reshape(1, 1, 1), ("data", "fsdp", "model"), axis_types=(AxisType.Auto,) * 3)
 whole, loss = two_steps(one)
 found = {"devices": jax.device_count(), "loss": loss}
-for name, mesh in {"data": device_mesh(), "data x model": device_mesh(model=2)}.items():
+for name, mesh in {"data": device_mesh(), "data x model": device_mesh(Devices(model=2))}.items():
     parts, loss = two_steps(mesh)
     found[name] = [max(float(np.abs(a - b).max()) for a, b in zip(parts, whole)), loss]
 try:
