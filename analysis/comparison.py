@@ -1,4 +1,4 @@
-"""Two results directories of one registry, number by number: other machines, other seeds, other versions, other studies.
+"""Two results directories, number by number: other machines, other seeds, other versions, other studies.
 
 Of every point that both have: the second's value less the first's. Where both kept per-example scores of the same
 questions (equal digests of data and of the ids answered), it is paired by question: the scores of a side are averaged

@@ -368,7 +368,7 @@ def test_other_answers_from_a_checkpoint_of_elsewhere_may_be_another_processor(t
 
 def test_nothing_to_compare_is_bad_input(two, tmp_path, capsys):
     (tmp_path / "empty" / "runs").mkdir(parents=True)
-    assert main(["reproduced", str(tmp_path / "empty"), str(two[1])]) == 2
+    assert main(["verify", str(tmp_path / "empty"), "--against", str(two[1])]) == 2
     assert "no reader in common" in capsys.readouterr().err
 
 
@@ -380,7 +380,7 @@ def test_a_file_that_cannot_be_trusted_is_no_agreement(two, capsys):
 
 
 def test_a_directory_does_not_confirm_itself(two):
-    assert main(["reproduced", str(two[1]), str(two[1] / ".." / "smoke")]) == 2
+    assert main(["verify", str(two[1]), "--against", str(two[1] / ".." / "smoke")]) == 2
 
 
 def test_the_log_gets_one_line_a_call_and_keeps_what_stands_there(replicates, tmp_path):
