@@ -33,7 +33,7 @@ reproduce: $(ENVIRONMENT) ## figures of all cached runs, Figure 2 in one more wo
 	@$(SNAKEMAKE) report --forceall
 	@$(SNAKEMAKE) --config study=pilot results=$(RESULTS) work=$(RESULTS)/work $(PART)
 	@echo "The report of the cached runs lies at results/pilot/report.html; what was made here against them:"
-	@glimmer reproduced $(RESULTS)/pilot results/pilot
+	@glimmer verify $(RESULTS)/pilot --against results/pilot
 
 study: $(ENVIRONMENT) ## the whole study $(STUDY), from corpus to report; a second call does nothing
 	@$(SNAKEMAKE) --config study=$(STUDY) results=$(RESULTS)

@@ -7,16 +7,18 @@ What was made here is one of three things:
    bit on one kind of processor). `other draw`: a file that rests on trained parameters came out otherwise. Another
    kind of processor rounds otherwise, and a checkpoint trained with other rounding is another draw of it; levels say
    nothing then. In all other cases `agrees`, where each score lies in the other's interval, or `differs`.
-2. A new draw: a run whose id is not cached, or another draw of one that is. Two readers made at one seed have a
-   difference, in percent, mean of tasks. The cached replicates of other seeds give the 95 % prediction interval of it
-   (`Replicated.prediction`): `within`, `outside`, or, with fewer than two such replicates, `not judged`. Readers are
-   matched between seeds by everything in their settings but the seeds.
+2. A new draw: a run whose id is not cached, or another draw of one that is. Its level (percent, mean of tasks), and its
+   difference to every other reader made at its seed, are held to the 95 % prediction interval that the cached
+   replicates of other seeds give (`Replicated.prediction`), on both sides. `OK`: inside. `near`: outside, and inside
+   the interval of 1 - 5 % / J of all J numbers judged, since of many numbers some lie outside by chance. `FAIL`:
+   outside that too; of faithful replicates one in twenty has any (Bonferroni). `not judged`: fewer than two such
+   replicates, of which nobody knows how they vary. Readers are matched between seeds by everything in their settings
+   but the seeds.
 3. A new draw where the cached runs are no replicates, since their seeds share one world: nothing predicts it, and it is
    not judged.
 
-Reproduced is what was judged at all, holds no `differs` and no `outside`, and no other draw that nothing judges. When
-all is well one difference in twenty lies outside, and differences share readers: three readers have three. A wide
-interval confirms little; its width stands in its row.
+Counted together, `identical` is OK, `agrees` is near and `differs` is a FAIL. Verified is what was judged at all, has
+no FAIL, and no other draw that nothing judges. A wide interval confirms little; its width stands in its row.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ from glimmer.results import Runs, answers_apart, load_runs
 from glimmer.results.points import is_redrawn
 
 IDENTICAL, AGREES, OTHER_DRAW, DIFFERS = "identical", "agrees", "other draw", "differs"
-WITHIN, OUTSIDE, NOT_JUDGED = "within", "outside", "not judged"
+OK, NEAR, FAIL, NOT_JUDGED = "OK", "near", "FAIL", "not judged"
 _EXACT = ("data", "tokenizer", "tokens")  # digests in order of making: those that no rounding changes,
 _TRAINED = ("initial_checkpoint", "retrieved", "kept_rows")  # and those that rest on trained parameters
 
@@ -150,7 +152,38 @@ def differences(ours: Runs, theirs: Runs, drawn: Iterable[str]) -> list[dict[str
             runs = [here[reader][seed] for reader in pair]
             if new & {run["id"] for run in runs}:
                 rows.append(_row(runs, measured, {at: value for at, value in before.items() if at != seed}))
-    return sorted(rows, key=lambda row: (row["verdict"] == NOT_JUDGED, row["seed"]))
+    return sorted(rows, key=lambda row: (row["interval"] is None, row["seed"]))
+
+
+def levels(ours: Runs, theirs: Runs, drawn: Iterable[str]) -> list[dict[str, Any]]:
+    """One row for each run that was made here and is a new draw: its level beside those of the cached replicates."""
+    new = set(drawn) | (ours.by_id.keys() - theirs.by_id.keys())
+    cached = _by_reader(theirs) if is_redrawn("data", [*ours.by_id.values(), *theirs.by_id.values()]) else {}
+    rows = []
+    for reader, by_seed in _by_reader(ours).items():
+        for seed, run in by_seed.items():
+            if run["id"] in new:
+                others = {at: other for at, other in cached.get(reader, {}).items() if at != seed}
+                known = {at: _level(other) for at, other in others.items() if _sizes(other) == _sizes(run)}
+                rows.append(_row([run], _level(run), known))
+    return rows
+
+
+def _level(run: Mapping[str, Any]) -> float:
+    return 100 * run["average"]["score"]
+
+
+def judge(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of `levels` and `differences` with their verdicts, as one family: see above."""
+    judged = [row for row in rows if row["interval"]]
+    for row in judged:
+        known = Replicated(draws=np.array(list(row["exact"].values())))
+        if known.predicts(row["measured"]):
+            row["verdict"] = OK
+        else:
+            row["verdict"] = NEAR if known.predicts(row["measured"], 1 - 0.05 / len(judged)) else FAIL
+    hidden = ("exact", "measured")
+    return [{key: value for key, value in row.items() if key not in hidden} for row in rows]
 
 
 def _differences(pair: Sequence[Mapping[int, Mapping[str, Any]]]) -> dict[int, float]:
@@ -168,63 +201,77 @@ def _sizes(run: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _row(runs: Sequence[Mapping[str, Any]], measured: float, cached: Mapping[int, float]) -> dict[str, Any]:
-    """Of two runs of one seed: the difference measured here beside those of the cached replicates, by seed."""
-    if np.mean(list(cached.values()) or [measured]) < 0:
+    """Of a run, or of two of one seed: what was measured here beside the same of the cached replicates, by seed."""
+    if len(runs) > 1 and np.mean(list(cached.values()) or [measured]) < 0:
         runs, measured, cached = runs[::-1], -measured, {seed: -value for seed, value in cached.items()}
     row = {
         "reader": reader_text(runs[0]["settings"]),
-        "less": reader_text(runs[1]["settings"]),
+        "less": reader_text(runs[1]["settings"]) if len(runs) > 1 else None,
         "seed": runs[0]["seed"],
         "runs": [run["id"] for run in runs],
         "here": round(measured, 2),
         "replicates": len(cached),
         "cached": {seed: round(value, 2) for seed, value in cached.items()},
+        "exact": dict(cached),
+        "measured": measured,
+        "verdict": NOT_JUDGED,
     }
     if len(cached) < 2:
-        return row | {"mean": None, "interval": None, "width": None, "verdict": NOT_JUDGED}
+        return row | {"mean": None, "interval": None, "width": None}
     known = Replicated(draws=np.array(list(cached.values())))
     low, high = known.prediction
     return row | {
         "mean": round(float(known.draws.mean()), 2),
         "interval": [round(low, 2), round(high, 2)],
         "width": round(high - low, 2),
-        "verdict": WITHIN if known.predicts(measured) else OUTSIDE,
     }
 
 
 def compare_directories(made: Path, cached: Path) -> dict[str, Any]:
     """What the runs of two results/<study> directories say of each other; raises as `load_both`.
 
-    outcome: in one line; reproduced: whether they are; runs: rows of `compare`; differences: rows of `differences`.
+    outcome: in one line; verified: whether they are; counts: of OK, near, FAIL and not judged; runs: rows of `compare`;
+    levels and differences: rows of `judge`.
     """
     ours, theirs = load_both(made, cached)
     rows = compare(ours, theirs)
     drawn = [row["run"] for row in rows if row["verdict"] == OTHER_DRAW]
-    between = differences(ours, theirs, drawn)
-    counts = Counter(row["verdict"] for row in [*rows, *between])
-    left = set(drawn) - {id for row in between if row["verdict"] != NOT_JUDGED for id in row["runs"]}
-    is_judged = bool(counts.keys() & {IDENTICAL, AGREES, WITHIN}) and not left
-    failed = counts[DIFFERS] + counts[OUTSIDE] > 0
-    outcome = "Not reproduced" if failed else "Reproduced" if is_judged else "Not judged"
+    of_levels = levels(ours, theirs, drawn)
+    draws = judge([*of_levels, *differences(ours, theirs, drawn)])
+    left = set(drawn) - {id for row in draws if row["verdict"] != NOT_JUDGED for id in row["runs"]}
+    of_runs = Counter(_OF_A_RUN[row["verdict"]] for row in rows if row["verdict"] in _OF_A_RUN)
+    counted = of_runs + Counter(row["verdict"] for row in draws)
+    counts = {verdict: counted[verdict] for verdict in (OK, NEAR, FAIL, NOT_JUDGED)}
+    is_judged = bool(counts[OK] + counts[NEAR]) and not left
+    outcome = "Not verified" if counts[FAIL] else "Verified" if is_judged else "Cannot be judged"
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count) or "nothing to judge"
+    why = _reasons(rows, draws, len(left))
     return {
-        "outcome": f"{outcome}: {_counted(counts, len(left))}.",
-        "reproduced": is_judged and not failed,
+        "outcome": f"{outcome}: {told}{why}.",
+        "verified": is_judged and not counts[FAIL],
+        "counts": counts,
         "runs": rows,
-        "differences": between,
+        "levels": draws[: len(of_levels)],
+        "differences": draws[len(of_levels) :],
     }
 
 
-def _counted(counts: Mapping[str, int], left: int) -> str:
-    """How many differences and runs came out how, in words; `left` is how many other draws nothing judges."""
-    judged = counts[WITHIN] + counts[OUTSIDE]
+_OF_A_RUN = {IDENTICAL: OK, AGREES: NEAR, DIFFERS: FAIL}
+
+
+def _reasons(rows: Sequence[Mapping], draws: Sequence[Mapping], left: int) -> str:
+    """Why something could not be judged, and how many runs of cached ids there are, in words."""
     parts = []
-    if judged:
-        parts.append(f"{counts[WITHIN]} of {judged} differences between readers within their prediction intervals")
-    if counts[NOT_JUDGED]:
-        parts.append(f"{counts[NOT_JUDGED]} differences without two cached replicates to judge by")
-    same = {verdict: counts[verdict] for verdict in (IDENTICAL, AGREES, DIFFERS, OTHER_DRAW) if counts[verdict]}
-    if same:
-        told = ", ".join(f"{count} {verdict}" for verdict, count in same.items())
-        told += f" ({left} that nothing predicts)" if left else ""
-        parts.append(f"of {sum(same.values())} runs that are cached too, {told}")
-    return "; ".join(parts) or "no two readers were made at one seed"
+    if few := sorted({row["replicates"] for row in draws if row["verdict"] == NOT_JUDGED}):
+        known = " or ".join(map(str, few))
+        parts.append(
+            f"not judged is what has {known} cached replicates of another seed, since two say how numbers vary"
+        )
+    if left:
+        parts.append(f"{left} runs are another draw that nothing predicts")
+    if rows:
+        same = Counter(row["verdict"] for row in rows)
+        parts.append(
+            f"of {len(rows)} runs that are cached too, " + ", ".join(f"{n} {what}" for what, n in same.items())
+        )
+    return "".join(f"; {part}" for part in parts)

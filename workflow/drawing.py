@@ -172,7 +172,7 @@ class ArtifactJob:
         files = [paper_points(self.sources[0].results)]
         for source in self.sources:
             run_ids = dict.fromkeys(id for point in source.artifacts[self.name].points for id in point.run_ids)
-            files += source.layout.run_files(run_ids) if source.layout else []
+            files += [*source.layout.run_files(run_ids), *source.layout.foreign()] if source.layout else []
         return files
 
     @property

@@ -25,6 +25,7 @@ from glimmer.files import existing, read_json
 from glimmer.models.config import T5Config, from_hugging_face, require_size
 from glimmer.models.forms import config_file
 from glimmer.results.failed_runs import FOLDER
+from glimmer.results.foreign import FOLDER as FOREIGN_FOLDER
 from glimmer.results.run_files import KILT_CHECK
 from glimmer.retrieval.towers import HALVES, half_directory
 from glimmer.runs.inputs import Digests, check_results, files_of_data, given_inputs, hold
@@ -251,6 +252,10 @@ class Layout:
         found = (str(path) for path in self.study.results_directory.glob("runs/*.json"))
         return sorted({*self.run_files(), *found})
 
+    def foreign(self) -> list[str]:
+        """Files of foreign readers: of no rule, since `glimmer import` writes them."""
+        return sorted(str(path) for path in self.study.results_directory.glob(f"{FOREIGN_FOLDER}/*.json"))
+
     def published(self) -> list[str]:
         """What the report shows of the stages before training, of each replicate; when only drawing, what exists."""
         names = ["retrieval", "filter", "lengths", "priors"] + (
@@ -262,7 +267,7 @@ class Layout:
         if self.draws_only:  # a call that measures comes to the report only when no run has failed
             files += sorted(str(path) for path in self.study.results_directory.glob(f"{FOLDER}/*.json"))
         later = f"{self.results}/{KILT_CHECK}"  # of no rule: `glimmer crosscheck` writes it where KILT's package is
-        return files + [later] if Path(later).exists() else files
+        return files + self.foreign() + ([later] if Path(later).exists() else [])
 
     def reference_option(self) -> list[str]:
         """The committed results that a repetition elsewhere is compared with by run id, where there are some."""

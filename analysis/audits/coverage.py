@@ -9,6 +9,7 @@ from pathlib import Path
 from analysis.audits.finding import DISCREPANCY, FAILURE, NOTE, Finding, Number, unequal
 from glimmer import experiments
 from glimmer.experiments import PaperValue
+from glimmer.results.foreign import FOREIGN, foreign_rows, load_foreign
 from glimmer.results.points import unusable
 
 
@@ -44,14 +45,14 @@ def missing(points: Iterable[experiments.Point], numbers: Iterable[Number]) -> I
 
 def drawings(directory: Path, numbers: Sequence[Number]) -> Iterator[Finding]:
     """Values in the .csv beside a figure or table that are not those of the results they claim to show."""
-    known = {number.id: number for number in numbers}
+    known = {number.id: number.value for number in numbers}
+    known |= {f"{FOREIGN}/{row.name}": row.value for row in foreign_rows(load_foreign(directory)[0])}
     for path in sorted([*directory.glob("figures/*.csv"), *directory.glob("tables/*.csv")]):
         with open(path, encoding="utf-8", newline="") as file:
             rows = [row for row in csv.DictReader(file) if row.get("study") == directory.name]
         for row in rows:
             drawn = row.get("value_percent") or row.get("samples_per_tflop") or ""
-            number = known.get(row.get("point", ""))
-            value = None if number is None else number.value
+            value = known.get(row.get("point", ""))
             if drawn == ("" if value is None else f"{value:.10g}"):
                 continue
             yield Finding(

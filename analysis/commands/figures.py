@@ -23,12 +23,15 @@ def run(args: argparse.Namespace) -> None:
     """Writes them, and names each file; a run file that is left out is named on stderr."""
     from analysis import figures
     from glimmer.results import PAPER, load_reference, load_results
+    from glimmer.results.foreign import FOLDER, load_foreign
 
     for artifact in map(figures.drawn, args.artifacts) if args.artifacts else figures.everything():
         for name in sources_of(args):
             study = load_results(name, args.results, artifact.name)
             if not (artifact.name in study.artifacts or args.artifacts):
                 continue  # what is not part of a study is drawn only where it is asked for by name
+            for refused in load_foreign(args.results / name)[1]:
+                print(f"{artifact.name}: left out {name}/{FOLDER}/{refused.file}: {refused.reason}", file=sys.stderr)
             for refused in study.runs.refused:
                 print(f"{artifact.name}: left out {name}/runs/{refused.file}: {refused.reason}", file=sys.stderr)
             reference = None if name == PAPER else load_reference(args.results)

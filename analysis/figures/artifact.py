@@ -7,13 +7,15 @@ import dataclasses
 import importlib
 import importlib.util
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from glimmer.experiments import Artifact, load_registry
 from glimmer.files import atomic_write
 from glimmer.results import PAPER, PointResult, StudyResults
+from glimmer.results.foreign import FOREIGN, LEGEND, ForeignRow
+from glimmer.results.points import HEADLINE_SCORE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,7 +72,7 @@ class FigureArtifact(DrawnArtifact):
         reference = self.beside(reference)
         title, words = (
             f"{self.entry.full_title}: {study.study}",
-            f"{self.entry.caption} {describe(study.of(self.name))}",
+            f"{self.entry.caption} {describe(study.of(self.name))}{describe_foreign(self.foreign(study))}",
         )
         if reference:
             words += f" Beside it what the paper reports: {describe(reference.of(self.name))}"
@@ -82,15 +84,48 @@ class FigureArtifact(DrawnArtifact):
         for path, content in zip(paths, (svg.encode(), pdf), strict=False):
             with atomic_write(path, "wb") as file:
                 file.write(content)
-        write_csv(paths[-1], study.of(self.name) + (reference.of(self.name) if reference else []))
+        rows = study.of(self.name) + (reference.of(self.name) if reference else [])
+        write_csv(paths[-1], rows, self.foreign_records(study))
         return paths
+
+    def foreign(self, study: StudyResults, panel: str | None = None) -> tuple[ForeignRow, ...]:
+        """The study's foreign readers, where a panel has a place for them: readers side by side, or over passages, by
+        their own metric's mean of the same tasks. With no panel named, where any has."""
+        panels = [panel] if panel is not None else [each.name for each in self.panels]
+        shown = [
+            row for name in panels for row in study.foreign if _has_place(self.entry, study.of(self.name, name), row)
+        ]
+        return tuple({row.label: row for row in shown}.values())
+
+    def foreign_records(self, study: StudyResults) -> list[dict[str, Any]]:
+        """Rows of the CSV file for them: `status` says what they are."""
+        records = []
+        for panel in self.panels:
+            for row in self.foreign(study, panel.name) if panel.name else ():
+                first = study.of(self.name, panel.name)[0]
+                x = row.k if first.point.x_name == "k" else None
+                numbers = {"value_percent": row.value, "low_percent": row.interval[0], "high_percent": row.interval[1]}
+                words = {"label": row.label, "status": FOREIGN, "source": LEGEND}
+                place = {"artifact": self.name, "panel": panel.name, "x_name": first.point.x_name, "x": x}
+                ids = {
+                    "study": study.study,
+                    "point": f"{FOREIGN}/{row.name}",
+                    "series": row.label,
+                    "k": row.k,
+                    "m": row.m,
+                }
+                records.append(
+                    ids | place | {"metric": first.point.measure.name, "n_tasks": len(row.tasks)} | numbers | words
+                )
+        return records
 
     def picture(self, study: StudyResults, reference: StudyResults | None) -> Picture:
         """All panels of a study, each with the paper's own panel to its right where `reference` is given."""
         from analysis.figures.style import GREY, new_figure
 
-        note = missing_note(study.of(self.name))
-        lines = textwrap.wrap(note, 104 if reference or len(self.panels) > 1 else 54, break_on_hyphens=False)
+        notes = [missing_note(study.of(self.name)), f"{LEGEND}." if self.foreign(study) else ""]
+        width = 104 if reference or len(self.panels) > 1 else 54
+        lines = [line for note in notes for line in textwrap.wrap(note, width, break_on_hyphens=False)]
         rows, columns = (len(self.panels), 2) if reference else (1, len(self.panels))
         height = rows * CELL_HEIGHT + ((0.19 * len(lines) + 0.12) if lines else 0.0)
         figure = new_figure(columns * CELL_WIDTH, height)
@@ -112,12 +147,13 @@ class FigureArtifact(DrawnArtifact):
 
     def _draw(self, axes: Axes, panel: DrawnPanel, source: StudyResults) -> None:
         """Draws one panel from one source with its heading, axis labels and legend."""
-        from analysis.figures.marks import say
+        from analysis.figures.marks import draw_foreign, say
 
         results = source.of(self.name, panel.name)
         axes.set_xlabel(panel.x_label)
         if results:
             drawing_of(self.entry)(axes, results)
+            draw_foreign(axes, results, self.foreign(source, panel.name))
         if not any(result.value is not None for result in results):
             say(axes, "no results yet" if results else "not part of this study")
         handles, labels = axes.get_legend_handles_labels()
@@ -132,6 +168,13 @@ def drawing_of(entry: Artifact) -> Callable[[Axes, Sequence[PointResult]], None]
     """What draws a panel of this artifact: `draw` of the module of its name if there is one, else of its kind."""
     own = f"analysis.figures.{entry.name}"
     return importlib.import_module(own if importlib.util.find_spec(own) else f"analysis.figures.{entry.kind}").draw
+
+
+def _has_place(entry: Artifact, results: Sequence[PointResult], row: ForeignRow) -> bool:
+    measures = {(r.point.measure.kind, r.point.measure.score, len(r.point.terms)) for r in results}
+    counts = {result.n_tasks for result in results if result.n_tasks}
+    by_readers = entry.kind == "bars" or (entry.kind == "lines" and results and results[0].point.x_name == "k")
+    return bool(by_readers) and measures == {("average", HEADLINE_SCORE, 1)} and counts <= {len(row.tasks)}
 
 
 def _cell_axes(figure: Picture, place: tuple[int, int], columns: int, height: float) -> Axes:
@@ -183,6 +226,12 @@ def describe(results: Sequence[PointResult]) -> str:
     return ". ".join(sentences) + "." if groups else "No points."
 
 
+def describe_foreign(rows: Sequence[ForeignRow]) -> str:
+    """Foreign readers in words, with what they are; empty without any."""
+    texts = (f"{row.label}: {row.value:.1f} % ({row.interval[0]:.1f} to {row.interval[1]:.1f})" for row in rows)
+    return f" {'; '.join(texts)}. {LEGEND}." if rows else ""
+
+
 def missing_note(results: Sequence[PointResult]) -> str:
     """One line that lists the missing points by series; empty if there are none."""
     absent = [result for result in results if result.value is None]
@@ -196,13 +245,14 @@ def missing_note(results: Sequence[PointResult]) -> str:
     return f"Missing, {len(absent)} of {len(results)} points (✕ on the axis): {'; '.join(names)}."
 
 
-def write_csv(path: Path, results: Iterable[PointResult]) -> None:
-    """Writes a row a point as CSV: full precision, empty where there is no value."""
+def write_csv(path: Path, results: Iterable[PointResult], foreign: Iterable[Mapping[str, Any]] = ()) -> None:
+    """Writes a row a point as CSV, then one a foreign reader: full precision, empty where there is no value."""
     columns = PointResult(study="", point=load_registry().points()[0]).row()
     with atomic_write(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(map(_cell, result.row().values()) for result in results)
+        writer.writerows([_cell(record.get(column)) for column in columns] for record in foreign)
 
 
 def _cell(value: object) -> str:

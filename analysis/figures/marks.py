@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.transforms import ScaledTranslation, blended_transform_factory
 
-from analysis.figures.style import GREY, Look
+from analysis.figures.style import GREY, INK, Look
 from glimmer.results import PointResult
+from glimmer.results.foreign import ForeignRow
 
 
 def by_series(results: Iterable[PointResult]) -> dict[str, list[PointResult]]:
@@ -127,6 +129,33 @@ def curves(axes: Axes, points: Sequence[PointResult], looks: Mapping[str, Look])
         (level if group[0].point.level else curve)(axes, group, looks[name], rows.get(name, 0), shift)
     axes.margins(y=0.12)
     make_room(axes, len(rows))
+
+
+def draw_foreign(axes: Axes, points: Sequence[PointResult], rows: Sequence[ForeignRow]) -> None:
+    """Foreign readers in a panel: hollow diamonds in ink, each with the mark in its name, behind the readers or at
+    their number of passages."""
+    if not rows:
+        return
+    is_over_passages = points[0].point.x_name == "k"
+    own = 0 if is_over_passages else len(points)
+    for place, row in enumerate(rows):
+        x = row.k if is_over_passages else own + place
+        axes.plot([x, x], row.interval, color=INK, linewidth=1.2, alpha=0.75, zorder=2)
+        diamond = {"marker": "D", "markersize": 7, "markeredgewidth": 1.4, "markeredgecolor": INK, "zorder": 4}
+        axes.plot([x], [row.value], linestyle="none", markerfacecolor="white", **diamond)
+        # Named at its place among curves: a legend of four entries would cover the title.
+        text, aside, where = (
+            (row.label, (0, 9), {"ha": "center", "va": "bottom", "bbox": {"fc": "white", "ec": "none", "pad": 0.5}})
+            if is_over_passages
+            else (f"{row.value:.1f}", (9, 0), {"va": "center"})
+        )
+        axes.annotate(text, (x, row.value), xytext=aside, textcoords="offset points", **where)
+    if is_over_passages:
+        axes.set_xticks(sorted({*axes.get_xticks(), *(row.k for row in rows)}))
+    else:
+        labels = [label.get_text().replace(", ", ",\n") for label in axes.get_xticklabels()]
+        named = [f"{textwrap.shorten(row.label, 14, placeholder='… *')}\nk = {row.k}" for row in rows]
+        reader_axis(axes, [*labels, *named])
 
 
 def make_room(axes: Axes, rows: int) -> None:

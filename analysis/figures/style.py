@@ -8,6 +8,7 @@ import io
 import re
 
 import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -104,4 +105,12 @@ def pdf_bytes(figure: Figure, *, title: str) -> bytes:
     """The figure as PDF without dates, so that the same picture gives the same bytes."""
     buffer = io.BytesIO()
     FigureCanvasPdf(figure).print_pdf(buffer, metadata={"Title": title, "CreationDate": None, "Producer": None})
+    return buffer.getvalue()
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """The figure as PNG, 150 dots an inch."""
+    buffer = io.BytesIO()
+    figure.set_dpi(150)
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()

@@ -71,9 +71,9 @@ class Replicated:
         """
         return self._around(1 + 1 / len(self.draws))
 
-    def predicts(self, effect: float) -> bool:
+    def predicts(self, effect: float, confidence: float = CONFIDENCE) -> bool:
         """Whether a further replicate's effect lies in the prediction interval."""
-        low, high = self.prediction
+        low, high = self._around(1 + 1 / len(self.draws), confidence)
         return low - _SLACK <= effect <= high + _SLACK
 
     def p_above(self, bound: float = 0.0) -> float:
@@ -86,9 +86,9 @@ class Replicated:
     def _freedom(self) -> int:
         return len(self.draws) - 1
 
-    def _around(self, share: float) -> tuple[float, float]:
+    def _around(self, share: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
         """The mean +- t sqrt(share s^2)."""
-        width = float(stdtrit(self._freedom, (1 + CONFIDENCE) / 2)) * self._deviation * math.sqrt(share)
+        width = float(stdtrit(self._freedom, (1 + confidence) / 2)) * self._deviation * math.sqrt(share)
         return float(self.draws.mean()) - width, float(self.draws.mean()) + width
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from analysis.figures import BASELINES
@@ -14,6 +14,7 @@ from analysis.report.cells import NOTHING, Cell, CellTable, count, percent, run_
 from analysis.reproduced import DIFFERS
 from glimmer.experiments import TASKS
 from glimmer.results import PAPER, PointResult, StudyResults
+from glimmer.results.foreign import LEGEND, ForeignRow
 
 
 def readers(study: StudyResults) -> CellTable | None:
@@ -42,10 +43,36 @@ def readers(study: StudyResults) -> CellTable | None:
     heads = ["Reader", f"Mean of {len(averaged)} tasks (percent)"]
     heads += [_task_head(task, METRIC_NAMES.get(metrics[task], metrics[task]), task in averaged) for task in tasks]
     return CellTable(
-        caption="Dev scores in percent; in small print 95 % intervals. Floors and ceilings stand below their reader.",
+        caption="Dev scores in percent; in small print 95 % intervals. Floors and ceilings stand below their reader."
+        + (f" {LEGEND}." if study.foreign else ""),
         heads=(*heads, "Examples"),
-        rows=tuple(_reader_row(result, what, study, tasks) for result, what in rows),
+        rows=(
+            *(_reader_row(result, what, study, tasks) for result, what in rows),
+            *(_foreign_row(row, tasks, averaged) for row in study.foreign),
+        ),
     )
+
+
+def _foreign_row(row: ForeignRow, tasks: Sequence[str], averaged: Collection[str]) -> tuple[Cell, ...]:
+    """A foreign reader, marked; the mean only where it is of the same tasks as the other readers'."""
+    kept = f", {row.m} kept" if row.m != row.k else ""
+    name = Cell(row.label, small=", ".join(filter(None, (f"k = {row.k}{kept}", row.of))), state="foreign")
+    interval = "{:.1f} to {:.1f}".format(*row.interval)
+    is_of_these = set(row.tasks) == set(averaged)
+    average = Cell(f"{row.value:.1f}", sort=row.value, state="strong", small=interval) if is_of_these else NOTHING
+    by_task = [_foreign_score(row, task) for task in tasks]
+    examples = sum(scored.n for scored in row.members[0].tasks.values())
+    return name, average, *by_task, Cell(str(examples), sort=examples)
+
+
+def _foreign_score(row: ForeignRow, task: str) -> Cell:
+    scored = [reader.tasks[task] for reader in row.members if task in reader.tasks]
+    if len(scored) == 1:
+        return percent(vars(scored[0]))
+    if not scored:
+        return NOTHING
+    mean = sum(one.score for one in scored) / len(scored)
+    return Cell(f"{100 * mean:.1f}", sort=mean, small=f"{len(scored)} replicates")
 
 
 def _task_head(task: str, metric: str, averaged: bool) -> str:

@@ -21,6 +21,7 @@ from glimmer.experiments import Artifact, PaperValue, Point
 from glimmer.experiments.registry import Measure
 from glimmer.experiments.study import REDRAWN
 from glimmer.files import canonical_json, existing
+from glimmer.results.foreign import ForeignRow, foreign_rows, load_foreign
 from glimmer.results.run_files import Runs, example_scores, load_runs
 
 PAPER = "paper"
@@ -127,11 +128,15 @@ class PointResult:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StudyResults:
-    """Artifacts of a study with the run files behind them; of the paper, with what it reports (by point id)."""
+    """Artifacts of a study with the run files behind them; of the paper, with what it reports (by point id).
+
+    `foreign` is shown beside the points and enters none of them.
+    """
 
     study: str
     artifacts: Mapping[str, Artifact]
     runs: Runs = Runs(by_id={})
+    foreign: tuple[ForeignRow, ...] = ()
     reported: Mapping[str, PaperValue] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
@@ -301,11 +306,13 @@ def load_results(study: str, results: str | Path = "results", artifact: str | No
         artifacts = {name: entry for name, entry in experiments.load_registry().artifacts.items() if entry.in_paper}
         return StudyResults(study=PAPER, artifacts=artifacts, reported=reported)
     artifacts = experiments.artifacts_of(experiments.load_study(study))
+    foreign, _ = load_foreign(results / study)
+    common = {"study": study, "foreign": foreign_rows(foreign)}
     if artifact is None:
-        return StudyResults(study=study, artifacts=artifacts, runs=load_runs(results / study))
+        return StudyResults(**common, artifacts=artifacts, runs=load_runs(results / study))
     artifacts = {name: entry for name, entry in artifacts.items() if name == artifact}
     run_ids = {id for entry in artifacts.values() for point in entry.points for id in point.run_ids}
-    return StudyResults(study=study, artifacts=artifacts, runs=load_runs(results / study, run_ids))
+    return StudyResults(**common, artifacts=artifacts, runs=load_runs(results / study, run_ids))
 
 
 def load_reference(results: str | Path) -> StudyResults | None:

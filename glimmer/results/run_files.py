@@ -54,7 +54,7 @@ def load_runs(results: str | Path, only: Collection[str] | None = None) -> Runs:
         if only is not None and path.stem not in only:
             continue
         try:
-            run = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_each_key_once)
+            run = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=without_repeated_keys)
             problem = next(problems(run, path.stem), None)
         except (ValueError, OSError, RecursionError) as error:
             run, problem = None, f"not readable as JSON: {error}"
@@ -182,7 +182,8 @@ def _task_problems(task: str, result: Any) -> Iterator[str]:
         yield f"{task}.score is {result['score']:.6f} but its per-example scores average {mean:.6f}"
 
 
-def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For `json.loads(object_pairs_hook=...)`. Raises ValueError for a key that stands twice."""
     values = dict(pairs)
     if len(values) != len(pairs):
         counts = Counter(key for key, _ in pairs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ class DevSlices:
     def described(self) -> dict[str, dict[str, Any]]:
         """Size and digest of each part, as a result file records them."""
         return {
-            part: {"n": len(rows), "sha256": _digest(rows)}
+            part: {"n": len(rows), "sha256": digest_of_ids(rows.examples[row].id for row in rows.rows)}
             for part, rows in (("selection", self.selection), ("evaluated", self.evaluated))
         }
 
@@ -64,8 +64,9 @@ def _with_rows(task: TaskExamples, rows: list[int]) -> TaskExamples:
     return part
 
 
-def _digest(task: TaskExamples) -> str:
-    return _sha256("\n".join(task.examples[row].id for row in task.rows))
+def digest_of_ids(ids: Iterable[str]) -> str:
+    """sha256 of ids in order, a line each."""
+    return _sha256("\n".join(ids))
 
 
 def _sha256(text: str) -> str:

@@ -1,11 +1,18 @@
 # Figures, tables, checks and reports: from result files alone, in seconds, so they run where Snakemake runs.
 from workflow.drawing import CHECK_CODE, CRATE_CODE, REPORT_CODE, code, description, paper_points
+from workflow.ending import summary
 from workflow.options import COMMITTED
 
 
 wildcard_constraints:
     source="|".join(drawing.sources),
     paper="[a-z0-9-]+",
+
+
+if layout.draws_only:
+
+    onsuccess:
+        print(summary(drawing.results, drawing.sources, LOGS))
 
 
 if paper_points(drawing.results) != paper_points(COMMITTED):
@@ -210,4 +217,4 @@ rule audit:
     params:
         sources=drawing.options,
     shell:
-        "glimmer audit --check {params.sources:q} 2>&1 | tee {log:q}"
+        "glimmer audit --check {params.sources:q} > {log:q} 2>&1"
