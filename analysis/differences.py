@@ -7,6 +7,8 @@ import dataclasses
 from analysis.ledger.bootstrap import JointBootstrap, NotPaired
 from glimmer.results import PAPER, PointResult, StudyResults
 
+_DIGITS = 6  # as claims.json has them, so that both are rounded alike where a person reads them
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Difference:
@@ -44,11 +46,12 @@ def pairing(study: StudyResults) -> JointBootstrap | None:
 
 def difference(result: PointResult, base: PointResult, bootstrap: JointBootstrap | None) -> Difference:
     """One point less another, both with values; its interval where `bootstrap` can pair examples or replicates."""
-    value = result.value - base.value
+    value = round(result.value - base.value, _DIGITS)
     if bootstrap is None:
         return Difference(result=result, value=value)
     try:
         interval = bootstrap.difference(result.id, base.id)
     except NotPaired:
         return Difference(result=result, value=value)
-    return Difference(result=result, value=value, low=interval.low, high=interval.high)
+    low, high = (round(end, _DIGITS) for end in (interval.low, interval.high))
+    return Difference(result=result, value=value, low=low, high=high)

@@ -222,7 +222,7 @@ def test_to_add_a_stage(copy_of_the_code, tmp_path):
     )
     places = ("--config", "study=smoke", f"results={tmp_path}/r", f"work={tmp_path}/w")
     snakemake = ("-m", "snakemake", f"{tmp_path}/w/smoke/words.json", "--dry-run", "--nolock")
-    assert "rule count_words" in python(copy_of_the_code, *snakemake, *places)
+    assert "count_words" in python(copy_of_the_code, *snakemake, *places)
     told = subprocess.run(
         [sys.executable, "-m", "glimmer", "count-words", "--study", "smoke"],
         cwd=copy_of_the_code, text=True, capture_output=True, check=False,

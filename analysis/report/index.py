@@ -18,7 +18,8 @@ def build_index(results: Path) -> str:
     names = sorted(path.parent.name for path in results.glob("*/report.html"))
     if not names:
         raise InputError("no report to list", where=results, expected="NAME/report.html of one study or more")
-    studies = [_study(name, results) for name in sorted(names, key=lambda name: name == PAPER)]
+    studies = [_study(name, results) for name in names]
+    studies.sort(key=lambda study: (study["name"] == PAPER, -study["coverage"]["points_present"]))
     return rendered("index.html.j2", {"studies": studies, "papers": _papers(results)})
 
 

@@ -65,7 +65,7 @@ def build(study_name: str, results: Path, reference_runs: Path | None = None) ->
     directory = results / study_name
     shown = [result for result in study.points if result.point.artifact != BASELINES]
     claims, audit = (optional(directory / f"{name}.json") for name in ("claims", "audit"))
-    claim_entries = entries(claims, "claims")
+    claim_entries = [opening.with_state(claim) for claim in entries(claims, "claims")]
     artifacts = figures.everything()
     own = [artifact for artifact in artifacts if study.of(artifact.name)]
     with style.house_look():

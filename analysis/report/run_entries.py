@@ -39,7 +39,6 @@ def _entry(study: StudyResults, run_ids: list[str], serves: Mapping[str, list[Po
         "serves": list(served.values()),
         "command": f"snakemake results/{study.study}/runs/{run_ids[0]}.json --cores 1 --config study={study.study}",
         "settings": json_text({key: first[key] for key in ("reader", "training") if key in first}),
-        "changed": any(map(is_of_changed_code, runs)),
     }
 
 

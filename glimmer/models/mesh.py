@@ -8,7 +8,7 @@ vocabulary. `data` holds copies. The compiler inserts the collectives.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -84,14 +84,19 @@ def splits_parameters(mesh: Mesh) -> bool:
 
 def parameter_shardings(tree: Any, mesh: Mesh) -> Any:
     """The sharding of every leaf of a tree of parameters, of optimiser state, or of their shapes alone."""
+    return on_mesh(tree, mesh, lambda _, sharding: sharding)
+
+
+def on_mesh(tree: Any, mesh: Mesh, put: Callable[[Array, NamedSharding], Any]) -> Any:
+    """`put` of every leaf of a tree of parameters, or of optimiser state, with the sharding that it has on the mesh."""
     return jax.tree_util.tree_map_with_path(
-        lambda path, leaf: NamedSharding(mesh, _partition(path, leaf.shape, mesh)), tree
+        lambda path, leaf: put(leaf, NamedSharding(mesh, _partition(path, leaf.shape, mesh))), tree
     )
 
 
 def place_parameters(tree: Any, mesh: Mesh) -> Any:
     """Puts a tree of parameters (or of optimiser state shaped like them) on the mesh."""
-    return jax.tree.map(jax.device_put, tree, parameter_shardings(tree, mesh))
+    return on_mesh(tree, mesh, jax.device_put)
 
 
 def place_batch(tree: Any, mesh: Mesh, microbatches: int = 1) -> Any:

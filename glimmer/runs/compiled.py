@@ -13,7 +13,7 @@ from flax import nnx
 from glimmer.experiments import Run, Study
 from glimmer.models.batch import Batch
 from glimmer.models.config import T5Config
-from glimmer.models.mesh import batch_sharding, device_mesh, parameter_shardings, require_rows
+from glimmer.models.mesh import batch_sharding, device_mesh, on_mesh, require_rows
 from glimmer.models.reader import Reader
 from glimmer.models.t5 import T5
 from glimmer.training.losses import DistillationWeights
@@ -56,14 +56,11 @@ def compiled_memory(study: Study, run: Run, devices: Sequence[jax.Device] | None
     step = compile_step(split.definition, optimizer, mesh, study.devices.microbatches)
     key = jax.eval_shape(lambda: jax.random.key(0))
     placed, fixed = (
-        jax.tree.map(
-            lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-            tree,
-            parameter_shardings(tree, mesh),
-        )
+        on_mesh(tree, mesh, lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding))
         for tree in (state, split.fixed)
     )
-    counted = step.lower(placed, fixed, batch, weights, key).compile().memory_analysis()
+    lowered = step.lower(placed, fixed, batch, weights, key)
+    counted = lowered.compile().memory_analysis()
     parts = {
         "arguments": counted.argument_size_in_bytes,
         "temporaries": counted.temp_size_in_bytes,

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from glimmer.models.batch import Batch, Encoded, Pairs
+from glimmer.models.batch import Batch, Encoded
 from glimmer.models.layers import MaybeKey
 from glimmer.models.mesh import row_devices
 from glimmer.models.reader import DropoutKeys, Reader, token_log_probability
@@ -145,15 +145,15 @@ def passage_log_likelihood(reader: Reader, encoded: Encoded, answer: Int[Array, 
     most = max(TEACHER_ROWS * row_devices() // rows, 1)
     size = max(divisor for divisor in range(1, min(k, most) + 1) if k % divisor == 0)
 
-    def of_group(pairs: Pairs) -> Float[Array, "B group"]:
-        alone = dataclasses.replace(encoded, kept=reader.finish(pairs))
+    leaves, tree = jax.tree.flatten(encoded.reranked)
+
+    def of_group(leaves: list[Array]) -> Float[Array, "B group"]:
+        alone = dataclasses.replace(encoded, kept=reader.finish(jax.tree.unflatten(tree, leaves)))
         return jnp.sum(reader.answer_log_probability(alone, answer), axis=2)
 
     if reader.settings.teacher_gradient == "flows":
         of_group = jax.checkpoint(of_group)
-    groups = jax.tree.map(
-        lambda x: jnp.moveaxis(x.reshape(rows, k // size, size, *x.shape[2:]), 1, 0), encoded.reranked
-    )
+    groups = [jnp.moveaxis(x.reshape(rows, k // size, size, *x.shape[2:]), 1, 0) for x in leaves]
     total = jnp.moveaxis(jax.lax.map(of_group, groups), 0, 1).reshape(rows, k)
     if reader.settings.token_reduction == "mean":
         total = total / jnp.maximum(jnp.sum(answer != reader.config.pad_id, axis=1), 1)[:, None]

@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Int, Key
 
 from glimmer.models.batch import Batch
-from glimmer.models.mesh import parameter_shardings, splits_parameters, while_tracing_on
+from glimmer.models.mesh import on_mesh, parameter_shardings, splits_parameters, while_tracing_on
 from glimmer.models.reader import Reader
 from glimmer.training.losses import DistillationWeights, Losses, reader_losses
 from glimmer.training.microbatch import gradients_of_parts
@@ -111,4 +111,4 @@ def compile_step(
 def _as_placed(tree: Any, mesh: Mesh | None) -> Any:
     if mesh is None or not splits_parameters(mesh):
         return tree
-    return jax.lax.with_sharding_constraint(tree, parameter_shardings(tree, mesh))
+    return on_mesh(tree, mesh, jax.lax.with_sharding_constraint)

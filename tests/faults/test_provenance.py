@@ -123,7 +123,7 @@ def test_the_report_marks_results_of_changed_code(tmp_path):
     write_json(path, read_json(path) | {"code_version": "0123456789ab+changes"})
     text = page.build("smoke", tmp_path)
     assert '<a href="#changed">1 of changed code</a>' in text and 'id="changed"' in text
-    entry = text[text.index(f'id="run-{run}"') :].split("</summary>")[0]
+    entry = text[text.index(f'id="run-{run}"') :].split("</tr>")[0]
     assert 'class="tag bad">changed code' in entry and text.count('class="tag bad">changed code') == 1
 
 

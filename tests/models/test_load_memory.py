@@ -59,4 +59,6 @@ def beside_the_parameters(folder, how: str) -> int:
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc/self/status")
 def test_loading_takes_less_than_one_and_a_half_of_the_largest_tensor(folder):
     assert beside_the_parameters(folder, "by slices") < 1.5 * LARGEST
-    assert beside_the_parameters(folder, "whole") > 1.5 * LARGEST, "the bound would not tell the two apart"
+    # Where memory is short, pages that are not looked at are given back: the most of a few is what it takes.
+    whole = max(beside_the_parameters(folder, "whole") for _ in range(3))
+    assert whole > 1.5 * LARGEST, "the bound would not tell the two apart"

@@ -217,4 +217,4 @@ rule audit:
     params:
         sources=drawing.options,
     shell:
-        "glimmer audit --check {params.sources:q} > {log:q} 2>&1"
+        "glimmer audit --check {params.sources:q} > {log:q} 2>&1 || {{ cat {log:q}; exit 1; }}"
