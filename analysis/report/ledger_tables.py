@@ -43,14 +43,15 @@ def draws_text(document: Mapping[str, Any] | None) -> str:
         return ""
     n, redrawn = len(draws["seeds"]), [_PARTS[part] for part in draws["redrawn"]]
     if draws["replicated"]:
-        own = _listed([*redrawn, "fine-tuning"])
+        own = listed([*redrawn, "fine-tuning"])
         return f"{n} replicates, each with its own {own}: intervals are Student's t over them."
     others = [name for name in _PARTS.values() if name not in redrawn]
     seeds = "one seed" if n == 1 else f"{n} seeds"
-    return f"One draw of {_listed(others)}, {seeds} of fine-tuning: the intervals know of no other draw."
+    return f"One draw of {listed(others)}, {seeds} of fine-tuning: the intervals know of no other draw."
 
 
-def _listed(words: Sequence[str]) -> str:
+def listed(words: Sequence[str]) -> str:
+    """`a, b and c`."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 

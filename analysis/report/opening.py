@@ -25,9 +25,10 @@ from analysis.ledger.verdicts import (
     SUPPORTED,
     UNDECIDED,
 )
+from analysis.names import READER_NAMES
+from analysis.report.ledger_tables import listed
 from analysis.report.pictures import inline
 from glimmer.results import PointResult, StudyResults
-from glimmer.results.points import speed
 
 BASE = "lumen"
 """The reader that the others are set beside: the paper's own comparison."""
@@ -79,17 +80,13 @@ def _ranked(study: StudyResults) -> str:
     text = f"{_name(best)} answers most: {best.result.value:.1f} percent (mean of {best.result.n_tasks} tasks)"
     if not others:
         return f"{text}."
-    text += f"; {_listed([f'{_name(one)} is {one.text}' for one in others])}."
+    text += f"; {listed([f'{_name(one)} is {one.text}' for one in others])}."
     unclear = [_name(one) for one in others if not one.is_clear]
-    return f"{text} What sets {_listed(unclear)} apart from it may be chance." if unclear else text
+    return f"{text} What sets {listed(unclear)} apart from it may be chance." if unclear else text
 
 
 def _name(one: Difference) -> str:
-    return {"fid": "FiD", "lumen": "LUMEN", "glimmer": "GLIMMER"}[one.result.point.reader.name]
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return READER_NAMES[one.result.point.reader.name]
 
 
 def quality_and_cost(study: StudyResults, reference: StudyResults | None) -> list[str]:
@@ -119,7 +116,7 @@ def _seconds(study: StudyResults) -> dict[str, float]:
     for result in study.of("figure2", "performance"):
         runs = [study.runs.by_id[run_id] for run_id in result.point.run_ids if run_id in study.runs]
         taken = [(run.get("wall_seconds") or {}).get("evaluate") for run in runs]
-        if runs and all(taken) and speed(runs[0]):
+        if runs and all(taken):
             answered = [sum(task["n"] for task in run["tasks"].values()) for run in runs]
             found[result.point.reader.name] = sum(taken) / sum(answered)
     return {name: one / found[BASE] for name, one in found.items()} if BASE in found else {}

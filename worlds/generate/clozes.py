@@ -39,8 +39,8 @@ def text_bridge(random: Random, world: World, bridge: Fact, fact: Fact) -> str:
 def text_claim(random: Random, settings: BenchmarkSettings, world: World, fact: Fact) -> tuple[str, str]:
     """ "that kalor mesk was written by dal bor is <extra_id_0> .", and "true", or what belongs in the object's place.
 
-    Half of them are wrong. To mend is learnt where a bare verdict is not: a verdict of one of two words says little of
-    which word was compared with which (docs/embedded-pilot.md, the checkpoint).
+    Half of them are wrong. Of one passage to mend is learnt and a bare verdict is not: one of two words says little of
+    which word was compared with which. Among five passages neither was (docs/embedded-pilot.md, the checkpoint).
     """
     answer, word = fact.answer, HOLDS
     if random.random() < 0.5:
