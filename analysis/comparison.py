@@ -146,8 +146,8 @@ def _blocks(side: StudyResults, result, task: str | None) -> dict[_Questions, np
             if None in asked or len(asked) != 1 or len({len(each) for each in scores}) != 1 or not len(scores[0]):
                 return None
             kept[(name, *asked.pop())].append(_of_terms(result.point, scores))
-    if len({len(rows[0]) for rows in kept.values()} and {len(rows) for rows in kept.values()}) != 1:
-        return None
+    if len({len(rows) for rows in kept.values()}) != 1:
+        return None  # some questions were answered by more runs than others
     return {key: np.mean(rows, axis=0) for key, rows in kept.items()}
 
 
