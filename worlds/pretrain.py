@@ -39,6 +39,7 @@ from worlds.recipe import CurriculumStage, Examination, Recipe
 
 CLIP_NORM = 1.0
 SECOND_MOMENT_DECAY = 0.95  # of Adam: at 0.999 the steep first steps slow down all that a stage of hundreds has
+STAGE_EXAMPLES = 128  # of each kind of exercise, after each stage
 Log = Callable[[dict[str, Any]], None]
 _EXAMINATION = 2**31  # a random stream that no stage draws from: stage numbers are small
 
@@ -75,13 +76,14 @@ def write_initial_checkpoint(
 def pretrain(recipe: Recipe, config: T5Config, tokenizer: Tokenizer, forms: TextForms, log: Log = lambda _: None) -> T5:
     """Runs every stage of `recipe`. `log` gets a row of the curve now and then.
 
-    Same recipe, configuration and tokenizer, same weights.
+    Same recipe, configuration and tokenizer, same weights. After each stage, a row says what was learnt of its exercises.
     """
     # On a CPU, where memory is slow, computing activations again is faster than keeping them.
     training = dataclasses.replace(config, dropout=0.0, rematerialise=True)
     model = mimetic_t5(training, jax.random.key(recipe.seed))
     for number, stage in enumerate(recipe.stages):
         model = run_stage(model, stage, np.random.default_rng([recipe.seed, number]), tokenizer, forms, log)
+        log({"stage": stage.name, "answered": stage_answered(model, stage, recipe.seed, number, tokenizer, forms)})
     model.config = config
     return model
 
@@ -117,6 +119,22 @@ def run_stage(
             log({"stage": stage.name, "step": number, "loss": mean, "seconds": round(time.perf_counter() - started, 2)})
             recent.clear()
     return nnx.merge(definition, parameters)
+
+
+def stage_answered(
+    model: T5, stage: CurriculumStage, seed: int, number: int, tokenizer: Tokenizer, forms: TextForms
+) -> dict[str, float]:
+    """Exact match of each kind of exercise that `stage` has, all layers live, on worlds that no stage drew."""
+    k = max(stage.passages)
+    answered = {}
+    for task in stage.tasks:
+        if k < 2 and task in TWO_PAGES:
+            continue
+        exercises = dataclasses.replace(stage.exercises, tasks={task: 1})
+        examples = exercises.draw(np.random.default_rng([seed, _EXAMINATION, number]), STAGE_EXAMPLES, k)
+        batch = exercise_batch(examples, tokenizer, forms, exercises.lengths)
+        answered[task] = _share_right(model, "1", batch, examples, tokenizer)
+    return answered
 
 
 def _optimizer(stage: CurriculumStage) -> optax.GradientTransformation:

@@ -20,7 +20,7 @@ from glimmer.training.losses import language_model_loss
 from worlds.exercises import TextForms, exercise_batch
 from worlds.generate import ReadingExample, inventory, name_words, sample_pages, sample_reading_examples
 from worlds.mimetic import HEAD_SCALE, MATCH_SHARPNESS, mimetic_t5
-from worlds.pretrain import reading_loss, run_stage, without_passages, write_initial_checkpoint
+from worlds.pretrain import pretrain, reading_loss, run_stage, without_passages, write_initial_checkpoint
 from worlds.recipe import Recipe
 from worlds.vocabulary import train_vocabulary
 
@@ -169,6 +169,19 @@ def test_a_few_steps_lower_the_loss(model, tokenizer):
     run_stage(model, stage, np.random.default_rng(0), tokenizer, FORMS, rows.append, log_every=3)
     assert [row["step"] for row in rows] == [3, 6, 9, 12]
     assert rows[-1]["loss"] < 0.9 * rows[0]["loss"]  # from random, in 12 steps
+
+
+def test_after_each_stage_the_curve_says_what_was_learnt_of_each_exercise(config, tokenizer_file):
+    rows = []
+    alone = STAGE | {"name": "alone", "steps": 2, "passages": [1]}
+    recipe = Recipe.from_section(SECTION | {"stages": [alone, STAGE | {"steps": 2}]})
+    pretrain(recipe, config, Tokenizer(tokenizer_file), FORMS, rows.append)
+    answered = {row["stage"]: row["answered"] for row in rows if "answered" in row}
+    assert {name: set(shares) for name, shares in answered.items()} == {
+        "alone": {"text_cloze"},  # two pages need two passages
+        "first": {"text_cloze", "text_bridge"},
+    }
+    assert all(0 <= share <= 1 for shares in answered.values() for share in shares.values())
 
 
 def test_same_seed_gives_the_same_checkpoint_and_it_reads_back(tmp_path, config, tokenizer_file):
