@@ -323,7 +323,8 @@ _METHOD = {
     "correction": f"Holm over the primary claims of the study that are sampled, at {verdicts.LEVEL:g}; none over the"
     " secondary ones, whose words say where their interval lies",
     "not_tested": "by rule, with its reason: a reader not above its untrained self; arms that answer alike, as two"
-    " seeds of one arm do; a distillation loss not below that of equal scores (analysis/ledger/delivered.py)",
+    " seeds of one arm do; a distillation loss not below that of equal scores; a ranking no better than the retriever's"
+    " (analysis/ledger/delivered.py)",
     "paper_effect": "undecided primary claims are tested, and corrected, once more: can every effect be as large as"
     " the paper's times the scale's factor? Tolerances are taken times the factor too",
     "share": "of what forty passages instead of five gain LUMEN in the same study; needs no factor",

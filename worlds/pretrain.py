@@ -76,7 +76,7 @@ def write_initial_checkpoint(
 def pretrain(recipe: Recipe, config: T5Config, tokenizer: Tokenizer, forms: TextForms, log: Log = lambda _: None) -> T5:
     """Runs every stage of `recipe`. `log` gets a row of the curve now and then.
 
-    Same recipe, configuration and tokenizer, same weights. After each stage, a row says what was learnt of its exercises.
+    Same recipe, configuration and tokenizer, same weights. After each stage a row says what was learnt of each kind.
     """
     # On a CPU, where memory is slow, computing activations again is faster than keeping them.
     training = dataclasses.replace(config, dropout=0.0, rematerialise=True)

@@ -4,6 +4,9 @@
     was tried on it. For claims that rest on what is learnt.
 (b) the two arms of a comparison answer differently no more often than two seeds of one arm do.
 (c) its arms differ in the distillation loss, and distillation has not brought that loss below what equal scores have.
+(d) no reader of it that keeps fewer passages than it reads ranks them better than the retriever did (R-precision, mean
+    of the tasks of its average): nothing that ranking is said to do was tried on it. For claims that rest on what is
+    learnt.
 
 A rule that a study's runs cannot answer (no untrained run, one seed) says nothing.
 """
@@ -51,8 +54,9 @@ class Delivery:
     bootstrap: JointBootstrap
 
     def reasons(self, requirements: Sequence[Requirement], is_learnt: bool) -> list[str]:
-        """Why nothing of a claim was tested, by rules (a), where what it says has to be learnt, and (c)."""
-        found = (self._untaught(requirements) if is_learnt else None, self._undistilled(requirements))
+        """Why nothing of a claim was tested: by rules (a) and (d), where what it says has to be learnt, and (c)."""
+        learnt = (self._untaught, self._unranked) if is_learnt else ()
+        found = [rule(requirements) for rule in (*learnt, self._undistilled)]
         return [reason for reason in found if reason]
 
     def alike(self, required: Requirement) -> str:
@@ -154,6 +158,29 @@ class Delivery:
             if last.get("distill_uniform") is not None:
                 known.append((last["distill_loss"], last["distill_uniform"]))
         return tuple(float(np.mean(part)) for part in zip(*known, strict=True)) if known else None
+
+    # -- (d) ----------------------------------------------------------------------------------------------------------
+
+    def _unranked(self, requirements: Sequence[Requirement]) -> str | None:
+        ranks = {}
+        for arm in self._arms(requirements):
+            if arm.term.reader.learns_to_select and (known := self._r_precision(arm)) is not None:
+                ranks[reader_text(self._settings(arm))] = known
+        if not ranks or any(own > retrievers for own, retrievers in ranks.values()):
+            return None
+        told = [f"{name} {own:.1f}, the retriever {retrievers:.1f}" for name, (own, retrievers) in ranks.items()]
+        return f"ranks no better than the retriever (R-precision): {'; '.join(told)}"
+
+    def _r_precision(self, arm: Arm) -> tuple[float, float] | None:
+        """(R-precision of its order, of the retriever's on the same questions), percent, means of tasks and seeds."""
+        known = []
+        for run in (self._runs[id] for id in arm.runs.values() if id in self._runs):
+            kept = [run["tasks"][task]["per_example"] or {} for task in run["average"]["tasks"]]
+            if kept and all("rprec" in scores and "retriever_rprec" in scores for scores in kept):
+                known.append(
+                    [np.mean([np.mean(scores[name]) for scores in kept]) for name in ("rprec", "retriever_rprec")]
+                )
+        return tuple(100 * float(part) for part in np.mean(known, axis=0)) if known else None
 
     # -- all ----------------------------------------------------------------------------------------------------------
 

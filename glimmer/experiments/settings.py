@@ -188,6 +188,11 @@ class ReaderSettings:
         return dataclasses.replace(self, **changes)
 
     @property
+    def learns_to_select(self) -> bool:
+        """Whether what it answers hangs on an order that training teaches: it keeps fewer passages than it reads."""
+        return self.name == "glimmer" and self.trained and self.m < self.k
+
+    @property
     def as_trained(self) -> ReaderSettings:
         """The reader whose parameters this one has."""
         return dataclasses.replace(self, dev_evidence="as_trained")

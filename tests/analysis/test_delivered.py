@@ -8,6 +8,7 @@ import pytest
 
 from analysis.claims import Ledger, load_claims
 from glimmer import experiments
+from glimmer.experiments import ReaderSettings
 from glimmer.results import Runs, load_results
 from tests.analysis import synthetic
 
@@ -127,6 +128,36 @@ def test_a_distillation_that_lowered_nothing_tests_nothing_about_distillation(st
 def test_a_distillation_that_lowered_its_loss_does(study):
     rows = study(by_tau, curve=curve(1.1, 3.4))
     assert rows["lower-temperature-helps"]["verdict"] == "in the paper's direction"
+
+
+def with_order(tmp_path, r_precision):
+    """The ledger of the runs that lie there, once they have `r_precision(reader)`; the retriever's is a half."""
+    for path in (tmp_path / "kilt" / "runs").glob("*.json"):
+        run = json.loads(path.read_text())
+        reader = ReaderSettings.from_json(run["settings"]["reader"])
+        for task in run["tasks"].values():
+            task["per_example"] |= {"rprec": [r_precision(reader)] * N, "retriever_rprec": [0.5] * N}
+        path.write_text(json.dumps(run))
+    ledger = Ledger(claims=load_claims(), results=load_results("kilt", tmp_path), reported={})
+    return {row["id"]: row for row in ledger.rows()}
+
+
+@pytest.mark.parametrize(("own", "verdict"), [(0.4, "not tested"), (0.5, "not tested"), (0.6, "supported")])
+def test_a_reader_that_selects_passages_has_to_rank_better_than_the_retriever(tmp_path, study, own, verdict):
+    study(lambda run: [*taught(run)][: 80 + 40 * (run.reader.name == "glimmer")])
+    rows = with_order(tmp_path, lambda reader: own if reader.name == "glimmer" else 0.5)
+    assert rows["glimmer-above-lumen"]["verdict"] == verdict
+    if verdict == "not tested":
+        (reason,) = rows["glimmer-above-lumen"]["reasons"]
+        assert reason.startswith("ranks no better than the retriever") and "LUMEN" not in reason
+    of_others = rows["memory-alone-loses-quality"]["reasons"]  # none of its readers selects
+    assert not any("ranks" in reason for reason in of_others)
+
+
+def test_one_arm_that_ranks_is_a_test_of_what_ranking_hangs_on(tmp_path, study):
+    study(arms(12, 2))
+    rows = with_order(tmp_path, lambda reader: 0.4 if reader.memory == "frozen" else 0.6)
+    assert rows["training-memory-matters"]["verdict"] != "not tested"
 
 
 def test_one_seed_leaves_the_second_rule_silent(tmp_path, study):
