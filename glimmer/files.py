@@ -23,6 +23,8 @@ from glimmer.errors import InputError
 _GZIP_MAGIC = b"\x1f\x8b"
 _LFS_POINTER = b"version https://git-lfs"
 _SHORT_LINE = 100
+_FULL = "the disk is full"
+_WROTE_LESS = re.compile(r"^\d+ requested and \d+ written$")
 SEAL = ".sealed.json"
 """In a directory: the sha256 of each of its files, by name. Hidden: it is no part of what the directory holds."""
 _checked: set[tuple] = set()
@@ -30,10 +32,15 @@ LONGEST_LINE = 64 << 20
 """Bytes of a line, at most: far more than a page; a gzip stream can hold a line of any length."""
 
 
+class DiskFull(InputError):
+    """What was to be written did not fit; nothing of it is left."""
+
+
 @contextlib.contextmanager
 def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     """Opens a temporary file beside `path` and renames it to `path` only when the block ends without error.
 
+    Raises DiskFull where it does not fit.
     A name ending in `.gz` is gzipped without a time stamp, so that equal content gives equal bytes.
     """
     path = Path(path)
@@ -59,10 +66,10 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException as error:
-        if isinstance(error, OSError) and error.filename is None:  # no space left: where, is what a person asks
-            error.filename = str(path)
+        free = free_bytes(temporary)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+        _explain(error, path, free)
         raise
 
 
@@ -70,7 +77,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
 def atomic_directory(path: str | Path) -> Iterator[Path]:
     """Yields a fresh directory that takes the name `path` only when the block ends without error.
 
-    What stood at `path` before is replaced whole.
+    What stood at `path` before is replaced whole. Raises DiskFull where it does not fit.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,9 +86,52 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
         yield temporary
         os.chmod(temporary, 0o755)
         _take_the_name(temporary, path)
-    except BaseException:
+    except BaseException as error:
+        free = free_bytes(temporary)
         shutil.rmtree(temporary, ignore_errors=True)
+        _explain(error, path, free)
         raise
+
+
+def free_bytes(path: str | Path) -> int:
+    """Bytes free where `path` lies, or would lie: on the disk of the nearest directory above it that there is."""
+    place = Path(path).absolute()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+def require_space(path: str | Path, needed: int, what: str) -> None:
+    """Raises DiskFull, before anything is written, where fewer than `needed` bytes are free for `path`."""
+    if (free := free_bytes(path)) < needed:
+        raise DiskFull(f"no space for {what}", where=path, expected=f"{_size(needed)} free", found=_size(free))
+
+
+def _size(count: int) -> str:
+    return f"{count} bytes" if count < 2**24 else f"{count / 2**30:.2f} GiB"
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether an error says that a disk, or one's share of it, is full.
+
+    numpy says only that it wrote less than it had; TensorStore, and with it Orbax, raise ValueErrors that cite the
+    system's words.
+    """
+    full = (errno.ENOSPC, errno.EDQUOT)
+    if isinstance(error, OSError):
+        return error.errno in full or bool(_WROTE_LESS.search(str(error)))
+    return isinstance(error, ValueError) and any(os.strerror(code) in str(error) for code in full)
+
+
+def _explain(error: BaseException, path: Path, free: int) -> None:
+    """Raises DiskFull, of `path`, in place of an error that comes of a full disk; others of the system get the path.
+
+    `free` bytes were left there.
+    """
+    if disk_is_full(error) or (isinstance(error, DiskFull) and error.what == _FULL):  # of a file in a directory
+        raise DiskFull(_FULL, where=path, expected="more space", found=f"{_size(free)} free") from None
+    if isinstance(error, OSError) and error.filename is None:  # a file too large, a fault of the disk
+        error.filename = str(path)
 
 
 @contextlib.contextmanager

@@ -101,8 +101,8 @@ def wanted_by(study, out: Path) -> tuple[list[str], dict[str, str]]:
 
 
 def _fetch_kilt(files, args) -> Iterator[dict[str, Any]]:
+    from glimmer.files import require_space
     from glimmer.kilt.download import download, joined_triviaqa
-    from glimmer.kilt.transfer import require_space
 
     out = Path(args.out)
     absent = [file for file in files if not (out / file.name).exists()]

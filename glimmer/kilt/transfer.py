@@ -13,7 +13,6 @@ import fcntl
 import http.client
 import os
 import re
-import shutil
 import socket
 import ssl
 import sys
@@ -27,6 +26,7 @@ from typing import IO
 from tqdm import tqdm
 
 from glimmer.errors import InputError
+from glimmer.files import require_space
 
 TRIES = 6
 """How many connections in a row may bring nothing."""
@@ -101,17 +101,6 @@ def _bring(address, file, part, size, secrets, tries, seconds, pause) -> None:
             kept = f"; {file.tell()} bytes are kept, run again to go on from there" if file.tell() else ""
             raise InputError("cannot be downloaded", where=address, found=reason + kept) from None
         time.sleep(min(pause * 2**failed if wanted is None else wanted, _LONGEST_PAUSE))
-
-
-def require_space(directory: str | Path, needed: int, what: str) -> None:
-    """Raises InputError where a directory's disk has fewer bytes free than are to come."""
-    place = Path(directory).absolute()
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
-    if free < needed:
-        raise InputError(f"no space for {what}", where=directory, expected=f"{needed / 2**30:.2f} GiB free",
-                         found=f"{free / 2**30:.2f} GiB")  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from glimmer.errors import CheckFailed, InputError
-from glimmer.files import read_json, read_json_object, sha256_file, write_json
-from glimmer.kilt.transfer import bring, remove_part, require_space
+from glimmer.files import read_json, read_json_object, require_space, sha256_file, write_json
+from glimmer.kilt.transfer import bring, remove_part
 
 LOCK_NAME = "fetched.lock"
 """Beside what was fetched: its name, revision, and every file's size and sha256. (Not *.json: no input of a study.)"""

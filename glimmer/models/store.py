@@ -7,6 +7,7 @@ bfloat16 keeps 8 bits of precision: a stored value is within a factor 1 +- 2^-8 
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import tensorstore
 from jaxtyping import Float, Int
 
 from glimmer.errors import InputError
-from glimmer.files import atomic_directory, existing, read_json, write_json
+from glimmer.files import atomic_directory, existing, read_json, require_space, write_json
 
 ROWS_PER_CHUNK = 64
 RELATIVE_PRECISION = 2.0**-8
@@ -81,6 +82,7 @@ def write_store(
             memory = np.asarray(remember(tokens(block)))
             if array is None:
                 shape = (len(ids), *memory.shape[1:])
+                require_space(directory, 2 * math.prod(shape), "the passages' memory")
                 spec = _spec(temporary / "memory") | {"dtype": "bfloat16", "schema": _schema(shape)}
                 spec |= {"store_data_equal_to_fill_value": True, "metadata": {"codecs": _CODECS}}
                 array = tensorstore.open(spec, create=True, shape=shape).result()

@@ -9,7 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from glimmer.errors import InputError
-from glimmer.files import SEAL, add_to_seal, atomic_write, check_seal, existing, is_sealed, read_json, write_json
+from glimmer.files import (
+    SEAL,
+    add_to_seal,
+    atomic_write,
+    check_seal,
+    existing,
+    is_sealed,
+    read_json,
+    require_space,
+    write_json,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +68,11 @@ def write_shards(directory: str | Path, plan: ShardPlan, embed: Callable[[int, i
         (directory / SEAL).unlink(missing_ok=True)
         write_json(meta, asdict(plan))
     computed = []
-    for number, (start, end) in enumerate(plan.shards()):
-        path = shard_path(directory, number)
-        if is_sealed(path):
-            continue
+    missing = [number for number in range(len(plan.shards())) if not is_sealed(shard_path(directory, number))]
+    rows_missing = sum(end - start for start, end in (plan.shards()[number] for number in missing))
+    require_space(directory, 4 * rows_missing * plan.dimension, "embeddings")
+    for number in missing:
+        path, (start, end) = shard_path(directory, number), plan.shards()[number]
         rows = np.asarray(embed(start, end), dtype=np.float32)
         if rows.shape != (end - start, plan.dimension):
             raise InputError(

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int
 
 from glimmer.errors import InputError
 from glimmer.experiments.sections import Lengths
-from glimmer.files import atomic_write, existing
+from glimmer.files import atomic_write, existing, require_space
 from glimmer.kilt.aliases import answer_to_train_on
 from glimmer.kilt.formats import Example, read_examples, task_file
 from glimmer.kilt.passages import PassageFile
@@ -222,6 +222,7 @@ def tokenize_passages(tokenizer: Tokenizer, passages: PassageFile, length: int, 
     """
     # Written, not mapped: where a disk is full, writing says so, and a page that cannot be stored kills the process.
     header = {"descr": "<i4", "fortran_order": False, "shape": (len(passages), length)}
+    require_space(out, 4 * len(passages) * length, "the passages' tokens")
     with atomic_write(out, "wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         block: list[str] = []

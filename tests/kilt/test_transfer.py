@@ -6,7 +6,8 @@ import threading
 import pytest
 
 from glimmer.errors import InputError
-from glimmer.kilt.transfer import bring, require_space
+from glimmer.files import require_space
+from glimmer.kilt.transfer import bring
 from tests.kilt.lossy import serving
 
 CONTENT = bytes(range(256)) * 400

@@ -1,0 +1,120 @@
+"""A disk that fills: one line that names the path and what is free, nothing left behind, and all of it later."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from glimmer.errors import InputError
+from glimmer.files import atomic_write, disk_is_full, write_json
+from glimmer.kilt.chunking import write_passages
+from glimmer.kilt.formats import Page
+from glimmer.models.store import write_store
+from glimmer.retrieval.retrieved import Retrieved, write_retrieved
+from glimmer.retrieval.shards import ShardPlan, write_shards
+
+SIZE = 2**20  # of the disk: what each of these writes is more than half of it, and fits
+ROWS = 3000
+NUMBERS = np.random.default_rng(0).random((ROWS, 64), np.float32)
+
+
+def passages(root: Path) -> None:
+    pages = (Page(page_id=str(n), title=f"P{n}", paragraphs=[f"P{n}", f"words of page {n} " * 9]) for n in range(2500))
+    write_passages(pages, root / "stage", max_words=50)
+
+
+def embeddings(root: Path) -> None:
+    plan = ShardPlan(model_digest="m", passages_digest="p", passages=ROWS, dimension=64, passages_per_shard=1000,
+                     passage_tokens=5, dtype="float32")  # fmt: skip
+    write_shards(root / "stage", plan, lambda start, end: NUMBERS[start:end])
+
+
+def retrieved(root: Path) -> None:
+    tables = dict.fromkeys(("scores", "confidence", "complete"), NUMBERS[:, :16])
+    ids = {"passages": np.arange(ROWS * 16).reshape(ROWS, 16), "gold": np.zeros((ROWS, 1), np.int64)}
+    (root / "stage").mkdir(parents=True, exist_ok=True)
+    write_retrieved(root / "stage/nq-dev.npz", Retrieved(**tables, **ids, label=NUMBERS[:, 0]))
+
+
+def memory(root: Path) -> None:
+    values = NUMBERS.reshape(ROWS, 4, 16)
+    write_store(root / "stage", np.arange(ROWS), lambda block: block, lambda block: values[block], {"run": "r"})
+
+
+def result(root: Path) -> None:
+    write_json(root / "stage/run.json", {"scores": list(range(90_000))})
+
+
+WRITERS = [passages, embeddings, retrieved, memory, result]
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of one mebibyte, and a function that leaves so many kibibytes of it free."""
+    root = tmp_path / "disk"
+    root.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(root)]
+    with contextlib.suppress(FileNotFoundError):
+        if subprocess.run(command, capture_output=True).returncode == 0:
+            yield root
+            subprocess.run(["umount", "-l", str(root)], check=True)
+            return
+    pytest.skip("no disk of a given size can be mounted here: that takes root")
+
+
+def fill(root: Path, free: int) -> None:
+    room = os.statvfs(root)
+    (root / "filler").write_bytes(bytes(max(room.f_bavail * room.f_frsize - free, 0)))
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("free", [0, 2**13, 2**16, 2**18])
+@pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
+def test_a_full_disk_is_named_leaves_nothing_and_after_space_is_made_all_is_written(disk, tmp_path, write, free):
+    fill(disk, free)
+    with pytest.raises(InputError, match="stage.*: (the disk is full|no space for .*)") as caught:
+        write(disk)
+    assert "\n" not in str(caught.value) and str(disk) in str(caught.value)
+    left = set(contents(disk)) - {"filler", "stage/meta.json"}  # the plan of embeddings, from which they go on
+    assert not left
+    (disk / "filler").unlink()
+    write(disk)
+    write(tmp_path / "elsewhere")
+    assert contents(disk) == contents(tmp_path / "elsewhere")
+
+
+def test_a_command_on_a_full_disk_ends_with_2_and_one_line(disk):
+    fill(disk, 2**13)
+    arguments = f"generate --out {disk / 'world'} --seed 0 --pages 50"
+    ended = subprocess.run([sys.executable, "-m", "glimmer", *arguments.split()], capture_output=True, text=True)
+    assert ended.returncode == 2 and len(ended.stderr.splitlines()) == 1
+    assert "the disk is full" in ended.stderr and str(disk / "world") in ended.stderr
+    assert not set(contents(disk)) - {"filler"}
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (OSError(28, "No space left on device"), True),
+        (OSError("1000 requested and 4 written"), True),
+        (ValueError("RESOURCE_EXHAUSTED: Failed to write 9 bytes: No space left on device [os_error_code='28']"), True),
+        (OSError(13, "Permission denied"), False),
+        (ValueError("not a number"), False),
+    ],
+)
+def test_what_says_that_a_disk_is_full(error, full):
+    assert disk_is_full(error) == full
+
+
+def test_an_error_of_another_kind_is_left_as_it_is(tmp_path):
+    with pytest.raises(ValueError, match="mine"), atomic_write(tmp_path / "file") as file:
+        file.write("x")
+        raise ValueError("mine")
+    assert not list(tmp_path.iterdir())
