@@ -224,6 +224,18 @@ def test_figures_and_tables_show_it_marked_and_say_what_the_mark_means(shown, ca
     assert "My reader" not in (results / "sample" / "figures" / "order.svg").read_text()
 
 
+def test_the_report_marks_it_in_the_table_and_says_below_the_figure_what_the_mark_means(shown):
+    results, _ = shown
+    assert main(["report", "--study", "sample", "--results", str(results)]) == 0
+    text = (results / "sample" / "report.html").read_text()
+    row = re.search(r"<tr><td>(?:(?!</td>).)*My reader .*?</tr>", text).group()
+    assert '<span class="tag">foreign</span>' in row and "href" not in row, "no run is behind it"
+    assert LEGEND in text[text.index('id="figure2"') : text.index("points, as drawn")]
+    choices = json.loads(re.search(r'id="metric-data">(.*?)</script>', text).group(1))
+    told = {choice["name"].split(" of ")[0]: choice["rows"][-1] for choice in choices}
+    assert set(told["F1"]) == {"–"} and "–" not in told["KILT score"], "only what its file keeps"
+
+
 def test_without_a_foreign_reader_nothing_speaks_of_one(shown):
     results, _ = shown
     for path in (results / "sample" / "foreign").glob("*.json"):
