@@ -71,11 +71,11 @@ class Known:
 
     def _foreign(self, name: str) -> dict[str, list[ForeignReader]]:
         """A study's foreign readers by their ids, and together by `foreign/<name>`, as figures call them."""
-        found: dict[str, list[ForeignReader]] = {}
+        by_id: dict[str, list[ForeignReader]] = {}
         for reader in load_foreign(self.results / name)[0]:
-            found[reader.id] = [reader]
-            found.setdefault(f"{FOREIGN}/{reader.name}", []).append(reader)
-        return found
+            by_id[reader.id] = [reader]
+            by_id.setdefault(f"{FOREIGN}/{reader.name}", []).append(reader)
+        return by_id
 
     def _shown(self, names: Iterable[str]) -> list[str]:
         """Of these studies the named ones; where none was named those with a result, or all if none has one."""

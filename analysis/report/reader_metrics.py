@@ -53,14 +53,14 @@ def choices(rows: Sequence[Callable[[str, str], float | None]], tasks: Sequence[
     """JSON, a list of {name, heads, rows}: a metric that any row has, with the heads of its columns and the text of
     every cell, the mean first. `rows` give (task, metric) -> a fraction, or None. Empty where there is no other metric.
     """
-    found = []
+    offered = []
     for metric, name in METRICS.items():
         scores = [{task: row(task, metric) for task in tasks} for row in rows]
         if all(value is None for row in scores for value in row.values()):
             continue
         short = name.split(" of ")[0]
         heads = [f"Mean of {len(averaged)} tasks, {short}", *(f"{TASK_NAMES[task]} {short}" for task in tasks)]
-        found.append(
+        offered.append(
             {
                 "name": name,
                 "heads": heads,
@@ -70,7 +70,7 @@ def choices(rows: Sequence[Callable[[str, str], float | None]], tasks: Sequence[
                 ],
             }
         )
-    return canonical_json(found) if found else ""
+    return canonical_json(offered) if offered else ""
 
 
 def _text(value: float | None) -> str:

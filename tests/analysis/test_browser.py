@@ -10,6 +10,7 @@ import pytest
 
 from analysis.claims import load_claims
 from glimmer.cli import main
+from glimmer.experiments import TASKS
 from glimmer.results import load_results
 from tests.analysis import browser, synthetic
 
@@ -178,7 +179,7 @@ def test_scores_by_task_of_every_run_unfold_from_the_pages_own_data(page, report
     runs = load_results("smoke", reports["invented"].parents[1]).runs.by_id
     for id, run in runs.items():
         cells = page.ask(f"[...document.getElementById('run-{id}').cells].map(cell => cell.firstChild.textContent)")
-        scores = [f"{100 * scored['score']:.1f}" for scored in run["tasks"].values()]
+        scores = [f"{100 * run['tasks'][task]['score']:.1f}" for task in TASKS]
         assert cells[:-2] == [id, f"{100 * run['average']['score']:.1f}", *scores]
         assert cells[-1].strip() == run["code_version"]
     page.open(reports["invented"], 1280, scripts=False)
