@@ -6,6 +6,7 @@ over its runs of these questions, and questions are drawn with replacement, so t
 and these runs. Else it is a difference of means, with the interval that squares and adds both sides' distances to
 their own bounds: R. G. Newcombe, "Interval estimation for the difference between independent proportions", Statistics
 in Medicine 17 (1998), method 10, for bounds of any kind (Zou and Donner, 2008).
+Foreign readers stand in rows of their own, `foreign/NAME`, and are compared with nothing but themselves.
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ from glimmer.evaluation.intervals import average_interval, mean_interval, studen
 from glimmer.experiments import Point
 from glimmer.files import existing
 from glimmer.results import StudyResults, example_scores, load_runs
+from glimmer.results.foreign import FOREIGN, ForeignRow, foreign_rows, load_foreign
 from glimmer.results.points import measured_tasks, task_score
 
 PAIRED, OF_MEANS, NO_INTERVAL = "paired by question", "difference of means", "difference of means, no interval"
+ONLY_FIRST, ONLY_SECOND = "in the first only", "in the second only"
 MEAN = "mean"
 _RESAMPLES = 2000
 _Questions = tuple[str, str, int]
@@ -50,7 +53,8 @@ def side_of(directory: Path) -> StudyResults:
         raise InputError("run files of an unknown study", where=directory, expected=known, found=name)
     seeds = sorted({run["seed"] for run in runs.by_id.values() if isinstance(run.get("seed"), int)})
     study = experiments.load_study(name, {"seeds": seeds})
-    return StudyResults(study=name, artifacts=experiments.artifacts_of(study), runs=runs)
+    foreign = foreign_rows(load_foreign(directory)[0])
+    return StudyResults(study=name, artifacts=experiments.artifacts_of(study), runs=runs, foreign=foreign)
 
 
 def compare(
@@ -70,6 +74,73 @@ def compare(
                 row["paper"] = paper.get(result.id) if task in (MEAN, None) else None
             rows.append(row)
     return rows
+
+
+def compare_foreign(first: StudyResults, second: StudyResults) -> list[dict[str, Any]]:
+    """As `compare`, of foreign readers: those of one name, as many passages and the same tasks are one reader. One that
+    a single side has is a row with its mean there, and no difference."""
+    sides = [{(row.name, row.k, row.m, row.tasks): row for row in side.foreign} for side in (first, second)]
+    rows = []
+    for key in dict.fromkeys([*sides[0], *sides[1]]):
+        pair = [side.get(key) for side in sides]
+        if None in pair:
+            rows.append(_only_in_one(pair))
+            continue
+        tasks = [task for task in experiments.TASKS if all(task in m.tasks for row in pair for m in row.members)]
+        rows += [_foreign_numbers(pair, task) for task in (MEAN, *tasks)]
+    return rows
+
+
+def _foreign_point(row: ForeignRow, task: str) -> dict[str, Any]:
+    return {"point": f"{FOREIGN}/{row.name}", "task": task, "unit": "percent"}
+
+
+def _only_in_one(pair: Sequence[ForeignRow | None]) -> dict[str, Any]:
+    (row,) = filter(None, pair)
+    first, second = (each and each.value for each in pair)
+    numbers = {"first": first, "second": second, "difference": None, "seeds": _replicates(row), "low": None}
+    how = ONLY_SECOND if pair[0] is None else ONLY_FIRST
+    return _foreign_point(row, MEAN) | numbers | {"high": None, "how": how, "n": None}
+
+
+def _replicates(row: ForeignRow) -> str:
+    return " ".join(str(member.replicate) for member in row.members if member.replicate is not None)
+
+
+def _foreign_numbers(pair: Sequence[ForeignRow], task: str) -> dict[str, Any]:
+    values = [_foreign_value(row, task) for row in pair]
+    seeds = [_replicates(row) for row in pair]
+    row = _foreign_point(pair[0], task) | {"first": values[0][0], "second": values[1][0]}
+    row |= {"difference": values[1][0] - values[0][0]}
+    row["seeds"] = seeds[0] if seeds[0] == seeds[1] else " / ".join(seeds)
+    blocks = [_foreign_blocks(each, task) for each in pair]
+    if blocks[0].keys() == blocks[1].keys():
+        differences = {"/".join(key): blocks[1][key] - blocks[0][key] for key in blocks[0]}
+        interval = average_interval(differences, resamples=_RESAMPLES)
+        n = sum(map(len, differences.values()))
+        return row | {"low": 100 * interval.low, "high": 100 * interval.high, "how": PAIRED, "n": n}
+    low, high = square_and_add(values[1], values[0])
+    return row | {"low": low, "high": high, "how": OF_MEANS, "n": None}
+
+
+def _foreign_value(row: ForeignRow, task: str) -> tuple[float, float, float]:
+    """(value, low, high), percent."""
+    if task == MEAN:
+        return row.value, *row.interval
+    scored = [member.tasks[task] for member in row.members]
+    scores = [100 * each.score for each in scored]
+    bounds = student_interval(scores) if len(scores) > 1 else [100 * end for end in scored[0].interval]
+    return float(np.mean(scores)), *bounds
+
+
+def _foreign_blocks(row: ForeignRow, task: str) -> dict[tuple[str, str, str], np.ndarray]:
+    """(task, digest of the dev file, digest of the ids answered) -> scores [n]."""
+    return {
+        (name, scored.gold, scored.questions): np.array(scored.per_example["metric"])
+        for member in row.members
+        for name, scored in member.tasks.items()
+        if name == task or (task == MEAN and name in row.tasks)
+    }
 
 
 def _tasks(sides) -> list[str | None]:

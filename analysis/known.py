@@ -1,4 +1,4 @@
-"""Everything that is known of one run, one point or one claim, found by its id or by the beginning of it."""
+"""Everything that is known of one run, point, claim or foreign reader, found by its id or by the beginning of it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from glimmer.experiments import Point, Run, Study
 from glimmer.files import read_json_object
 from glimmer.results import PAPER, PointResult, Runs, StudyResults, load_reference, load_results, load_runs
 from glimmer.results.failed_runs import failed_runs
+from glimmer.results.foreign import FOREIGN, LEGEND, ForeignReader, load_foreign
 from glimmer.results.points import measured
 
 RUN, POINT, CLAIM = "run", "point", "claim"
@@ -42,7 +43,8 @@ class Known:
         return cls(studies=studies, results=results, named=bool(names))
 
     def document(self, id: str) -> dict[str, Any]:
-        """What is known of a run, point or claim: `kind`, `id`, what it is, and by study (or `paper`) what is known.
+        """What is known of a run, point, claim or foreign reader: `kind`, `id`, what it is, and what each study, or
+        `paper`, has of it.
 
         Scores are percent, differences percentage points. Raises InputError for an id that begins no id, or several.
         """
@@ -55,13 +57,25 @@ class Known:
         kinds |= dict.fromkeys(sentences, CLAIM) | dict.fromkeys(
             (id for planned in runs.values() for id in planned), RUN
         )
+        foreign = {name: self._foreign(name) for name in self.studies}
+        kinds |= dict.fromkeys((id for readers in foreign.values() for id in readers), FOREIGN)
         id = meant(id, kinds)
+        if kinds[id] == FOREIGN:
+            return of_foreign(id, {name: readers[id] for name, readers in foreign.items() if id in readers})
         if kinds[id] == RUN:
             about = {name: of_run(self.studies[name], planned[id]) for name, planned in runs.items() if id in planned}
             return {"kind": RUN, "id": id, "studies": about}
         if kinds[id] == POINT:
             return self._of_point(id, {name: planned[id] for name, planned in points.items() if id in planned})
         return self._of_claim(sentences[id])
+
+    def _foreign(self, name: str) -> dict[str, list[ForeignReader]]:
+        """A study's foreign readers by their ids, and together by `foreign/<name>`, as figures call them."""
+        by_id: dict[str, list[ForeignReader]] = {}
+        for reader in load_foreign(self.results / name)[0]:
+            by_id[reader.id] = [reader]
+            by_id.setdefault(f"{FOREIGN}/{reader.name}", []).append(reader)
+        return by_id
 
     def _shown(self, names: Iterable[str]) -> list[str]:
         """Of these studies the named ones; where none was named those with a result, or all if none has one."""
@@ -129,7 +143,9 @@ def meant(id: str, ids: Iterable[str]) -> str:
         return id if id in ids else begun[0]
     if begun:
         raise InputError(f"begins {len(begun)} ids, such as {', '.join(begun[:_NEAREST])}", where=id)
-    raise InputError(f"no run, point or claim; the nearest are {', '.join(_nearest(id, ids))}", where=id or "''")
+    raise InputError(
+        f"no run, point, claim or foreign reader; the nearest are {', '.join(_nearest(id, ids))}", where=id or "''"
+    )
 
 
 def _nearest(id: str, ids: Sequence[str]) -> list[str]:
@@ -219,6 +235,44 @@ def _percent(scored: Mapping[str, Any]) -> dict[str, float | None]:
         "percent": 100 * scored["score"],
         "low": None if low is None else 100 * low,
         "high": None if high is None else 100 * high,
+    }
+
+
+def of_foreign(id: str, studies: Mapping[str, Sequence[ForeignReader]]) -> dict[str, Any]:
+    """What is known of a foreign reader: what it is called and read, and its scores; there are no settings to show."""
+    first = next(iter(studies.values()))[0]
+    return {
+        "kind": FOREIGN,
+        "id": id,
+        "name": first.name,
+        "what": LEGEND,
+        "studies": {name: _foreign_files(readers) for name, readers in studies.items()},
+    }
+
+
+def _foreign_files(readers: Sequence[ForeignReader]) -> dict[str, Any]:
+    files = [_foreign_file(reader) for reader in readers]
+    return files[0] if len(files) == 1 else {"files": files}
+
+
+def _foreign_file(reader: ForeignReader) -> dict[str, Any]:
+    tasks = {
+        task: _percent(vars(scored))
+        | {"metric": scored.metric, "n": scored.n}
+        | {f"{key}_percent": None if value is None else 100 * value
+           for key, value in (("kilt", scored.kilt), ("rprec", scored.rprec))}
+        for task, scored in reader.tasks.items()
+    }  # fmt: skip
+    return {
+        "status": FOREIGN,
+        "file": f"{FOREIGN}/{reader.id}.json",
+        "replicate": reader.replicate,
+        "k": reader.k,
+        "m": reader.m,
+        "note": reader.note or None,
+        "average": _percent(vars(reader.average)) | {"tasks": list(reader.average.tasks)},
+        "tasks": tasks,
+        "scored_by": reader.scored_by,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from glimmer.errors import InputError
 from glimmer.results import PAPER
 
 DEFAULT = "embedded"
@@ -31,8 +32,14 @@ def add_source_arguments(parser: argparse.ArgumentParser, described: bool = Fals
 def sources_of(args: argparse.Namespace) -> list[str]:
     """The studies that are named, and `paper` where it was asked for without a folder; without any, the default study.
 
-    Folders that describe papers are no sources here: `described_by` lists them.
+    Folders that describe papers are no sources here: `described_by` lists them. Raises InputError for a study's file:
+    results lie under a study's name.
     """
+    for name in args.study:
+        if name.endswith((".yaml", ".yml")):
+            raise InputError(
+                "results lie under a study's name", where=name, expected="a name in config/", found="a file"
+            )
     folders = described_by(args)
     named = args.study + ([PAPER] if args.paper is not None and args.paper is not False and not folders else [])
     return list(dict.fromkeys(named or ([] if folders else [DEFAULT])))

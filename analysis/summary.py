@@ -31,7 +31,8 @@ from glimmer.results import PAPER, PointResult, load_reference, load_results
 def summary(name: str, results: str | Path = "results") -> str:
     """A study's title and description, and its readers beside their baselines; says so where nothing was measured."""
     study = load_study(name)
-    table = readers(load_results(name, results))
+    shown = readers(load_results(name, results))
+    table = shown and shown.table
     head = f"### {study.title}\n\n{study.description.strip()}\n\n"
     if table is None:
         return f"{head}No result yet.\n"

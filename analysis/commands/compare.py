@@ -8,6 +8,7 @@ from typing import Any
 
 from glimmer.commands.output import add_json_argument, beside, show
 from glimmer.errors import InputError
+from glimmer.results.foreign import FOREIGN, MARK
 
 HELP = "compare two results directories point by point and task by task, paired by question where they can be"
 PURPOSE = "results"
@@ -25,9 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Prints a row a point and task that both have. Raises InputError where they have none in common."""
-    from analysis.comparison import Names, compare, side_of
+    """Prints a row a point and task that both have, then foreign readers, marked and in no figure.
+
+    Raises InputError where the two have no point in common.
+    """
+    from analysis.comparison import Names, compare, compare_foreign, side_of
     from glimmer.experiments import paper_values
+    from glimmer.results.foreign import LEGEND
 
     if args.figure and args.figure.suffix not in (".svg", ".pdf", ".png"):
         raise InputError("no such format", where=args.figure, expected=".svg, .pdf or .png", found=args.figure.suffix)
@@ -40,9 +45,13 @@ def run(args: argparse.Namespace) -> None:
     for side, path in zip(sides, (args.first, args.second), strict=True):
         for refused in side.runs.refused:
             beside(f"left out {path}/runs/{refused.file}: {refused.reason}", args.format)
-    show([_for_a_person(row) for row in rows] if args.format == "table" else rows, args.format)
+    foreign = compare_foreign(*sides)
+    listed = rows + [row | ({"paper": None} if args.paper else {}) for row in foreign]
+    show([_for_a_person(row) for row in listed] if args.format == "table" else listed, args.format)
     beside(f"\nfirst: {names.first}; second: {names.second}; difference: second less first, with its 95 % interval",
            args.format)  # fmt: skip
+    if foreign:
+        beside(LEGEND, args.format)
     if args.figure:
         from analysis.figures.overlaid import write
 
@@ -54,7 +63,13 @@ def _for_a_person(row: dict[str, Any]) -> dict[str, Any]:
     is_percent = row["unit"] == "percent"
     text = "{:.1f}".format if is_percent else "{:.4g}".format
     interval = f" ({row['low']:+.1f} to {row['high']:+.1f})" if row["low"] is not None else ""
-    shown = {"point": row["point"], "task": row["task"], "first": text(row["first"]), "second": text(row["second"])}
-    change = f"{row['difference']:+z.1f}" if is_percent else f"{row['difference']:+z.4g}"
-    shown |= {"difference": f"{change}{interval}", "how": row["how"], "n": row["n"], "seeds": row["seeds"]}
+    name = f"{row['point']} {MARK}" if row["point"].startswith(f"{FOREIGN}/") else row["point"]
+    sides = {side: None if row[side] is None else text(row[side]) for side in ("first", "second")}
+    shown = {"point": name, "task": row["task"], **sides}
+    if row["difference"] is None:
+        shown |= {"difference": None}
+    else:
+        change = f"{row['difference']:+z.1f}" if is_percent else f"{row['difference']:+z.4g}"
+        shown |= {"difference": f"{change}{interval}"}
+    shown |= {"how": row["how"], "n": row["n"], "seeds": row["seeds"]}
     return shown | ({"paper": None if row["paper"] is None else text(row["paper"])} if "paper" in row else {})

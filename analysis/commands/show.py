@@ -1,4 +1,4 @@
-"""`glimmer show`: everything that is known of one run, one point or one claim."""
+"""`glimmer show`: everything that is known of one run, one point, one claim or one foreign reader."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from typing import Any
 
 from glimmer.commands.output import add_json_argument, flatten, show
 
-HELP = "everything known of one run, point or claim: its numbers, what they rest on, and the commands that make a run"
+HELP = "everything known of one run, point, claim or foreign reader: numbers, what they rest on, what makes a run"
 PURPOSE = "results"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Of what, in which studies."""
-    parser.add_argument("id", metavar="RUN|POINT|CLAIM", help="its id, or as much of its beginning as no other has")
+    parser.add_argument(
+        "id",
+        metavar="RUN|POINT|CLAIM|FOREIGN",
+        help="its id, or as much of its beginning as no other has; of a foreign reader foreign/NAME too",
+    )
     parser.add_argument("--study", nargs="+", action="extend", default=[], metavar="NAME", help="default: all")
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: results")
     add_json_argument(parser)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from glimmer.files import canonical_json
@@ -21,6 +21,7 @@ class Cell:
     small: str = ""
     anchor: str = ""
     state: str = ""
+    tag: str = ""  # what kind of row it begins, where that is not the usual one
 
 
 NOTHING = Cell("–", sort="")
@@ -41,6 +42,27 @@ class CellTable:
 def run_links(run_ids: Iterable[str], known: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Links to the runs that have results (the others have no entry to lead to)."""
     return tuple((f"run-{run_id}", run_id) for run_id in run_ids if run_id in known)
+
+
+def settings_by_run(study: StudyResults) -> dict[str, str]:
+    """Run id -> what links call its setting."""
+    return {run_id: setting_anchor(run_ids) for run_ids in settings_of(study) for run_id in run_ids}
+
+
+def setting_anchor(run_ids: Sequence[str]) -> str:
+    """What links call a setting, of whose runs these are the ids."""
+    return f"setting-{run_ids[0]}"
+
+
+def setting_links(run_ids: Iterable[str], settings: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """One link to each setting that has results among these runs: to the run's own row where it is the only one."""
+    groups: dict[str, list[str]] = {}
+    for run_id in run_ids:
+        if run_id in settings:
+            groups.setdefault(settings[run_id], []).append(run_id)
+    return tuple(
+        (f"run-{ids[0]}", ids[0]) if len(ids) == 1 else (anchor, f"{len(ids)} runs") for anchor, ids in groups.items()
+    )
 
 
 def percent(score: Mapping | None) -> Cell:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from analysis import figures, reproduced
 from analysis.audits.finding import SEVERITIES
@@ -22,15 +24,17 @@ from analysis.report import (
     reader_tables,
     run_entries,
     shown_tables,
+    takeaway,
     training_units,
 )
-from analysis.report.cells import Cell, CellTable, ordered_runs
+from analysis.report.cells import NOTHING, Cell, CellTable, ordered_runs
 from analysis.report.forest import forest
 from analysis.stage_files import stage_document, stage_files
 from glimmer import experiments
-from glimmer.files import existing, read_json
+from glimmer.files import canonical_json, existing, read_json
 from glimmer.results import PAPER, StudyResults, load_reference, load_results, load_runs
 from glimmer.results.failed_runs import failed_runs
+from glimmer.results.foreign import LEGEND
 from glimmer.results.run_files import is_of_changed_code
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -96,13 +100,15 @@ def build(study_name: str, results: Path, reference_runs: Path | None = None) ->
                 artifact.name for artifact in artifacts if artifact.entry.in_paper and artifact not in own
             ],
             "missing": [result for result in shown if result.value is None],
-            "readers": reader_tables.readers(study),
+            "readers": reader_tables.readers(study, list(map(read_json, stage_files(directory, "priors").values()))),
             "shown": shown_tables.shown_questions(study),
             "own_endpoints": claims.get("own_endpoints") if isinstance(claims, Mapping) else None,
             "costs": pipeline.costs(study),
             "environment": pipeline.environment(study),
             "kilt_check": pipeline.kilt_check(study),
             "runs": run_entries.run_entries(study),
+            "score_data": run_entries.score_data(study),
+            "shared_training": canonical_json(run_entries.shared_training(study)),
             "anchors": {result.id: result.anchor for result in shown},
             "refused": study.runs.refused,
             "failed": failed_runs(directory, study.runs.by_id),
@@ -127,10 +133,13 @@ def rendered(template: str, context: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["plain"] = plain
+    environment.filters["sort_key"] = sort_key
+    environment.filters["script"] = lambda text: Markup(text.replace("<", "\\u003c"))
+    environment.filters["code"] = lambda text: Markup(text.replace("&", "&amp;").replace("<", "&lt;"))
     environment.filters["effect"] = effect_text
     environment.filters["slug"] = lambda verdict: str(verdict).replace("'", "").replace(" ", "-")
     assets = {name: (TEMPLATES / f"report.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
-    return environment.get_template(template).render(**context, **assets)
+    return pictures.with_shared_styles(environment.get_template(template).render(**context, **assets))
 
 
 def plain(value: Any) -> str:
@@ -143,6 +152,17 @@ def plain(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {plain(item)}" for key, item in value.items())
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def sort_key(cell: Cell) -> str | None:
+    """What a cell sorts by, where its text does not say it: report.js reads numbers, and a dash as nothing."""
+    if cell.sort is None or (cell.sort == "" and cell.text == NOTHING.text):
+        return None
+    try:
+        written = float(cell.text.replace(",", ""))
+    except ValueError:
+        return f"{cell.sort:.6g}" if isinstance(cell.sort, float) else str(cell.sort)
+    return None if math.isclose(written, cell.sort, rel_tol=1e-9) else f"{cell.sort:.6g}"
 
 
 def effect_text(value: Any, unit: str | None) -> str:
@@ -200,28 +220,40 @@ def _figure(
     figure: FigureArtifact, study: StudyResults, reference: StudyResults | None, claims: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     reference = figure.beside(reference)
+    shown = takeaway.takeaway(figure.name, study, claims)
     both = overlay.overlays(figure, study, reference)
     return {
         "name": figure.name,
         "title": figure.entry.full_title,
+        "heading": takeaway.heading(figure.entry, shown),
+        "takeaway": shown,
+        "what": figure.entry.title[:1].upper() + figure.entry.title[1:],
         "caption": figure.entry.caption,
         "overlays": both,
         "cells": [] if both else pictures.cells(figure, study, reference),
-        "note": missing_note(study.of(figure.name)),
+        "note": " ".join(filter(None, (missing_note(study.of(figure.name)), _mark_note(figure, study)))),
         "forest": forest(figure.name, claims),
         "drawn_points": reader_tables.drawn_points(figure.name, study, reference),
     }
+
+
+def _mark_note(figure: FigureArtifact, study: StudyResults) -> str:
+    return f"{LEGEND}." if figure.foreign(study) else ""
 
 
 def _table(
     table: TableArtifact, study: StudyResults, reference: StudyResults | None, claims: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     reference = table.beside(reference)
+    shown = takeaway.takeaway(table.name, study, claims)
     heads, rows = table.cells(study, reference)
     cells = [tuple(Cell(text, state="missing" if text == "missing" else "") for text in row) for row in rows]
     return {
         "name": table.name,
         "title": table.entry.full_title,
+        "heading": takeaway.heading(table.entry, shown),
+        "takeaway": shown,
+        "what": table.entry.title[:1].upper() + table.entry.title[1:],
         "caption": table.entry.caption,
         "shown": CellTable(caption=table.entry.caption, heads=tuple(heads), rows=tuple(cells)),
         "notes": table.notes(study),
@@ -260,9 +292,21 @@ def audit_kinds(findings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     kinds: dict[str, list[Mapping[str, Any]]] = {}
     for finding in findings:
         kinds.setdefault(finding["kind"], []).append(finding)
-    groups = [{"kind": kind, "findings": found, "worst": min(map(_gravity, found))} for kind, found in kinds.items()]
-    groups.sort(key=lambda group: (group["worst"], -len(group["findings"])))
-    return [{**group, "counts": audit_text(group["findings"])} for group in groups]
+    groups = [
+        {
+            "kind": kind,
+            "findings": sorted(found, key=_gravity)[:_OF_A_KIND],
+            "more": max(0, len(found) - _OF_A_KIND),
+            "worst": min(map(_gravity, found)),
+            "counts": audit_text(found),
+        }
+        for kind, found in kinds.items()
+    ]
+    return sorted(groups, key=lambda group: (group["worst"], -len(kinds[group["kind"]])))
+
+
+_OF_A_KIND = 15
+"""Findings of one kind that a page lists; audit.json has all."""
 
 
 def _gravity(finding: Mapping[str, Any]) -> int:

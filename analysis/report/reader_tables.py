@@ -3,37 +3,55 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
+import functools
+import statistics
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from analysis.figures import BASELINES
 from analysis.figures.artifact import value_text
 from analysis.figures.table import interval_text
 from analysis.names import METRIC_NAMES, TASK_NAMES, passages_text
-from analysis.report.cells import NOTHING, Cell, CellTable, count, percent, run_links
+from analysis.report.cells import NOTHING, Cell, CellTable, count, percent, run_links, setting_links, settings_by_run
+from analysis.report.reader_metrics import choices, scores_of_foreign, scores_of_runs
 from analysis.reproduced import DIFFERS
 from glimmer.experiments import TASKS
 from glimmer.results import PAPER, PointResult, StudyResults
 from glimmer.results.foreign import LEGEND, ForeignRow
 
+FLOOR, CEILING, CONTROL, CHANCE, FOREIGN = "floor", "ceiling", "control", "chance", "foreign"
+"""What a row of the table of readers is that is none of the study's three readers."""
 
-def readers(study: StudyResults) -> CellTable | None:
-    """FiD, LUMEN and GLIMMER per task and on average, each before its floors and ceilings; None without any run."""
-    groups = (
-        ("figure2", "performance", ""),
-        (BASELINES, "as_many_kept", "with as many passages as GLIMMER keeps"),
-        (BASELINES, "gold_first", "given the gold passages first"),
-        (BASELINES, "other_passages", "given passages of another question"),
-        (BASELINES, "no_passages", "trained without passages (all readers are one)"),
-        (BASELINES, "untrained", "untrained, with passages"),
-    )
+_GROUPS = (
+    ("figure2", "performance", "", ""),
+    (BASELINES, "as_many_kept", "with as many passages as GLIMMER keeps", CONTROL),
+    (BASELINES, "gold_first", "given the gold passages first", CEILING),
+    (BASELINES, "other_passages", "given passages of another question", FLOOR),
+    (BASELINES, "no_passages", "trained without passages (all readers are one)", FLOOR),
+    (BASELINES, "untrained", "untrained, with passages", FLOOR),
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReadersTable:
+    """The table of readers by each task's own metric, and (JSON) what other metrics say in its cells."""
+
+    table: CellTable
+    choices: str
+
+
+def readers(study: StudyResults, priors: Sequence[Mapping[str, Any]] = ()) -> ReadersTable | None:
+    """FiD, LUMEN and GLIMMER per task and on average, each before its floors and ceilings; None without any run.
+
+    `priors` are contents of priors.json, one a replicate: what the most frequent answer scores is the row of chance.
+    """
     rows, runs = [], {}
     for series in dict.fromkeys(result.point.series for result in study.of("figure2", "performance")):
-        for artifact, panel, what in groups:
+        for artifact, panel, what, kind in _GROUPS:
             for result in study.of(artifact, panel):
-                shown = any(result.point.run_ids == other.point.run_ids for other, _ in rows)
+                shown = any(result.point.run_ids == other.point.run_ids for other, _, _ in rows)
                 if result.point.series == series and not shown:
-                    rows.append((result, what))
+                    rows.append((result, what, kind))
                     runs |= {id: study.runs.by_id[id] for id in result.point.run_ids if id in study.runs}
     tasks = [task for task in TASKS if any(task in run["tasks"] for run in runs.values())]
     if not tasks:
@@ -42,21 +60,50 @@ def readers(study: StudyResults) -> CellTable | None:
     averaged = {task for run in runs.values() for task in run["average"]["tasks"]}
     heads = ["Reader", f"Mean of {len(averaged)} tasks (percent)"]
     heads += [_task_head(task, METRIC_NAMES.get(metrics[task], metrics[task]), task in averaged) for task in tasks]
-    return CellTable(
+    settings = settings_by_run(study)
+    chance = _chance_row(priors, tasks, averaged)
+    table = CellTable(
         caption="Dev scores in percent; in small print 95 % intervals. Floors and ceilings stand below their reader."
+        + (" Chance: the most frequent answer of training, for every question." if chance else "")
         + (f" {LEGEND}." if study.foreign else ""),
         heads=(*heads, "Examples"),
         rows=(
-            *(_reader_row(result, what, study, tasks) for result, what in rows),
+            *(_reader_row(result, what, kind, study, tasks, settings) for result, what, kind in rows),
+            *chance,
             *(_foreign_row(row, tasks, averaged) for row in study.foreign),
         ),
     )
+    by_metric = [functools.partial(scores_of_runs, _runs_of(result, study)) for result, _, _ in rows]
+    by_metric += [lambda task, metric: None for _ in chance]
+    by_metric += [functools.partial(scores_of_foreign, row) for row in study.foreign]
+    return ReadersTable(table=table, choices=choices(by_metric, tasks, averaged))
+
+
+def _runs_of(result: PointResult, study: StudyResults) -> list[dict]:
+    return [study.runs.by_id[run_id] for run_id in result.point.run_ids if run_id in study.runs]
+
+
+def _chance_row(
+    priors: Sequence[Mapping[str, Any]], tasks: Sequence[str], averaged: Collection[str]
+) -> tuple[tuple[Cell, ...], ...]:
+    """What the most frequent answer of training scores, the mean over replicates; no row where none was counted."""
+    scores = {
+        task: statistics.fmean(one[task]["majority"] for one in priors)
+        for task in tasks
+        if priors and all((one.get(task) or {}).get("majority") is not None for one in priors)
+    }
+    if not scores:
+        return ()
+    cells = [count(100 * scores[task], "{:.1f}") if task in scores else NOTHING for task in tasks]
+    mean = 100 * statistics.fmean(scores[task] for task in averaged) if set(averaged) <= scores.keys() else None
+    name = Cell("no reader", small="the most frequent answer", state="baseline", tag=CHANCE)
+    return ((name, count(mean, "{:.1f}"), *cells, NOTHING),)
 
 
 def _foreign_row(row: ForeignRow, tasks: Sequence[str], averaged: Collection[str]) -> tuple[Cell, ...]:
     """A foreign reader, marked; the mean only where it is of the same tasks as the other readers'."""
     kept = f", {row.m} kept" if row.m != row.k else ""
-    name = Cell(row.label, small=", ".join(filter(None, (f"k = {row.k}{kept}", row.of))), state="foreign")
+    name = Cell(row.label, small=", ".join(filter(None, (f"k = {row.k}{kept}", row.of))), state="foreign", tag=FOREIGN)
     interval = "{:.1f} to {:.1f}".format(*row.interval)
     is_of_these = set(row.tasks) == set(averaged)
     average = Cell(f"{row.value:.1f}", sort=row.value, state="strong", small=interval) if is_of_these else NOTHING
@@ -79,9 +126,15 @@ def _task_head(task: str, metric: str, averaged: bool) -> str:
     return f"{TASK_NAMES[task]} {metric} (percent{'' if averaged else ', not in the mean'})"
 
 
-def _reader_row(result: PointResult, what: str, study: StudyResults, tasks: Sequence[str]) -> tuple[Cell, ...]:
-    reader, run_ids = result.point.reader, result.point.run_ids
-    runs = [study.runs.by_id[run_id] for run_id in run_ids if run_id in study.runs]
+def _reader_row(
+    result: PointResult,
+    what: str,
+    kind: str,
+    study: StudyResults,
+    tasks: Sequence[str],
+    settings: Mapping[str, str],
+) -> tuple[Cell, ...]:
+    reader, runs = result.point.reader, _runs_of(result, study)
     unit = "replicates" if study.replicated else "seeds"
     by_task = [percent(runs[0]["tasks"].get(task)) if len(runs) == 1 else _mean(runs, task, unit) for task in tasks]
     examples = sum(score["n"] for score in runs[0]["tasks"].values()) if runs else 0
@@ -89,7 +142,8 @@ def _reader_row(result: PointResult, what: str, study: StudyResults, tasks: Sequ
         f"↳ {what}" if what else result.label,
         small=passages_text(reader.k, reader.m),
         state="baseline" if what else reader.name,
-        links=run_links(run_ids, study.runs.by_id),
+        links=setting_links(result.point.run_ids, settings),
+        tag=kind,
     )
     average = Cell("missing", sort="", state="missing")
     if result.value is not None:
@@ -110,24 +164,34 @@ def drawn_points(name: str, study: StudyResults, reference: StudyResults | None)
     """Every point of one artifact: ours with interval, seeds and runs, and the paper's point of the same id."""
     reported = {result.id: result for result in reference.of(name)} if reference else {}
     heads = ("Point", "Measured" if study.study != PAPER else "Reported", "Seeds, runs", "Paper, reported")
+    results, settings = study.of(name), settings_by_run(study)
+    kinds = {result.interval_kind for result in results if result.interval_kind}
+    said = f" Intervals: {next(iter(kinds))}." if len(kinds) == 1 else ""
     return CellTable(
-        caption="Every point drawn.",
+        caption=f"Every point drawn.{said}",
         heads=heads,
-        rows=tuple(_drawn_row(result, reported.get(result.id), study) for result in study.of(name)),
-        anchors=tuple(result.anchor for result in study.of(name)),
+        rows=tuple(_drawn_row(result, reported.get(result.id), study, settings, not said) for result in results),
+        anchors=tuple(result.anchor for result in results),
         numeric_from=9,
     )
 
 
-def _drawn_row(result: PointResult, papers: PointResult | None, study: StudyResults) -> tuple[Cell, ...]:
+def _drawn_row(
+    result: PointResult, papers: PointResult | None, study: StudyResults, settings: Mapping[str, str], with_kind: bool
+) -> tuple[Cell, ...]:
     point, unit = result.point, " %" if result.point.measure.unit == "percent" else f" {result.point.measure.unit}"
     panel, at = f"{point.panel}: " if point.panel else "", f", {result.at}" if result.at else ""
     sort = "" if result.value is None else result.value
     absent = f"no result: {' '.join(result.absent_ids)}" if result.absent_ids else ""
-    links = run_links(point.run_ids, study.runs.by_id)
+    links = setting_links(point.run_ids, settings)
     cells = (
         Cell(f"{panel}{result.label}{at}", small=point.rounding or ""),
-        Cell(value_text(result), sort=sort, state=result.status, small=result.interval_kind),
+        Cell(
+            value_text(result),
+            sort=sort,
+            state="" if result.value is not None else result.status,
+            small=result.interval_kind if with_kind else "",
+        ),
         Cell(" ".join(map(str, result.seeds)) or "–", links=links, small=absent),
     )
     if papers is None:

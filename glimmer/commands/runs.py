@@ -1,4 +1,5 @@
-"""`glimmer runs`: every run of a study with its id, its settings, the points it serves, and its score if it has one."""
+"""`glimmer runs`: every run of a study with its id, its settings, the points it serves, and its score if it has one;
+then foreign readers, marked."""
 
 from __future__ import annotations
 
@@ -6,9 +7,10 @@ import argparse
 import sys
 
 from glimmer.commands.arguments import add_study_arguments, study_of
-from glimmer.commands.output import add_json_argument, show
+from glimmer.commands.output import add_json_argument, beside, show
 from glimmer.experiments import runs_for
 from glimmer.results import load_runs
+from glimmer.results.foreign import FOREIGN, LEGEND, MARK, ForeignReader, load_foreign
 
 HELP = "Every run of a study: id, settings, the points it serves, and its average in percent."
 PURPOSE = "study"
@@ -62,8 +64,26 @@ def run(args: argparse.Namespace) -> int:
             if args.points
             else [{**short, "points": len(planned.points)}]
         )
+    foreign, unreadable = load_foreign(study.results_directory)
+    for refused in unreadable:
+        print(f"glimmer runs: left out {FOREIGN}/{refused.file}: {refused.reason}", file=sys.stderr)
+    if foreign and not args.points:  # they serve no point
+        rows += [_foreign_row(reader, args.format) for reader in foreign]
     show(rows, args.format)
+    if foreign and not args.points:
+        beside(f"\n{LEGEND}", args.format)
     return 0
+
+
+def _foreign_row(reader: ForeignReader, form: str) -> dict:
+    """A foreign reader: its seed is the replicate that it answered, and of settings only k and m are known."""
+    average = 100 * reader.average.score
+    if form == "json":
+        known = {"kind": FOREIGN, "name": reader.name, "k": reader.k, "m": reader.m}
+        row = {"id": reader.id, "seed": reader.replicate, "points": [], "result": True, "average_percent": average}
+        return row | {"settings": None} | known
+    short = {"id": reader.id, "seed": reader.replicate, "name": f"{reader.name} {MARK}", "k": reader.k}
+    return short | {"m": reader.m or reader.k, "result": FOREIGN, "average_percent": average, "points": 0}
 
 
 def _word(value) -> str:

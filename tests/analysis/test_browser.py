@@ -10,14 +10,16 @@ import pytest
 
 from analysis.claims import load_claims
 from glimmer.cli import main
+from glimmer.experiments import TASKS
 from glimmer.results import load_results
-from tests.analysis import browser
+from tests.analysis import browser, synthetic
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = {path.parent.name: path for path in sorted((ROOT / "results").glob("*/report.html"))}
 WIDTHS = (1280, 390)
+HEAVY = 400_000  # bytes
 
 BROKEN = """[...document.querySelectorAll('a')].map(a => a.getAttribute('href') || a.getAttribute('xlink:href'))
     .filter(href => !href || href[0] == '#' && !document.getElementById(decodeURIComponent(href.slice(1))))"""
@@ -157,20 +159,81 @@ def test_typing_words_leaves_the_rows_that_have_them(page, reports):
 
 @pytest.mark.parametrize("name", COMMITTED)
 def test_a_committed_report_is_no_heavy_page(reports, name):
-    assert reports[name].stat().st_size < 400_000
+    assert reports[name].stat().st_size < HEAVY
+
+
+def test_a_report_of_a_whole_grid_is_no_heavy_page(tmp_path):
+    """Every run of the embedded study in three replicates, with claims, audit and what stages publish."""
+    synthetic.write_paper(tmp_path)
+    synthetic.write_study(tmp_path, "embedded", n=40)
+    synthetic.write_stages(tmp_path, "embedded")
+    for command in (["claims"], ["audit", "--record"], ["report"]):
+        assert main([*command, "--study", "embedded", "--results", str(tmp_path)]) == 0
+    page = tmp_path / "embedded" / "report.html"
+    assert page.read_text().count('class="run-entry"') > 40
+    assert page.stat().st_size < HEAVY
+
+
+def test_scores_by_task_of_every_run_unfold_from_the_pages_own_data(page, reports):
+    page.open(reports["invented"], 1280)
+    runs = load_results("smoke", reports["invented"].parents[1]).runs.by_id
+    for id, run in runs.items():
+        cells = page.ask(f"[...document.getElementById('run-{id}').cells].map(cell => cell.firstChild.textContent)")
+        scores = [f"{100 * run['tasks'][task]['score']:.1f}" for task in TASKS]
+        assert cells[:-2] == [id, f"{100 * run['average']['score']:.1f}", *scores]
+        assert cells[-1].strip() == run["code_version"]
+
+
+def test_without_scripts_a_run_has_its_mean_and_leads_to_its_file(page, reports):
+    page.open(reports["invented"], 1280, scripts=False)
+    for id, run in load_results("smoke", reports["invented"].parents[1]).runs.by_id.items():
+        text = page.ask(f"document.getElementById('run-{id}').textContent")
+        assert id in text and f"{100 * run['average']['score']:.1f}" in text
+        assert page.ask(f"document.querySelector('#run-{id} a').getAttribute('href')") == f"runs/{id}.json"
+
+
+def test_the_readers_are_shown_by_another_metric_and_by_their_own_again(page, reports):
+    page.open(reports["invented"], 1280)
+    cells = (
+        "[...document.querySelectorAll('#readers table')[0].rows].map(row => [...row.cells].map(c => c.textContent))"
+    )
+    own = page.ask(cells)
+    choose = ("(choice => {{ choice.selectedIndex = {}; choice.dispatchEvent(new Event('change')); }})"
+              "(document.getElementById('metric'))")  # fmt: skip
+    page.ask(choose.format(2))
+    other = page.ask(cells)
+    assert other[0][1] == "Mean of 6 tasks, F1" and other[0][2] == "NQ F1"
+    assert [row[0] for row in other] == [row[0] for row in own] and [row[-1] for row in other] == [
+        row[-1] for row in own
+    ]
+    assert all(re.fullmatch(r"\d+\.\d|–", text) for row in other[1:] for text in row[1:-1])
+    page.ask(choose.format(0))
+    assert page.ask(cells) == own
+
+
+def test_without_scripts_a_choice_that_does_nothing_is_not_shown(page, reports):
+    page.open(reports["invented"], 1280, scripts=False)
+    assert page.ask("document.getElementById('metric').offsetHeight") == 0
 
 
 def test_a_column_sorts_by_its_numbers_both_ways(page, reports):
     page.open(reports["invented"], 1280)
     rows = "document.querySelector('#readers table').querySelectorAll('tbody tr')"
-    table = f"[...{rows}].map(row => row.cells[1].dataset.sort)"
+    table = f"[...{rows}].map(row => row.cells[1].dataset.sort || row.cells[1].firstChild.textContent)"
     head = "document.querySelectorAll('#readers th button')[1].click()"
     orders = []
     for _ in range(2):
         page.ask(head)
-        orders.append([float(value) for value in page.ask(table) if value])
+        orders.append([float(value) for value in page.ask(table) if value[0].isdigit()])
     assert orders[0] == sorted(orders[0]) and orders[1] == orders[0][::-1] and len(set(orders[0])) > 2
     assert page.complaints() == []
+
+
+def test_a_column_of_fractions_sorts_by_what_they_are(page, reports):
+    page.open(reports["invented"], 1280)
+    table = "[...document.querySelectorAll('table')].find(t => t.rows[0].cells[0].textContent == 'α')"
+    page.ask(f"{table}.querySelector('th button').click()")
+    assert page.ask(f"[...{table}.tBodies[0].rows].map(row => row.cells[0].textContent)") == ["1/8", "1"]
 
 
 @pytest.mark.parametrize("name", [*COMMITTED, "invented"])

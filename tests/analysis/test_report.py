@@ -5,13 +5,16 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 from analysis import figures
 from analysis.ledger.verdicts import VERDICTS
+from analysis.names import TASK_NAMES
 from analysis.report import opening, overlay, shown_tables
 from analysis.report.forest import forest
+from analysis.report.takeaway import takeaway
 from glimmer.cli import main
 from glimmer.files import write_json
 from glimmer.results import load_reference, load_results
@@ -102,13 +105,17 @@ def test_every_drawn_point_leads_to_its_run_and_says_its_value(results):
 
 def test_every_run_stands_in_the_appendix_once_with_its_scores_and_leads_to_its_file(results):
     text, page = _page(results)
+    data = json.loads(re.search(r'id="score-data">(.*?)</script>', text).group(1))
     for run_id, run in load_results("smoke", results).runs.by_id.items():
         assert page.ids.count(f"run-{run_id}") == 1 and f"runs/{run_id}.json" in page.links
-        row = text[text.index(f'<tr id="run-{run_id}">') :]
-        row = row[: row.index("</tr>")]
-        assert run["code_version"] in row
-        for found in run["tasks"].values():
-            assert f">{100 * found['score']:.1f}<" in row
+        assert f">{run_id}</a> seed {run['seed']}: {100 * run['average']['score']:.1f}" in text
+        interval, n_tasks, step, code, *scores = data["runs"][run_id]
+        assert n_tasks == run["average"]["n_tasks"] and step == run["kept_step"]
+        assert interval == "{:.1f} to {:.1f}".format(*(100 * end for end in run["average"]["interval"]))
+        assert data["codes"][code] == run["code_version"]
+        told = dict(zip(data["tasks"], (words.split() for words in scores), strict=True))
+        for task, found in run["tasks"].items():
+            assert told[TASK_NAMES[task]][0] == f"{100 * found['score']:.1f}"
 
 
 def test_the_page_says_what_measured_it_and_when(results):
@@ -407,3 +414,127 @@ def test_the_index_leads_to_every_report_and_says_each_result(results):
 def test_an_index_of_nothing_is_refused(tmp_path, capsys):
     assert main(["report", "--index", "--results", str(tmp_path)]) == 2
     assert "no report to list" in capsys.readouterr().err
+
+
+def _decided(results, verdict="supported", better="GLIMMER", **changes):
+    """What Figure 2's title is of when the claim that GLIMMER is above LUMEN has this verdict, of the numbers drawn."""
+    readers = {point.label: point for point in load_results("smoke", results).of("figure2", "performance")}
+    for name in ("GLIMMER", "LUMEN"):
+        _answer(results, readers[name], range(22 if name == better else 19))
+    effect = 7.5 if better == "GLIMMER" else -7.5
+    name = "GLIMMER above LUMEN"
+    part = {"requirement": name, "effect": effect, "unit": "points", "interval": [effect - 5.5, effect + 5.5]}
+    row = {"id": "glimmer-above-lumen", "family": "primary", "rests_on": "measured", "verdict": verdict,
+           "points": ["figure2/performance/GLIMMER", "figure2/performance/LUMEN"], "requirements": [part],
+           "effect_of": name, "interval": part["interval"], "statement": "a", "effect": effect, "n": 40}  # fmt: skip
+    row |= changes
+    write_json(results / "smoke" / "claims.json", {"claims": [row]})
+    return takeaway("figure2", load_results("smoke", results), [row])
+
+
+def test_a_title_says_what_a_decided_claim_shows_in_the_numbers_drawn(results):
+    shown = _decided(results)
+    assert shown.text == "GLIMMER answers 7.5 points more than LUMEN" and shown.claim == "glimmer-above-lumen"
+    assert shown.note == "supported, GLIMMER above LUMEN by +2.0 to +13.0 points"
+
+
+def test_what_speaks_against_a_claim_is_a_title_as_well(results):
+    shown = _decided(results, "contradicted", better="LUMEN")
+    assert shown.text == "GLIMMER answers 7.5 points less than LUMEN"
+
+
+def test_a_verdict_that_its_own_effect_denies_gives_no_title(results):
+    assert _decided(results, "supported", better="LUMEN").text is None
+    assert _decided(results, "contradicted", better="GLIMMER").text is None
+
+
+@pytest.mark.parametrize("verdict", ["undecided", "not tested", "missing"])
+def test_what_is_not_decided_gives_no_title_and_says_so(results, verdict):
+    shown = _decided(results, verdict)
+    assert shown.text is None and shown.note == f"No takeaway: of its primary claims, 1 is {verdict}."
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rests_on": "by k alone"},
+        {"rests_on": "by construction"},
+        {"family": "secondary", "verdict": "in the paper's direction"},
+        {"points": ["figure2/performance/GLIMMER", "figure3/retrieved/LUMEN-5/k=5"]},
+        {"id": "no-such-claim"},
+    ],
+)
+def test_a_title_is_of_no_claim_that_measuring_did_not_decide_or_of_another_figure(results, changes):
+    shown = _decided(results, **changes)
+    assert shown.text is None and shown.claim is None
+
+
+@pytest.mark.parametrize(
+    ("effect", "interval", "said"), [(77.7, [70.0, 80.0], "other numbers than those drawn"), (7.5, [-1.0, 16.0], "")]
+)
+def test_other_numbers_than_those_drawn_or_an_interval_around_nothing_give_no_title(results, effect, interval, said):
+    part = {"requirement": "GLIMMER above LUMEN", "effect": effect, "unit": "points", "interval": interval}
+    shown = _decided(results, requirements=[part])
+    assert shown.text is None and said in shown.note
+
+
+PAPERS_TITLES = {
+    "figure2": "GLIMMER answers 2.2 points more than LUMEN",
+    "figure3": "GLIMMER answers 5.2 points more at k = 40 than at k = 5",
+    "figure4": "GLIMMER answers at least 2.2 points more at β = 1/4 than at β = 1/8 and β = 0",
+    "figure5": None,  # no primary claim of it
+    "figure6": "L1/8, L1/3 and FiD gain at least 1.7 points",
+    "table2": "GLIMMER answers 0.8 points more than Frozen memory",
+}
+
+
+def test_the_papers_own_numbers_give_its_titles():
+    """A size in the title is the smallest effect of the claim, in words that follow from its points alone."""
+    root = Path(__file__).resolve().parents[2] / "results"
+    study, rows = load_results("paper", root), json.loads((root / "paper" / "claims.json").read_text())["claims"]
+    assert {name: takeaway(name, study, rows).text for name in PAPERS_TITLES} == PAPERS_TITLES
+
+
+def test_a_figure_has_the_takeaway_as_its_heading_and_its_own_title_below(results):
+    shown = _decided(results)
+    text, page = _page(results)
+    assert f"<h3>Figure 2: {shown.text}</h3>" in text and "Quality and speed of the three readers." in text
+    assert "#claim-glimmer-above-lumen" in page.links
+    assert "<h3>Table 2: training the memory encoder</h3>" in text, "no claim of it was evaluated"
+
+
+def test_readers_can_be_read_by_other_metrics_and_what_a_file_lacks_is_no_number(results):
+    text, _ = _page(results)
+    choices = json.loads(re.search(r'id="metric-data">(.*?)</script>', text).group(1))
+    names = [choice["name"] for choice in choices]
+    assert names[:3] == ["exact match", "F1", "ROUGE-L"] and any(name.startswith("KILT score") for name in names)
+    assert "R-precision" not in names, "the invented files have none of the reader's order"
+    study = load_results("smoke", results)
+    first = study.of("figure2", "performance")[0]
+    f1, kilt = choices[1], next(choice for choice in choices if choice["name"].startswith("KILT"))
+    scored = study.runs.by_id[first.point.run_ids[0]]["tasks"]
+    assert f1["rows"][0][1] == f"{100 * scored['nq']['downstream']['f1']:.1f}"
+    fever = kilt["heads"].index("FEVER KILT score")
+    assert kilt["rows"][0][fever] == kilt["rows"][0][0] == "–", "one task lacks it, so there is no mean"
+
+
+def test_floors_ceilings_and_chance_are_marked_as_what_they_are(results):
+    synthetic.write_study(results, "sample", n=20)
+    synthetic.write_stages(results, "sample")
+    text, _ = _page(results, "sample")
+    section = text[text.index('<section id="readers">') : text.index('id="priors"')]
+    counts = {
+        kind: section.count(f'<span class="tag">{kind}</span>') for kind in ("floor", "ceiling", "control", "chance")
+    }
+    assert counts == {"floor": 3 + 1 + 3, "ceiling": 3, "control": 1, "chance": 1}
+    assert re.search(r'no reader</span> <span class="tag">chance</span>.*?<td>10.0</td>', section, re.DOTALL)
+
+
+def test_many_findings_of_a_kind_are_counted_and_lead_to_the_file(results):
+    finding = {"kind": "rounding", "severity": "note", "points": [], "expected": 1.0, "found": 1.1, "difference": 0.1,
+               "tolerance": 0.05, "explanation": "printed"}  # fmt: skip
+    worst = finding | {"id": "worst", "severity": "failure"}
+    write_json(results / "smoke" / "audit.json", [*(finding | {"id": f"f{n}"} for n in range(20)), worst])
+    text, page = _page(results)
+    assert text.count('<tr id="finding-') == 15 and "finding-worst" in page.ids
+    assert "6 more of this kind" in text and "1 failure, 20 notes" in text and "audit.json" in page.links

@@ -114,3 +114,13 @@ def test_settings_outside_their_range_stop(arguments, named, capsys):
 def test_the_ends_of_the_range_are_legal(alpha, capsys):
     size = ["--size", "xxl", "--tokens", "384", "--target-tokens", "64"]
     assert main(["macs", "--reader", "glimmer", "--alpha", alpha, "--beta", alpha, "--k", "25", "--m", "5", *size]) == 0
+
+
+@pytest.mark.parametrize("command", ["figures", "claims", "report"])
+def test_results_of_a_studys_file_are_refused_before_anything_is_written(command, tmp_path, capsys):
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\nlike: smoke\n")
+    assert main([command, "--study", str(file), "--results", str(tmp_path / "results")]) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1 and "a name in config/" in error and str(file) in error
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 
 import pytest
 
@@ -223,6 +224,18 @@ def test_figures_and_tables_show_it_marked_and_say_what_the_mark_means(shown, ca
     assert "My reader" not in (results / "sample" / "figures" / "order.svg").read_text()
 
 
+def test_the_report_marks_it_in_the_table_and_says_below_the_figure_what_the_mark_means(shown):
+    results, _ = shown
+    assert main(["report", "--study", "sample", "--results", str(results)]) == 0
+    text = (results / "sample" / "report.html").read_text()
+    row = re.search(r"<tr><td>(?:(?!</td>).)*My reader .*?</tr>", text).group()
+    assert '<span class="tag">foreign</span>' in row and "href" not in row, "no run is behind it"
+    assert LEGEND in text[text.index('id="figure2"') : text.index("points, as drawn")]
+    choices = json.loads(re.search(r'id="metric-data">(.*?)</script>', text).group(1))
+    told = {choice["name"].split(" of ")[0]: choice["rows"][-1] for choice in choices}
+    assert set(told["F1"]) == {"–"} and "–" not in told["KILT score"], "only what its file keeps"
+
+
 def test_without_a_foreign_reader_nothing_speaks_of_one(shown):
     results, _ = shown
     for path in (results / "sample" / "foreign").glob("*.json"):
@@ -240,3 +253,50 @@ def test_a_drawn_foreign_number_that_is_no_longer_so_is_a_finding(shown):
     assert [finding["points"] for finding in audit["findings"] if finding["kind"] == "drawing"] == [
         ["foreign/My reader"]
     ]
+
+
+def rows_of(capsys, *words):
+    capsys.readouterr()
+    assert main([*words, "--json"]) in (0, None)
+    return json.loads(capsys.readouterr().out)
+
+
+def test_runs_lists_it_behind_the_runs_and_marked(shown, capsys):
+    results, _ = shown
+    words = ("runs", "--study", "sample", "--set", f"results={results}")
+    rows = rows_of(capsys, *words)
+    reader = load_foreign(results / "sample")[0][0]
+    (mine,) = [row for row in rows if row.get("kind") == "foreign"]
+    assert rows[-1] == mine and mine["id"] == reader.id and mine["points"] == [] and mine["settings"] is None
+    assert mine["average_percent"] == pytest.approx(100 * reader.average.score)
+    assert not [row for row in rows_of(capsys, *words, "--points") if row.get("kind") == "foreign"]
+    main(list(words))
+    said = capsys.readouterr().out
+    assert "My reader *" in said and LEGEND in said
+
+
+def test_show_finds_it_by_its_id_and_by_its_name(shown, capsys):
+    results, _ = shown
+    reader = load_foreign(results / "sample")[0][0]
+    for id in (reader.id, "foreign/My reader", "foreign/My"):
+        document = rows_of(capsys, "show", id, "--study", "sample", "--results", str(results))
+        assert document["kind"] == "foreign" and document["what"] == LEGEND
+        file = document["studies"]["sample"]
+        assert file["average"]["percent"] == pytest.approx(100 * reader.average.score)
+        assert file["tasks"]["nq"]["kilt_percent"] == pytest.approx(100 * reader.tasks["nq"].kilt)
+        assert not {"points", "commands", "seed", "differs"} & file.keys()
+
+
+def test_compare_pairs_it_with_itself_by_question_and_with_no_other_reader(shown, capsys, tmp_path):
+    results, _ = shown
+    words = ("compare", str(results / "sample"), str(results / "sample"))
+    mine = [row for row in rows_of(capsys, *words) if row["point"] == "foreign/My reader"]
+    assert [row["task"] for row in mine] == ["mean", *TASKS]
+    assert {(row["how"], row["difference"], row["low"]) for row in mine} == {("paired by question", 0.0, 0.0)}
+    main(list(words))
+    said = capsys.readouterr().out
+    assert "foreign/My reader *" in said and LEGEND in said
+    without = tmp_path / "without" / "sample"
+    shutil.copytree(results / "sample" / "runs", without / "runs")
+    (mine,) = [row for row in rows_of(capsys, *words[:2], str(without)) if row["point"].startswith("foreign/")]
+    assert (mine["second"], mine["difference"], mine["how"]) == (None, None, "in the first only")

@@ -1,6 +1,45 @@
 // Nothing here is needed for reading: it opens the entry a link leads to, shows what a marker is, and sorts tables.
 (function () {
   "use strict";
+  function add(parent, tag, text) {
+    var node = document.createElement(tag);
+    if (text !== undefined) node.textContent = text;
+    return parent.appendChild(node);
+  }
+  function unfold(entry) { // the runs of a setting as a table with scores by task, which stand in the page as data
+    var spans = entry.querySelectorAll("span[id^=run-]"), line = spans.length && spans[0].parentNode;
+    if (!line) return;
+    var frame = document.createElement("div"), table = add(frame, "table"), head = add(add(table, "thead"), "tr"), body = add(table, "tbody");
+    frame.className = "scroll";
+    frame.tabIndex = 0;
+    frame.setAttribute("role", "region");
+    frame.setAttribute("aria-label", "Runs of " + entry.querySelector("summary").textContent);
+    table.className = "numbers-1";
+    var first = scores.runs[spans[0].id.slice(4)], some = scores.tasks.map(function (_, n) {
+      return [].some.call(spans, function (span) { return scores.runs[span.id.slice(4)][4 + n]; });
+    });
+    ["Run", "Mean of " + first[1]].concat(scores.tasks.filter(function (_, n) { return some[n]; }), "Step kept", "Code").forEach(function (name) {
+      add(head, "th", name).scope = "col";
+    });
+    [].forEach.call(spans, function (span) {
+      var id = span.id.slice(4), of = scores.runs[id], row = add(body, "tr"), words = span.textContent.match(/seed (\S+): (\S+)/), cell = add(row, "td");
+      row.id = span.id;
+      cell.appendChild(span.querySelector("a"));
+      add(cell, "small", "seed " + words[1]);
+      add(add(row, "td", words[2]), "small", of[0]);
+      some.forEach(function (has, n) {
+        if (!has) return;
+        var parts = (of[4 + n] || "–").split(" "), score = add(row, "td", parts[0]);
+        if (parts.length > 1) add(score, "small", parts.slice(1).join(" · "));
+      });
+      add(row, "td", of[2] === null ? "–" : of[2]);
+      cell = add(row, "td", scores.codes[of[3]] + " ");
+      if (span.querySelector(".tag")) cell.appendChild(span.querySelector(".tag"));
+    });
+    line.parentNode.replaceChild(frame, line);
+  }
+  var data = document.getElementById("score-data"), scores = data && JSON.parse(data.textContent);
+  if (scores) document.querySelectorAll(".run-entry").forEach(unfold);
   function openTarget() {
     var target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     for (var node = target; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
@@ -62,9 +101,34 @@
     });
   });
 
+  var choice = document.getElementById("metric"), others = document.getElementById("metric-data");
+  if (choice && others) { // the readers by another metric than each task's own, which stands in the page
+    others = JSON.parse(others.textContent);
+    var frame = choice.closest("section").querySelector("table"), titles = frame.tHead.rows[0].cells, lines = [].slice.call(frame.tBodies[0].rows);
+    var cells = [titles].concat(lines.map(function (line) { return line.cells; })).map(function (row) { return [].slice.call(row, 1, -1); });
+    var own = cells.map(function (row) { return row.map(function (cell) { return [cell.innerHTML, cell.getAttribute("data-sort")]; }); });
+    others.forEach(function (metric) { add(choice, "option", metric.name); });
+    choice.parentNode.hidden = false;
+    choice.addEventListener("change", function () {
+      var metric = others[choice.selectedIndex - 1];
+      cells.forEach(function (row, r) {
+        row.forEach(function (cell, c) {
+          var text = metric && (r ? metric.rows[r - 1][c] : metric.heads[c]), button = cell.querySelector("button");
+          if (button) button.textContent = metric ? text : button.getAttribute("data-own");
+          else if (metric) { cell.textContent = text; cell.removeAttribute("data-sort"); } else {
+            cell.innerHTML = own[r][c][0];
+            if (own[r][c][1] !== null) cell.setAttribute("data-sort", own[r][c][1]);
+          }
+        });
+      });
+    });
+  }
+
   function key(row, column) {
-    var cell = row.cells[column], given = cell.getAttribute("data-sort"), text = given === null ? cell.textContent.trim() : given;
-    var value = parseFloat(text.replace(/,/g, ""));
+    var cell = row.cells[column], given = cell.getAttribute("data-sort");
+    var text = given !== null ? given : cell.firstChild ? cell.firstChild.textContent.trim() : "";
+    if (text === "–") text = "";
+    var fraction = /^(\d+)\/(\d+)$/.exec(text), value = fraction ? fraction[1] / fraction[2] : parseFloat(text.replace(/,/g, ""));
     return isNaN(value) ? text : value;
   }
   document.querySelectorAll("table.sortable").forEach(function (table) {
@@ -74,6 +138,7 @@
       var button = document.createElement("button");
       button.type = "button";
       button.textContent = head.textContent;
+      button.setAttribute("data-own", head.textContent);
       head.textContent = "";
       head.appendChild(button);
       button.addEventListener("click", function () {
