@@ -29,8 +29,8 @@ from glimmer.runs.memory import write_memory
 from glimmer.runs.order import order_scores
 from glimmer.runs.shown import shown_questions
 from glimmer.training.checkpoints import Which, restore_parameters
+from glimmer.training.curve import Selection
 from glimmer.training.examples import TaskExamples
-from glimmer.training.loop import Selection
 from glimmer.training.state import SplitReader, split_reader
 
 
