@@ -91,7 +91,8 @@ def overview() -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one subcommand. Returns 0, 1 for a failed check, 2 for bad usage or bad input."""
+    """Runs one subcommand. Returns 0, 1 for a failed check, 2 for bad usage or bad input, 75 for one that was asked to
+    stop and is to be started again."""
     argv = sys.argv[1:] if argv is None else argv
     args = _parser(argv).parse_args(argv)
     try:

@@ -22,6 +22,27 @@ MACS_PER_TFLOP = 10**12
 BYTES_PER_VALUE = {"bfloat16": 2, "float16": 2, "float32": 4}
 
 
+_PEAKS = {
+    "NVIDIA A100": 312e12,
+    "NVIDIA H100 80GB HBM3": 989.4e12,
+    "NVIDIA H100 PCIe": 756e12,
+    "NVIDIA H200": 989.4e12,
+    "TPU v4": 275e12,
+    "TPU v5 lite": 197e12,
+    "TPU v5p": 459e12,
+    "TPU v6 lite": 918e12,
+}
+"""Beginning of a device's name -> floating-point operations a second, as its maker states them: dense, bfloat16."""
+
+
+def peak_operations(device_kind: str) -> float | None:
+    """Floating-point operations a second that a device could do at most, two a multiply-accumulate, in bfloat16.
+
+    None where it is not known here, as of a CPU.
+    """
+    return next((peak for name, peak in _PEAKS.items() if device_kind.startswith(name)), None)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Dimensions:
     """The widths and depths of a T5.1.1 model that its operation counts depend on (gated feed-forward, untied head)."""

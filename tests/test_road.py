@@ -1,8 +1,14 @@
 """Every stage from a corpus to a result file, by the commands the workflow runs, in one process."""
 
 import json
+import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -208,3 +214,83 @@ def test_a_run_is_not_evaluated_on_other_files_than_it_was_trained_on(road, caps
     finally:
         changed.write_bytes(before)
         add_to_seal(kept, [changed])
+
+
+LONGER = {"steps": 300, "evaluate_every": 100, "batch_size": 2}
+SHORT_OF = [f"training.{key}={value}" for key, value in LONGER.items()] + ["preemption.checkpoint_seconds=1"]
+
+
+def started(road, command, log, **options):
+    """The command as a process of its own, with its output in a file."""
+    arguments = [part for name, value in (options | road.places).items() for part in (f"--{name}", str(value))]
+    changes = [f"--set={change}" for change in SHORT_OF]
+    return subprocess.Popen(
+        [sys.executable, "-m", "glimmer", command, "--study", str(road.config), *changes, *arguments],
+        stdout=log.open("a"),
+        stderr=subprocess.STDOUT,
+        cwd=Path(__file__).resolve().parents[1],
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+
+
+def stopped_when(process, moment, number=signal.SIGTERM):
+    """The exit code of a process that gets a signal as soon as `moment()` is true."""
+    while process.poll() is None and not moment():
+        time.sleep(0.002)
+    if process.poll() is None:
+        process.send_signal(number)
+    return process.wait()
+
+
+def lines(path):
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def without_times(value):
+    dropped = {"seconds", "telemetry", "peak_memory_bytes", "wall_seconds", "measured_on"}
+    return {key: kept for key, kept in value.items() if key not in dropped}
+
+
+@pytest.mark.slow
+def test_signals_in_every_phase_change_no_number(road, tmp_path):
+    """Real signals to real processes: in compilation, a step, a write, an evaluation, and while answering."""
+    changes = {f"training.{key}": value for key, value in LONGER.items()}
+    run = next(run for run in runs_for(load_study(road.config, changes)).values() if run.reader.name == "glimmer")
+    whole, disturbed = (tmp_path / name / run.id / "trained" for name in ("whole", "disturbed"))
+    log = tmp_path / "log"
+    assert started(road, "train", log, run=run.id, out=whole).wait() == 0, log.read_text()
+    metrics, checkpoints = tmp_path / "metrics.csv", disturbed.parent / "checkpoints"
+
+    def train():
+        return started(road, "train", log, run=run.id, out=disturbed, metrics=metrics)
+
+    def written():
+        return set(checkpoints.glob("between/*"))
+
+    def steps():
+        return sum(line.endswith(",") for line in metrics.read_text().splitlines()) if metrics.exists() else 0
+
+    assert stopped_when(train(), checkpoints.exists) == 75, "compiling"
+    assert stopped_when(train(), lambda: steps() > 3, signal.SIGUSR1) == 75, "in a step"
+    before = written()
+    assert stopped_when(train(), lambda: written() - before) == 75, "while a checkpoint is written"
+    evaluated_after = 100 * (steps() // 100 + 1)
+    assert stopped_when(train(), lambda: steps() >= evaluated_after) == 75, "in an evaluation"
+    assert not disturbed.exists()
+    assert train().wait() == 0, log.read_text()
+    assert without_times(read_json(disturbed / "training.json")) == without_times(read_json(whole / "training.json"))
+    assert read_json(disturbed / "training.json")["telemetry"]["resumed"] >= 2
+    results = []
+    for trained in (whole, disturbed):
+        results.append(tmp_path / f"{trained.parent.parent.name}.json")
+        options = {"run": run.id, "trained": trained, "out": results[-1]}
+        if trained == disturbed:
+            answers = disturbed.parent / "answers"
+            process = started(road, "evaluate", log, **options)
+            assert stopped_when(process, lambda: sum(map(lines, answers.glob("*.jsonl"))) > 2) == 75, "answering"  # noqa: B023
+            assert not results[-1].exists()
+        assert started(road, "evaluate", log, **options).wait() == 0, log.read_text()
+        assert not (trained.parent / "answers").exists()
+    undisturbed, interrupted = map(read_json, results)
+    assert without_times(interrupted) == without_times(undisturbed)
+    assert interrupted["telemetry"]["steps"] == 300

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from glimmer import preemption
+from glimmer.commands.arguments import study_of
 from glimmer.commands.train import add_run_arguments, materials_of
 
 HELP = "evaluate one trained run of a study on dev and write its result file"
@@ -22,11 +24,12 @@ def run(args) -> int:
     from glimmer.commands.runtime import prepare
 
     prepare(args)
-    from glimmer.files import write_json
-    from glimmer.runs.evaluate import evaluate_run
+    with preemption.heeded(study_of(args).preemption.grace_seconds):
+        from glimmer.files import write_json
+        from glimmer.runs.evaluate import evaluate_run
 
-    result = evaluate_run(materials_of(args), Path(args.trained))
-    write_json(args.out, result)
+        result = evaluate_run(materials_of(args), Path(args.trained))
+        write_json(args.out, result)
     scores = {task: round(100 * scored["score"], 2) for task, scored in result["tasks"].items()}
     print(f"run {args.run}: average {100 * result['average']['score']:.2f} percent over {len(scores)} tasks: {scores}")
     return 0

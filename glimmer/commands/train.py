@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from glimmer import preemption
 from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.output import add_json_argument, show
 from glimmer.commands.runtime import add_runtime_arguments, prepare, pretend_devices
@@ -27,6 +28,8 @@ def add_arguments(parser) -> None:
     parser.add_argument(
         "--virtual-devices", type=int, metavar="N", help="with --compile-only: for N devices that need not be there"
     )
+    parser.add_argument("--metrics", metavar="FILE", help="CSV file that gets a row a step while training runs")
+    parser.add_argument("--profile", metavar="DIR", help="directory for a JAX profiler trace of a few steps")
     add_json_argument(parser)
 
 
@@ -59,9 +62,11 @@ def run(args) -> int:
         raise InputError("not enough to train on", where="glimmer train", found=given,
                          expected="--work, --data, --init and --out, or --compile-only")  # fmt: skip
     prepare(args)
-    from glimmer.runs.train import train_run
+    with preemption.heeded(study_of(args).preemption.grace_seconds):
+        from glimmer.runs.train import train_run
 
-    result = train_run(materials_of(args), Path(args.out))
+        watched = {name: path and Path(path) for name, path in (("metrics", args.metrics), ("profile", args.profile))}
+        result = train_run(materials_of(args), Path(args.out), **watched)
     selection = result["selection"]
     kept = (
         "nothing kept"

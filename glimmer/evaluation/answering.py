@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
+from glimmer import preemption
 from glimmer.models.batch import Batch
 from glimmer.models.mesh import place_batch, rows_multiple
 from glimmer.models.reader import Reader
@@ -52,10 +53,23 @@ class Answerer:
         self, reader: SplitReader, task: TaskExamples, store: MemoryStore | None = None, quiet: bool = False
     ) -> Iterator[Answer]:
         """Answers every row of `task`. Passage memory comes from `store`, or is computed on the fly without one."""
+        for batch in self.batches(reader, task, store, quiet):
+            yield from batch
+
+    def batches(
+        self,
+        reader: SplitReader,
+        task: TaskExamples,
+        store: MemoryStore | None = None,
+        quiet: bool = False,
+        answered: int = 0,
+    ) -> Iterator[list[Answer]]:
+        """The answers batch by batch, without the first `answered`, which are those of whole batches."""
         rows = [int(row) for row in task.rows]
-        starts = range(0, len(rows), self.batch_size)
+        starts = range(answered, len(rows), self.batch_size)
         for start in tqdm(starts, desc=f"answering {task.task}", disable=True if quiet else None, leave=False):
-            yield from self._batch(reader, task, rows[start : start + self.batch_size], store)
+            preemption.check()
+            yield list(self._batch(reader, task, rows[start : start + self.batch_size], store))
 
     def _batch(self, reader: SplitReader, task: TaskExamples, rows: Sequence[int], store) -> Iterator[Answer]:
         padded = [*rows, *[rows[-1]] * (self.batch_size - len(rows))]  # one shape, one program

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from glimmer import preemption
 from glimmer.evaluation.answering import Answerer
 from glimmer.evaluation.kilt_scores.answers import answer_scores
 from glimmer.kilt.formats import HEADLINE
@@ -49,7 +50,12 @@ class AnswerLoss:
     def __call__(self, reader: SplitReader) -> float:
         """The loss of a reader."""
         totals = [self._total(reader, place_batch(batch, self._mesh)) for batch in self._batches]
-        return -float(np.sum([np.asarray(total, np.float64) for total in totals])) / self._tokens
+        return -float(np.sum([_when_done(total) for total in totals])) / self._tokens
+
+
+def _when_done(total: jax.Array) -> np.ndarray:
+    preemption.check()
+    return np.asarray(total, np.float64)
 
 
 def _total_log_probability(split: SplitReader, batch: Batch):

@@ -349,6 +349,19 @@ class Devices:
     microbatches: Count = 1
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Preemption:
+    """What a stop may cost, which changes no number: no part of an id.
+
+    Training leaves a checkpoint `checkpoint_seconds` after the last one (null: at dev evaluations only), so that a kill
+    loses no more than that. `grace_seconds` after SIGTERM or SIGUSR1 training and evaluation end, saved or not: less
+    than what a cluster leaves between SIGTERM and SIGKILL, which is 30 seconds in SLURM as it comes.
+    """
+
+    checkpoint_seconds: CountOrNone = 600
+    grace_seconds: Count = 20
+
+
 Data = GeneratedData | KiltData
 Tokenizer = UnigramTokenizer | CheckpointTokenizer
 Retriever = OwnGtr | PublishedGtr | Bm25

@@ -83,6 +83,7 @@ class Study:
     training: sections.Training
     evaluation: sections.Evaluation
     devices: sections.Devices = dataclasses.field(default_factory=sections.Devices)
+    preemption: sections.Preemption = dataclasses.field(default_factory=sections.Preemption)
     artifacts: Annotated[tuple[str, ...], Distinct(1)]
     scale: Scale
     baselines: Annotated[tuple[Baseline, ...], Distinct()]
@@ -303,7 +304,8 @@ def _override(document: dict[str, Any], key: str, value: Any, where: Path) -> No
     *parents, last = key.split(".")
     section = document
     for parent in parents:
-        section = section.setdefault(parent, {}) if section is document and parent == "devices" else section.get(parent)
+        may_be_silent = section is document and parent in ("devices", "preemption")
+        section = section.setdefault(parent, {}) if may_be_silent else section.get(parent)
         if not isinstance(section, dict):
             raise InputError("no such key to override", where=where, expected="a key of the study", found=key)
     if isinstance(section.get(last), dict) and isinstance(value, str | Path):

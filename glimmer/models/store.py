@@ -16,6 +16,7 @@ import numpy as np
 import tensorstore
 from jaxtyping import Float, Int
 
+from glimmer import preemption
 from glimmer.errors import InputError
 from glimmer.files import atomic_directory, existing, read_json, require_space, write_json
 
@@ -79,6 +80,7 @@ def write_store(
     with atomic_directory(directory) as temporary:
         array = None
         for start, block in _blocks(ids, batch_size):
+            preemption.check()
             memory = np.asarray(remember(tokens(block)))
             if array is None:
                 shape = (len(ids), *memory.shape[1:])

@@ -19,18 +19,19 @@ from glimmer.evaluation.intervals import Interval, average_interval, mean_interv
 from glimmer.evaluation.kilt_package import cross_check, worst
 from glimmer.evaluation.kilt_scores import score_files
 from glimmer.evaluation.kilt_scores.answers import normalise
-from glimmer.files import atomic_write, check_seal, numbered_lines, read_json_object
+from glimmer.files import SEAL, atomic_write, check_seal, numbered_lines, read_json_object, sha256_file
 from glimmer.kilt.formats import HEADLINE, Guess, write_guesses
 from glimmer.kilt.passages import PassageFile
 from glimmer.models.mesh import device_mesh, place_parameters
-from glimmer.runs.made_by import made_by, peak_memory
+from glimmer.runs.answer_log import AnswerLog
+from glimmer.runs.made_by import code_version, made_by, peak_memory
 from glimmer.runs.materials import Materials
 from glimmer.runs.memory import write_memory
 from glimmer.runs.order import order_scores
 from glimmer.runs.shown import shown_questions
 from glimmer.training.checkpoints import Which, restore_parameters
+from glimmer.training.curve import Selection
 from glimmer.training.examples import TaskExamples
-from glimmer.training.loop import Selection
 from glimmer.training.state import SplitReader, split_reader
 
 
@@ -51,7 +52,8 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
     evaluation = study.evaluation
     answerer = Answerer(materials.batcher, materials.tokenizer, study.lengths.target, evaluation.batch_size, mesh)
     kept = reader if selection is None else _with_parameters(reader, trained, selection.kept_in)
-    answered = _answer(materials, answerer, kept, aside)
+    identity = _identity(materials, trained)
+    answered = _answer(materials, answerer, kept, aside, identity)
     both = selection is not None and evaluation.both and run.trained_id == run.id
     other = _other(materials, answerer, reader, trained, selection, aside / "other") if both else {}
     resamples = evaluation.bootstrap_samples
@@ -72,6 +74,7 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
         "operation_counts": operation_counts(run.dimensions, run.workload),
         "peak_memory_bytes": {"train": training["peak_memory_bytes"], "evaluate": peak_memory()},
         "memory_bytes_per_passage": answered.bytes_per_passage,
+        "telemetry": training.get("telemetry"),
         "learning_curve": training["curve"],
         "training_units": training["training_units"],
         "selection": training["selection"],
@@ -88,7 +91,23 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
         },
         "kilt_package_check": worst(checks),
     }
+    for place in (aside, aside / "other"):
+        shutil.rmtree(place / "answers", ignore_errors=True)
     return result | other
+
+
+def _identity(materials: Materials, trained: Path) -> dict[str, Any]:
+    """What decides the answers: run, files, parameters, code, and how questions come together in a batch."""
+    training = trained / "training.json"
+    parameters = trained / SEAL if (trained / SEAL).exists() else training
+    return {
+        "run": materials.run.id,
+        "digests": materials.digests,
+        "parameters": sha256_file(parameters),
+        "code_version": code_version(),
+        "batch_size": materials.study.evaluation.batch_size,
+        "devices": dataclasses.asdict(materials.study.devices),
+    }
 
 
 def _training_of(materials: Materials, trained: Path) -> dict[str, Any]:
@@ -119,15 +138,22 @@ class _Answered:
     bytes_per_passage: int
 
 
-def _answer(materials: Materials, answerer: Answerer, reader: SplitReader, aside: Path) -> _Answered:
-    """Answers the dev questions with a reader and scores them; leaves memory, guesses and gold under `aside`."""
+def _answer(
+    materials: Materials, answerer: Answerer, reader: SplitReader, aside: Path, identity: dict[str, Any]
+) -> _Answered:
+    """Answers the dev questions with a reader and scores them; leaves memory, guesses and gold under `aside`.
+
+    Answers are logged batch by batch, with the `identity` of what gives them: an evaluation that was stopped goes on.
+    """
     started = time.monotonic()
     store = write_memory(reader.merge(), materials, aside / "memory")
-    remembered = time.monotonic()
+    remembered, before = time.monotonic(), 0.0
     scores, kept, shown = {}, {}, {}
     for task in materials.evaluated:
         guesses, gold = (aside / kind / f"{task.task}.jsonl" for kind in ("guesses", "gold"))
-        answers = list(answerer.answers(reader, task, store))
+        log = AnswerLog(aside / "answers" / f"{task.task}.jsonl", identity | {"task": task.task})
+        answers = log.answers(answerer, reader, task, store)
+        before += log.seconds_before
         _write_guesses(guesses, task, answers, materials.batcher.corpus.file)
         _write_gold(gold, task)
         scores[task.task] = score_files(gold, guesses)
@@ -139,7 +165,7 @@ def _answer(materials: Materials, answerer: Answerer, reader: SplitReader, aside
         scores=scores,
         kept=kept,
         shown=shown,
-        seconds={"memory": remembered - started, "evaluate": time.monotonic() - remembered},
+        seconds={"memory": remembered - started, "evaluate": before + time.monotonic() - remembered},
         bytes_per_passage=0 if store is None else store.bytes_per_passage,
     )
 
@@ -153,7 +179,8 @@ def _other(
     """
     if selection.other is None:
         return {}
-    answered = _answer(materials, answerer, _with_parameters(reader, trained, selection.other), aside)
+    identity = _identity(materials, trained) | {"which": selection.other}
+    answered = _answer(materials, answerer, _with_parameters(reader, trained, selection.other), aside, identity)
     shutil.rmtree(aside / "memory", ignore_errors=True)
     tasks = {task: scores.downstream[HEADLINE[task]] for task, scores in answered.scores.items()}
     step = getattr(selection, selection.other)["step"]

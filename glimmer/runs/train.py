@@ -8,9 +8,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from glimmer.compute import peak_operations, training_macs
 from glimmer.errors import InputError
 from glimmer.evaluation.answering import Answerer
 from glimmer.evaluation.dev import AnswerLoss, dev_scores
@@ -20,17 +22,22 @@ from glimmer.results.failed_runs import FailedRun, forget_failure, record_failur
 from glimmer.runs.made_by import code_version, peak_memory
 from glimmer.runs.materials import Materials
 from glimmer.training.checkpoints import restore_parameters
-from glimmer.training.loop import NotFinite, Selection, TrainingPlan, train
+from glimmer.training.curve import Selection, TrainingPlan
+from glimmer.training.loop import NotFinite, train
 from glimmer.training.mixture import UniformMixture
 from glimmer.training.optimizer import build_optimizer
 from glimmer.training.state import SplitReader, split_reader
+from glimmer.training.telemetry import Telemetry
 from glimmer.training.units import training_units
 
 
-def train_run(materials: Materials, out: Path) -> dict[str, Any]:
+def train_run(
+    materials: Materials, out: Path, *, metrics: Path | None = None, profile: Path | None = None
+) -> dict[str, Any]:
     """Trains a run and writes `out`: training.json, and the best and last parameters (none for an untrained baseline).
 
-    Checkpoints lie in `checkpoints` beside `out` while training lasts, so that an interrupted run resumes.
+    Checkpoints lie in `checkpoints` beside `out` while training lasts, so that an interrupted run resumes. `metrics` is
+    a CSV file of every step, `profile` a directory for a trace of a few.
     Raises InputError for a run that has another's parameters, or that another process is training; NotFinite, having
     left a record among the study's results, where its numbers go wrong.
     """
@@ -43,7 +50,7 @@ def train_run(materials: Materials, out: Path) -> dict[str, Any]:
         return _write(out, untrained | {"seconds": 0.0} | _identity(materials), None)
     with only_one(out.parent / "training.lock"):
         try:
-            result = _train(materials, out)
+            result = _train(materials, out, metrics, profile)
         except NotFinite as fault:
             wrong = {name: getattr(fault, name) for name in ("step", "what", "batch", "last_saved")}
             record_failure(
@@ -54,7 +61,25 @@ def train_run(materials: Materials, out: Path) -> dict[str, Any]:
         return result
 
 
-def _train(materials: Materials, out: Path) -> dict[str, Any]:
+def _telemetry(materials: Materials, metrics: Path | None, profile: Path | None) -> Telemetry:
+    run, devices = materials.run, jax.devices()
+    macs = training_macs(
+        run.dimensions,
+        run.workload,
+        frozen_memory=run.reader.memory == "frozen",
+        distils=run.reader.distils,
+    )
+    peak = peak_operations(devices[0].device_kind)
+    return Telemetry(
+        operations=2 * float(macs),
+        peak=None if peak is None else peak * len(devices),
+        device=f"{devices[0].device_kind} x {len(devices)}",
+        metrics=metrics,
+        profile=profile,
+    )
+
+
+def _train(materials: Materials, out: Path, metrics: Path | None, profile: Path | None) -> dict[str, Any]:
     run, training = materials.run, materials.study.training
     batcher, examples, evaluation = materials.batcher, materials.train, materials.study.evaluation
     mixture = UniformMixture({task: len(rows) for task, rows in examples.items()}, seed=run.lot)
@@ -91,11 +116,13 @@ def _train(materials: Materials, out: Path) -> dict[str, Any]:
             keep=training.keep,
             seed=run.lot,
             microbatches=materials.study.devices.microbatches,
+            checkpoint_seconds=materials.study.preemption.checkpoint_seconds,
         ),
         checkpoints,
         mesh,
         identity={"run": run.id, "digests": materials.digests},
         rows=rows,
+        telemetry=_telemetry(materials, metrics, profile),
     )
     units = _units(materials, mixture, outcome.selection, checkpoints, mesh)
     left = dataclasses.asdict(outcome) | {"training_units": units} | _identity(materials)

@@ -6,6 +6,7 @@ Orbax restores other numbers, without a word, from files in which a bit has chan
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,16 +23,24 @@ Which = Literal["best", "last"]
 class RunCheckpoints:
     """`latest/` holds the whole training state and the run's progress, `best/` and `last/` parameters to evaluate.
 
+    `between/` is a `latest` of a later step, between two evaluations, written in the background. Training goes on from
+    there where it is whole and belongs to the evaluations of `latest`; else from `latest`, which it never endangers.
     `last/` is written when training ends; where the last step is the best one, `best/` holds its parameters and there
     is no `last/`.
     """
 
     def __init__(self, directory: str | Path):
         options = ocp.CheckpointManagerOptions(max_to_keep=1, create=True, enable_async_checkpointing=False)
+        background = ocp.CheckpointManagerOptions(max_to_keep=1, create=True, enable_async_checkpointing=True)
         root = Path(directory).absolute()
         self._latest = ocp.CheckpointManager(root / "latest", options=options)
         self._best = ocp.CheckpointManager(root / "best", options=options)
+        self._between = ocp.CheckpointManager(root / "between", options=background)
         self._root, self._options = root, options
+        self._sealer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="seal")
+        self._sealed: Future | None = None
+        self.saved_step: int | None = None
+        """The newest step that training would go on from, once what is being written is there."""
 
     @property
     def best_step(self) -> int | None:
@@ -40,17 +49,41 @@ class RunCheckpoints:
 
     def save_latest(self, step: int, state: Any, progress: dict[str, Any]) -> None:
         """Saves the training state after `step` steps, with `progress` (JSON-able)."""
-        arguments = ocp.args.Composite(state=ocp.args.StandardSave(_plain(state)), progress=ocp.args.JsonSave(progress))
-        _save(self._latest, step, arguments)
+        self.settle()
+        _save(self._latest, step, _whole(state, progress))
         self._seal("latest", step)
+        self.saved_step = step
+
+    def save_between(self, step: int, state: Any, progress: dict[str, Any]) -> None:
+        """The same between two evaluations: returns when the state is copied, and writes and seals in the background.
+
+        Does nothing for the step that was saved last.
+        """
+        self.settle()
+        if step != self.saved_step:
+            self._between.save(step, args=_whole(state, progress), force=True)
+            self._sealed = self._sealer.submit(self._seal_when_written, step)
+            self.saved_step = step
+
+    def _seal_when_written(self, step: int) -> None:
+        self._between.wait_until_finished()
+        self._seal("between", step)
+
+    def settle(self) -> None:
+        """Waits for what is written in the background, and raises what went wrong there."""
+        if self._sealed is not None:
+            sealed, self._sealed = self._sealed, None
+            sealed.result()
 
     def save_best(self, step: int, parameters: Any) -> None:
         """Saves the best parameters so far, replacing those of before."""
+        self.settle()
         _save(self._best, step, ocp.args.StandardSave(_plain(parameters)))
         self._seal("best", step)
 
     def save_last(self, step: int, parameters: Any) -> None:
         """Saves the parameters of the last step, where they are not the best."""
+        self.settle()
         with ocp.CheckpointManager(self._root / "last", options=self._options) as manager:
             _save(manager, step, ocp.args.StandardSave(_plain(parameters)))
         self._seal("last", step)
@@ -58,31 +91,51 @@ class RunCheckpoints:
     def restore_latest(self, like: Any, identity: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
         """The latest state, shaped and placed like `like`, and its progress; None if there is none of this identity.
 
-        Raises InputError for files that are not those that were saved.
+        Raises InputError for files that are not those that were saved; of `between`, they are passed over and said.
         A step directory that lacks one of the two, as a writer that was killed can leave it, counts as none; and so
         does one beside which the best parameters, of another step, are gone.
         """
-        step = self._latest.latest_step()
-        if step is None or not all(
-            (self._root / "latest" / str(step) / part).is_dir() for part in ("state", "progress")
-        ):
+        latest = self._progress("latest", identity)
+        if latest is not None:
+            if _best_of(latest[1]) not in (self.best_step, latest[0]):
+                latest = None
+            else:
+                check_seal(self._root, f"best/{self.best_step}/")
+        step, progress = latest or (0, {"curve": []})
+        try:
+            later = self._progress("between", identity)
+        except InputError as error:
+            print(f"passed over, for step {step} before it: {error}", flush=True)
+            later = None
+        # Of other evaluations it is of before them, or of a run whose latest state is lost.
+        belongs = later is not None and later[1]["curve"] == progress["curve"]
+        if belongs and later[0] > step and _best_of(progress) in (None, self.best_step):
+            return self._state("between", later[0], like), later[1]
+        _empty(self._between)
+        return None if latest is None else (self._state("latest", step, like), progress)
+
+    def _progress(self, which: str, identity: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
+        """Step and progress of a whole state of this identity."""
+        manager: ocp.CheckpointManager = getattr(self, f"_{which}")
+        step = manager.latest_step()
+        parts = ("state", "progress")
+        if step is None or not all((self._root / which / str(step) / part).is_dir() for part in parts):
             return None
-        check_seal(self._root, f"latest/{step}/")
-        progress = self._latest.restore(step, args=ocp.args.Composite(progress=ocp.args.JsonRestore()))["progress"]
-        if progress.get("identity") != identity:
-            return None
-        best = max(progress["curve"], key=lambda entry: entry["dev_average"], default=None)
-        if best is None or best["step"] not in (self.best_step, step):
-            return None
-        check_seal(self._root, f"best/{self.best_step}/")
+        check_seal(self._root, f"{which}/{step}/")
+        progress = manager.restore(step, args=ocp.args.Composite(progress=ocp.args.JsonRestore()))["progress"]
+        return (step, progress) if progress.get("identity") == identity else None
+
+    def _state(self, which: str, step: int, like: Any) -> Any:
+        manager: ocp.CheckpointManager = getattr(self, f"_{which}")
+        self.saved_step = step
         arguments = ocp.args.Composite(state=ocp.args.StandardRestore(_plain(like)))
-        return _unplain(like, self._latest.restore(step, args=arguments)["state"]), progress
+        return _unplain(like, manager.restore(step, args=arguments)["state"])
 
     def forget(self) -> None:
         """Deletes all that another run left here."""
-        for manager in (self._latest, self._best):
-            for step in manager.all_steps():
-                manager.delete(step)
+        self.settle()
+        for manager in (self._between, self._latest, self._best):
+            _empty(manager)
         shutil.rmtree(self._root / "last", ignore_errors=True)
         (self._root / SEAL).unlink(missing_ok=True)
 
@@ -92,8 +145,27 @@ class RunCheckpoints:
 
     def close(self) -> None:
         """Waits for what is being written."""
-        self._latest.close()
-        self._best.close()
+        try:
+            self.settle()
+        finally:
+            self._sealer.shutdown()
+            for manager in (self._between, self._latest, self._best):
+                manager.close()
+
+
+def _whole(state: Any, progress: dict[str, Any]) -> ocp.args.CheckpointArgs:
+    return ocp.args.Composite(state=ocp.args.StandardSave(_plain(state)), progress=ocp.args.JsonSave(progress))
+
+
+def _best_of(progress: dict[str, Any]) -> int | None:
+    """The step of the best parameters; None before the first evaluation."""
+    best = max(progress["curve"], key=lambda entry: entry["dev_average"], default=None)
+    return None if best is None else best["step"]
+
+
+def _empty(manager: ocp.CheckpointManager) -> None:
+    for step in manager.all_steps():
+        manager.delete(step)
 
 
 def _save(manager: ocp.CheckpointManager, step: int, arguments: ocp.args.CheckpointArgs) -> None:

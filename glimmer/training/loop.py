@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import time
@@ -11,18 +12,21 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax.sharding import Mesh
 from tqdm import tqdm
 
+from glimmer import preemption
 from glimmer.errors import CheckFailed
 from glimmer.models.batch import Batch
 from glimmer.models.mesh import place_batch, place_parameters
+from glimmer.preemption import Preempted
 from glimmer.training.ahead import made_ahead
-from glimmer.training.checkpoints import RunCheckpoints, Which
-from glimmer.training.losses import DistillationWeights, Losses
+from glimmer.training.checkpoints import RunCheckpoints
+from glimmer.training.curve import Curve, Fault, Selection, TrainingPlan
+from glimmer.training.losses import DistillationWeights
 from glimmer.training.state import SplitReader, compile_step, initial_state
+from glimmer.training.telemetry import Telemetry, in_words
 
 
 class NotFinite(CheckFailed):
@@ -38,55 +42,15 @@ class NotFinite(CheckFailed):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingPlan:
-    """`evaluate_every` steps between dev evaluations; training stops after `patience` of them without a new best.
-
-    `keep` names the parameters to evaluate: of the best dev average, or of the last step. Both are left in any case.
-    A batch goes through a step in `microbatches` equal parts.
-    """
-
-    steps: int
-    evaluate_every: int
-    patience: int | None = None
-    keep: Which = "best"
-    seed: int = 0
-    microbatches: int = 1
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Selection:
-    """Of the best and the last evaluation "step" and "dev_average"; `keep` names the one to evaluate."""
-
-    keep: Which
-    best: dict[str, float | int]
-    last: dict[str, float | int]
-
-    @property
-    def kept(self) -> dict[str, float | int]:
-        """The one to evaluate."""
-        return self.best if self.keep == "best" else self.last
-
-    @property
-    def kept_in(self) -> Which:
-        """The checkpoint that holds it: where the last step is the best, there is only that one."""
-        return "best" if self.best["step"] == self.last["step"] else self.keep
-
-    @property
-    def other(self) -> Which | None:
-        """The checkpoint that is not kept; None where the last step is the best."""
-        if self.best["step"] == self.last["step"]:
-            return None
-        return "last" if self.keep == "best" else "best"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingResult:
-    """What happened: the curve (one entry an evaluation), its best and its last entry, why it stopped, seconds."""
+    """What happened: the curve (one entry an evaluation), its best and its last entry, why it stopped, seconds, and
+    where they went (`Telemetry.summary`)."""
 
     curve: list[dict[str, float | int]]
     selection: Selection
     stopped: str
     seconds: float
+    telemetry: dict[str, Any]
 
 
 def train(
@@ -99,6 +63,7 @@ def train(
     mesh: Mesh,
     identity: dict[str, Any],
     rows: Callable[[int], list[str]] = lambda step: [],
+    telemetry: Telemetry | None = None,
 ) -> TrainingResult:
     """Trains `reader`; resumes from the latest checkpoint of `identity`. Leaves best and last under `directory`.
 
@@ -108,62 +73,150 @@ def train(
     The result is the same, bit for bit on one device, however often training was interrupted.
     Raises NotFinite where a loss or a parameter is no finite number, before anything of it is evaluated or saved: it
     names the step, `rows(step - 1)`, which are the ids of that batch's examples, and the checkpoint before.
+    Raises Preempted where the process was asked to stop, having saved all steps that were done.
     """
-    settings, reader = reader.merge().settings, place_parameters(reader, mesh)
-    state = place_parameters(initial_state(reader.trained, optimizer, mesh), mesh)
-    step_function = compile_step(reader.definition, optimizer, mesh, plan.microbatches)
-    weights = DistillationWeights(lambda_=jnp.float32(settings.lambda_), tau=jnp.float32(settings.tau))
-    run_key = jax.random.key(plan.seed)
-    checkpoints = RunCheckpoints(directory)
-    progress: dict[str, Any] = {"identity": identity, "curve": [], "seconds": 0.0}
-    resumed = checkpoints.restore_latest(state, identity)
-    if resumed is None:
-        checkpoints.forget()
-    else:
-        state, progress = resumed
-        best = Curve(progress["curve"], plan).best["step"]
-        if checkpoints.best_step != best:  # stopped between the two: the latest is the best
-            checkpoints.save_best(best, state.parameters)
-    curve = Curve(progress["curve"], plan)
-    started, start = time.monotonic() - progress["seconds"], int(state.step)
-    batches = made_ahead(make_batch(step) for step in itertools.count(start))
-    with tqdm(total=plan.steps, initial=start, desc=f"training {settings.name}", disable=None) as bar:
-        while curve.stopped is None:
-            batch = place_batch(next(batches), mesh, plan.microbatches)
-            state, losses = step_function(state, reader.fixed, batch, weights, run_key)
-            curve.add(losses)
-            bar.update()
-            if not curve.is_due:
-                continue
-            if (fault := curve.not_finite or _not_finite(curve.step, state.parameters)) is not None:
-                saved = curve.entries[-1]["step"] if curve.entries else None
-                ids = rows(fault.step - 1)
-                raise NotFinite(settings.name, directory, step=fault.step, what=fault.what, batch=ids, last_saved=saved)
-            is_best = curve.evaluated(on_dev(dataclasses.replace(reader, trained=state.parameters)))
-            progress |= {"curve": curve.entries, "seconds": time.monotonic() - started}
-            checkpoints.save_latest(curve.step, state, progress)
+    with contextlib.closing(
+        _Session(reader, optimizer, make_batch, on_dev, plan, directory, mesh, identity, rows, telemetry or Telemetry())
+    ) as session:
+        while session.curve.stopped is None:
+            try:
+                preemption.check()
+                if not session.curve.is_due:  # it is where an evaluation was cut short
+                    session.step()
+                if session.save_is_due:
+                    session.save()
+                if session.curve.is_due:
+                    session.evaluate()
+            except Preempted:
+                session.save()
+                raise
+        return session.result()
+
+
+class _Session:
+    """What the loop of one process works on: state, curve, checkpoints, batches, the clock."""
+
+    def __init__(
+        self,
+        reader: SplitReader,
+        optimizer: optax.GradientTransformation,
+        make_batch: Callable[[int], Batch],
+        on_dev: Callable[[SplitReader], dict[str, float]],
+        plan: TrainingPlan,
+        directory: Path,
+        mesh: Mesh,
+        identity: dict[str, Any],
+        rows: Callable[[int], list[str]],
+        telemetry: Telemetry,
+    ):
+        self._settings, self._reader = reader.merge().settings, place_parameters(reader, mesh)
+        self._plan, self._mesh, self._directory, self._identity = plan, mesh, directory, identity
+        self._on_dev, self._rows, self._telemetry = on_dev, rows, telemetry
+        self._step_function = compile_step(reader.definition, optimizer, mesh, plan.microbatches)
+        lambda_, tau = jnp.float32(self._settings.lambda_), jnp.float32(self._settings.tau)
+        self._weights = DistillationWeights(lambda_=lambda_, tau=tau)
+        self._run_key = jax.random.key(plan.seed)
+        self._checkpoints = RunCheckpoints(directory)
+        self._state = place_parameters(initial_state(self._reader.trained, optimizer, mesh), mesh)
+        progress = self._resume()
+        self.curve = Curve(progress, plan)
+        start, self._seconds = self.curve.step, progress["seconds"]
+        self._seconds_saved = self._seconds
+        self._started = self._saved_at = time.monotonic()
+        telemetry.begin(start, progress.get("telemetry"), self._seconds)
+        self._batches = made_ahead(make_batch(step) for step in itertools.count(start))
+        self._bar = tqdm(total=plan.steps, initial=start, desc=f"training {self._settings.name}", disable=None)
+
+    def _resume(self) -> dict[str, Any]:
+        """The progress that was saved with the state, which it takes; or none."""
+        resumed = self._checkpoints.restore_latest(self._state, self._identity)
+        if resumed is None:
+            self._checkpoints.forget()
+            return {"curve": [], "seconds": 0.0}
+        self._state, progress = resumed
+        if progress["curve"] and self._checkpoints.best_step != (best := Curve(progress, self._plan).best["step"]):
+            self._checkpoints.save_best(best, self._state.parameters)  # stopped between the two: the latest is the best
+        return progress
+
+    def step(self) -> None:
+        """Sends off one more step."""
+        with self._telemetry.waiting("input"):
+            batch = place_batch(next(self._batches), self._mesh, self._plan.microbatches)
+        with self._telemetry.sending():
+            self._state, losses = self._step_function(
+                self._state, self._reader.fixed, batch, self._weights, self._run_key
+            )
+        self.curve.add(losses)
+        self._telemetry.sent(self.curve.step, batch, losses)
+        self._bar.update()
+
+    @property
+    def save_is_due(self) -> bool:
+        """Whether the last checkpoint is as old as the plan lets it become."""
+        seconds = self._plan.checkpoint_seconds
+        return seconds is not None and time.monotonic() - self._saved_at >= seconds
+
+    def save(self) -> None:
+        """Saves all steps that were done; the writing goes on in the background."""
+        if self._checkpoints.saved_step != self.curve.step > 0:
+            self._require_finite()
+            with self._telemetry.waiting("checkpoints"):
+                self._checkpoints.save_between(self.curve.step, self._state, self._progress())
+        self._saved_at = time.monotonic()
+
+    def evaluate(self) -> None:
+        """Adds an entry to the curve, and saves what it is of."""
+        self._require_finite()
+        with self._telemetry.waiting("evaluation"):
+            on_dev = self._on_dev(dataclasses.replace(self._reader, trained=self._state.parameters))
+        is_best = self.curve.evaluated(on_dev)
+        with self._telemetry.waiting("checkpoints"):
+            progress = self._progress()
+            self._checkpoints.save_latest(self.curve.step, self._state, progress)
             if is_best:  # after the latest, which says so: a stop in between can then be mended
-                checkpoints.save_best(curve.step, state.parameters)
-            _report(bar, curve.entries[-1], plan, progress["seconds"])
-    batches.close()
-    selection = curve.selection
-    if selection.best["step"] != selection.last["step"]:
-        checkpoints.save_last(curve.step, state.parameters)
-    checkpoints.close()
-    return TrainingResult(
-        curve=curve.entries,
-        selection=selection,
-        stopped=curve.stopped,
-        seconds=progress["seconds"],
-    )
+                self._checkpoints.save_best(self.curve.step, self._state.parameters)
+        self._saved_at, self._seconds_saved = time.monotonic(), progress["seconds"]
+        self._telemetry.evaluated(self.curve.entries[-1])
+        _report(self._bar, self.curve.entries[-1], self._plan, progress["seconds"], self._telemetry)
 
+    def _progress(self) -> dict[str, Any]:
+        seconds = self._seconds + time.monotonic() - self._started
+        kept = {"identity": self._identity, "seconds": seconds, "telemetry": self._telemetry.kept()}
+        return kept | self.curve.progress
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Fault:
-    """The first step that left no finite number, and where."""
+    def _require_finite(self) -> None:
+        fault = self.curve.not_finite
+        if fault is None and not bool(_all_finite(self._state.parameters)):
+            fault = Fault(step=self.curve.step, what="the parameters are not all finite")
+        if fault is not None:
+            raise NotFinite(
+                self._settings.name,
+                self._directory,
+                step=fault.step,
+                what=fault.what,
+                batch=self._rows(fault.step - 1),
+                last_saved=self._checkpoints.saved_step,
+            )
 
-    step: int
-    what: str
+    def result(self) -> TrainingResult:
+        """Of a training that has stopped; leaves the last parameters where they are not the best."""
+        selection = self.curve.selection
+        if selection.other is not None:
+            self._checkpoints.save_last(self.curve.step, self._state.parameters)
+        return TrainingResult(
+            curve=self.curve.entries,
+            selection=selection,
+            stopped=self.curve.stopped,
+            seconds=self._seconds_saved,
+            telemetry=self._telemetry.summary(),
+        )
+
+    def close(self) -> None:
+        """Waits for what is being written."""
+        self._batches.close()
+        self._bar.close()
+        self._telemetry.close()
+        self._checkpoints.close()
 
 
 @jax.jit
@@ -171,11 +224,7 @@ def _all_finite(parameters: Any) -> jax.Array:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(array)) for array in jax.tree.leaves(parameters)]))
 
 
-def _not_finite(step: int, parameters: Any) -> _Fault | None:
-    return None if bool(_all_finite(parameters)) else _Fault(step=step, what="the parameters are not all finite")
-
-
-def _report(bar: tqdm, entry: dict[str, float | int], plan: TrainingPlan, seconds: float) -> None:
+def _report(bar: tqdm, entry: dict[str, float | int], plan: TrainingPlan, seconds: float, telemetry: Telemetry) -> None:
     """An evaluation in the bar; where there is no terminal, as a line of the log."""
     shown = {"loss": f"{entry['loss']:.3f}", "dev": f"{entry['dev_average']:.3f}"}
     bar.set_postfix(shown)
@@ -183,73 +232,4 @@ def _report(bar: tqdm, entry: dict[str, float | int], plan: TrainingPlan, second
         left = seconds / entry["step"] * (plan.steps - entry["step"])
         words = ", ".join(f"{name} {value}" for name, value in shown.items())
         print(f"step {entry['step']} of {plan.steps}: {words}; {seconds:.0f} s, some {left:.0f} s left", flush=True)
-
-
-_IN_CURVE = {
-    "loss": "total",
-    "lm_loss": "language_model",
-    "distill_loss": "distillation",
-    "distill_uniform": "distill_uniform",
-    "ranking_entropy": "ranking_entropy",
-}
-"""Key of a curve's entry -> field of `Losses` of which it is the mean."""
-
-
-class Curve:
-    """The learning curve of a run: one entry an evaluation, with the mean losses of the steps since the last one."""
-
-    def __init__(self, entries: list[dict[str, float | int]], plan: TrainingPlan):
-        self.entries, self.plan = entries, plan
-        self.step = int(entries[-1]["step"]) if entries else 0
-        self._losses: list[Losses] = []
-
-    def add(self, losses: Losses) -> None:
-        """One more step was done."""
-        self.step += 1
-        self._losses.append(losses)
-
-    @property
-    def not_finite(self) -> _Fault | None:
-        """The first step since the last evaluation whose loss is no finite number."""
-        first = self.step - len(self._losses) + 1
-        for step, losses in enumerate(self._losses, start=first):
-            if not np.isfinite(loss := float(losses.total)):
-                return _Fault(step=step, what=f"the loss is {loss}")
-        return None
-
-    @property
-    def is_due(self) -> bool:
-        """Whether the reader is evaluated after this step."""
-        return self.step % self.plan.evaluate_every == 0 or self.step == self.plan.steps
-
-    def evaluated(self, on_dev: dict[str, float]) -> bool:
-        """Adds an entry; True if it is the best so far. What no step has (`distill_uniform`) has no key."""
-        entry: dict[str, float | int] = {"step": self.step}
-        for key, field in _IN_CURVE.items():
-            values = [getattr(losses, field) for losses in self._losses]
-            if values[0] is not None:
-                entry[key] = float(np.mean(np.asarray(values, np.float64)))
-        self.entries.append(entry | on_dev)
-        self._losses = []
-        return self.best is self.entries[-1]
-
-    @property
-    def selection(self) -> Selection:
-        """The best and the last entry so far."""
-        best, last = ({key: entry[key] for key in ("step", "dev_average")} for entry in (self.best, self.entries[-1]))
-        return Selection(keep=self.plan.keep, best=best, last=last)
-
-    @property
-    def best(self) -> dict[str, float | int]:
-        """The entry of the highest dev average, of equal ones the first."""
-        return max(self.entries, key=lambda entry: entry["dev_average"])
-
-    @property
-    def stopped(self) -> str | None:
-        """Why training ends here, or None. Every reader stops by this same rule."""
-        if not self.entries:
-            return None
-        since_best = len(self.entries) - 1 - self.entries.index(self.best)
-        if self.plan.patience is not None and since_best >= self.plan.patience:
-            return f"no better dev average in {self.plan.patience} evaluations"
-        return f"all {self.plan.steps} steps done" if self.step >= self.plan.steps else None
+        print(f"  {in_words(telemetry.summary())}", flush=True)

@@ -10,7 +10,8 @@ import pytest
 from glimmer.errors import CheckFailed, InputError
 from glimmer.training import loop
 from glimmer.training.checkpoints import RunCheckpoints, restore_parameters
-from glimmer.training.loop import TrainingPlan, train
+from glimmer.training.curve import TrainingPlan
+from glimmer.training.loop import train
 from glimmer.training.state import split_reader
 
 PLAN = TrainingPlan(steps=8, evaluate_every=2, seed=5)

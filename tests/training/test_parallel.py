@@ -17,7 +17,8 @@ from glimmer.errors import InputError
 from glimmer.experiments.sections import Devices
 from glimmer.experiments.settings import glimmer
 from glimmer.models.mesh import device_mesh, place_batch, place_parameters
-from glimmer.training.loop import TrainingPlan, train
+from glimmer.training.curve import TrainingPlan
+from glimmer.training.loop import train
 from glimmer.training.losses import DistillationWeights
 from glimmer.training.optimizer import adafactor
 from glimmer.training.state import compile_step, initial_state, split_reader
