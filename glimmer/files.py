@@ -135,6 +135,16 @@ def _explain(error: BaseException, path: Path, free: int) -> None:
 
 
 @contextlib.contextmanager
+def full_disk_named(path: str | Path) -> Iterator[None]:
+    """Makes DiskFull of `path` out of an error of the block that comes of a full disk."""
+    try:
+        yield
+    except Exception as error:
+        _explain(error, Path(path), free_bytes(path))
+        raise
+
+
+@contextlib.contextmanager
 def sealed_directory(path: str | Path) -> Iterator[Path]:
     """`atomic_directory` that leaves a seal too: the sha256 of every file, for `check_seal`."""
     with atomic_directory(path) as temporary:

@@ -5,7 +5,10 @@ Orbax restores other numbers, without a word, from files in which a bit has chan
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
@@ -14,10 +17,12 @@ import jax
 import orbax.checkpoint as ocp
 
 from glimmer.errors import InputError
-from glimmer.files import SEAL, add_to_seal, check_seal, existing
+from glimmer.files import SEAL, add_to_seal, check_seal, disk_is_full, existing, full_disk_named
 
 Which = Literal["best", "last"]
 """Parameters of the best dev average, or of the last step."""
+# Of a full disk, Orbax logs a traceback for each of its threads, and then raises the same error.
+logging.getLogger("absl").addFilter(lambda record: not (record.exc_info and disk_is_full(record.exc_info[1])))
 
 
 class RunCheckpoints:
@@ -31,16 +36,19 @@ class RunCheckpoints:
 
     def __init__(self, directory: str | Path):
         options = ocp.CheckpointManagerOptions(max_to_keep=1, create=True, enable_async_checkpointing=False)
-        background = ocp.CheckpointManagerOptions(max_to_keep=1, create=True, enable_async_checkpointing=True)
         root = Path(directory).absolute()
         self._latest = ocp.CheckpointManager(root / "latest", options=options)
         self._best = ocp.CheckpointManager(root / "best", options=options)
-        self._between = ocp.CheckpointManager(root / "between", options=background)
         self._root, self._options = root, options
+        self._between = self._background_manager()
         self._sealer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="seal")
         self._sealed: Future | None = None
         self.saved_step: int | None = None
         """The newest step that training would go on from, once what is being written is there."""
+
+    def _background_manager(self) -> ocp.CheckpointManager:
+        options = ocp.CheckpointManagerOptions(max_to_keep=1, create=True, enable_async_checkpointing=True)
+        return ocp.CheckpointManager(self._root / "between", options=options)
 
     @property
     def best_step(self) -> int | None:
@@ -50,8 +58,9 @@ class RunCheckpoints:
     def save_latest(self, step: int, state: Any, progress: dict[str, Any]) -> None:
         """Saves the training state after `step` steps, with `progress` (JSON-able)."""
         self.settle()
-        _save(self._latest, step, _whole(state, progress))
-        self._seal("latest", step)
+        with self._room("latest"):
+            _save(self._latest, step, _whole(state, progress))
+            self._seal("latest", step)
         self.saved_step = step
 
     def save_between(self, step: int, state: Any, progress: dict[str, Any]) -> None:
@@ -61,7 +70,8 @@ class RunCheckpoints:
         """
         self.settle()
         if step != self.saved_step:
-            self._between.save(step, args=_whole(state, progress), force=True)
+            with self._room("between"):
+                self._between.save(step, args=_whole(state, progress), force=True)
             self._sealed = self._sealer.submit(self._seal_when_written, step)
             self.saved_step = step
 
@@ -73,18 +83,36 @@ class RunCheckpoints:
         """Waits for what is written in the background, and raises what went wrong there."""
         if self._sealed is not None:
             sealed, self._sealed = self._sealed, None
-            sealed.result()
+            with self._room("between"):
+                try:
+                    sealed.result()
+                except Exception:
+                    self.saved_step = self._latest.latest_step()
+                    self._between = self._background_manager()  # the old one would raise the same error again
+                    raise
+
+    @contextlib.contextmanager
+    def _room(self, which: str) -> Iterator[None]:
+        """Around writing: a full disk is said in one line, and what Orbax leaves of a step then is removed."""
+        with full_disk_named(self._root / which):
+            try:
+                yield
+            except Exception:
+                for half in (self._root / which).glob("*.orbax-checkpoint-tmp"):
+                    shutil.rmtree(half, ignore_errors=True)
+                raise
 
     def save_best(self, step: int, parameters: Any) -> None:
         """Saves the best parameters so far, replacing those of before."""
         self.settle()
-        _save(self._best, step, ocp.args.StandardSave(_plain(parameters)))
-        self._seal("best", step)
+        with self._room("best"):
+            _save(self._best, step, ocp.args.StandardSave(_plain(parameters)))
+            self._seal("best", step)
 
     def save_last(self, step: int, parameters: Any) -> None:
         """Saves the parameters of the last step, where they are not the best."""
         self.settle()
-        with ocp.CheckpointManager(self._root / "last", options=self._options) as manager:
+        with self._room("last"), ocp.CheckpointManager(self._root / "last", options=self._options) as manager:
             _save(manager, step, ocp.args.StandardSave(_plain(parameters)))
         self._seal("last", step)
 

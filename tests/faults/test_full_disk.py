@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from glimmer.errors import InputError
-from glimmer.files import atomic_write, disk_is_full
+from glimmer.files import DiskFull, atomic_write, disk_is_full
+from glimmer.training.checkpoints import RunCheckpoints
 from tests.faults.writers import WRITERS
 
 SIZE = 2**20  # of the disk: what each writer writes is more than half of it, and fits
@@ -51,6 +53,31 @@ def test_a_full_disk_is_named_leaves_nothing_and_after_space_is_made_all_is_writ
     write(disk)
     write(tmp_path / "elsewhere")
     assert contents(disk) == contents(tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("kind", ["latest", "between", "best", "last"])
+@pytest.mark.parametrize("free", [0, 2**15, 2**18])
+def test_a_checkpoint_that_does_not_fit_leaves_the_one_before(disk, kind, free, capfd):
+    random, progress = np.random.default_rng(0), {"identity": {}, "curve": [{"step": 1, "dev_average": 0.5}]}
+    small, large = {"a": np.ones(4, np.float32)}, {"a": random.random(10**5, np.float32)}
+    checkpoints = RunCheckpoints(disk / "c")
+    checkpoints.save_latest(1, small, progress)
+    checkpoints.save_best(1, small)
+    fill(disk, free)
+
+    def save():
+        getattr(checkpoints, f"save_{kind}")(2, large, *([progress] if kind in ("latest", "between") else []))
+        checkpoints.settle()
+
+    capfd.readouterr()
+    with pytest.raises(DiskFull, match=f"{kind}.*: the disk is full.* free"):
+        save()
+    assert "Traceback" not in capfd.readouterr().err and not list(disk.rglob("*orbax-checkpoint-tmp*"))
+    (disk / "filler").unlink()
+    state, _ = RunCheckpoints(disk / "c").restore_latest(small, {})
+    np.testing.assert_array_equal(state["a"], small["a"])
+    save()
+    checkpoints.close()
 
 
 def test_a_command_on_a_full_disk_ends_with_2_and_one_line(disk):
