@@ -87,7 +87,8 @@ def test_parts_have_the_gradients_of_the_whole_batch(whole_and_parts):
     (whole, _), (parts, _) = whole_and_parts
     for (path, one), other in zip(jax.tree_util.tree_leaves_with_path(whole), jax.tree.leaves(parts), strict=True):
         scale = np.abs(one).max()
-        np.testing.assert_allclose(other, one, atol=2e-6 * scale + 1e-9, err_msg=jax.tree_util.keystr(path))
+        # Sums of float32 in another order: on one kind of processor 2e-6 of the largest entry, on another 3e-6.
+        np.testing.assert_allclose(other, one, atol=1e-5 * scale + 1e-9, err_msg=jax.tree_util.keystr(path))
 
 
 def test_parts_that_do_not_divide_the_batch_are_an_input_error():
