@@ -64,7 +64,7 @@ def test_parameters_computed_from_other_files_are_refused_for_both(trained):
 def test_what_a_run_leaves_lies_in_its_own_folder_whosever_parameters_it_has(trained, run, monkeypatch):
     asides = []
 
-    def answer(materials, answerer, reader, aside):
+    def answer(materials, answerer, reader, aside, identity):
         asides.append(aside)
         if len(asides) == 2 or run is OTHER:  # of the kept parameters, then of the others, which OTHER leaves alone
             raise Enough
