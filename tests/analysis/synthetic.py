@@ -112,7 +112,7 @@ def _task(rng: np.random.Generator, quality: float, metric: str, n: int) -> dict
         "kilt": {"KILT-em": score / 2},
         "retrieval": {"Rprec": 0.5, "recall@5": 0.6},
         "per_example": {"metric": right.tolist(), "rprec": right.tolist()}
-        | {name: right[::-1].tolist() for name in ("retriever_rprec", "retriever_answer_at_m")}
+        | {name: _a_little_less(right[::-1]) for name in ("retriever_rprec", "retriever_answer_at_m")}
         | {"answer_at_m": right.tolist()},
     }
 
@@ -197,3 +197,10 @@ def lengths_file(tasks: tuple[str, ...]) -> dict:
         "passages": holds | {"tokens": 900, "tokens_lost": 0, "share_tokens_lost": 0.0},
         "tasks": {task: {"train": of_split, "dev": of_split} for task in tasks},
     }
+
+
+def _a_little_less(right: np.ndarray) -> list[float]:
+    """The retriever's order is worse than the reader's by one question, where that has any right."""
+    less = right.copy()
+    less[np.flatnonzero(less)[:1]] = 0
+    return less.tolist()

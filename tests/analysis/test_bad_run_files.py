@@ -124,10 +124,10 @@ def test_a_mean_is_over_the_tasks_that_the_study_says(results, tmp_path, change,
 
 def test_the_readers_table_says_which_tasks_are_not_in_the_mean(results):
     study = load_results("smoke", results)
-    usual = readers(study)
+    usual = readers(study).table
     assert usual.heads[1] == "Mean of 6 tasks (percent)" and not any("not in the mean" in head for head in usual.heads)
     left = {id: left_out_of_the_mean(run, ["zsre", "fever"]) for id, run in study.runs.by_id.items()}
-    heads = readers(dataclasses.replace(study, runs=Runs(by_id=left))).heads
+    heads = readers(dataclasses.replace(study, runs=Runs(by_id=left))).table.heads
     assert heads[1] == "Mean of 4 tasks (percent)"
     assert [head.split()[0] for head in heads if "not in the mean" in head] == ["FEVER", "zsRE"]
 
