@@ -305,7 +305,7 @@ def audit_kinds(findings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return sorted(groups, key=lambda group: (group["worst"], -len(kinds[group["kind"]])))
 
 
-_OF_A_KIND = 15
+_OF_A_KIND = 12
 """Findings of one kind that a page lists; audit.json has all."""
 
 
