@@ -1,4 +1,4 @@
-"""What a figure or table shows, as its title: `LUMEN answers 4.2 points more than FiD`.
+"""What a figure or table shows, as its title: `GLIMMER answers 7.5 points more than LUMEN`.
 
 The words are of the first claim, in the ledger's order, that is primary (so that it was tested with the others), all
 about this artifact, and decided by measuring: supported or contradicted, resting neither on k alone nor on
