@@ -43,6 +43,14 @@ def peak_operations(device_kind: str) -> float | None:
     return next((peak for name, peak in _PEAKS.items() if device_kind.startswith(name)), None)
 
 
+def device_like(name: str) -> str:
+    """The first device of the table of peaks whose name holds `name`, whatever its case. Raises InputError."""
+    found = next((device for device in _PEAKS if name.lower() in device.lower()), None)
+    if found is None or not name:
+        raise InputError("no peak is known of it", where="device", expected=f"one of {', '.join(_PEAKS)}", found=name)
+    return found
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Dimensions:
     """The widths and depths of a T5.1.1 model that its operation counts depend on (gated feed-forward, untied head)."""
@@ -69,6 +77,12 @@ class Dimensions:
     def cross_macs_per_token(self) -> int:
         """x = 2 d h: keys and values of one decoder layer's cross-attention, one encoded token."""
         return 2 * self.d_model * self.heads_width
+
+    @property
+    def parameters(self) -> int:
+        """Values in all matrices, embeddings and output head among them; norms and position tables left out."""
+        decoder = self.decoder_layers * (self.decoder_macs_per_token + self.cross_macs_per_token)
+        return self.encoder_layers * self.encoder_macs_per_token + decoder + 2 * self.vocabulary * self.d_model
 
     @property
     def decoder_macs_per_token(self) -> int:

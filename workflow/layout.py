@@ -30,7 +30,7 @@ from glimmer.results.run_files import KILT_CHECK
 from glimmer.retrieval.towers import HALVES, half_directory
 from glimmer.runs.inputs import Digests, check_results, files_of_data, given_inputs, hold
 from workflow.missing import require_inputs
-from workflow.needs import needs
+from workflow.needs import minutes, needs
 from workflow.options import COMMITTED, option_of_size
 from worlds.recipe import Recipe
 
@@ -288,14 +288,21 @@ class Layout:
         """Threads, mem_mb, runtime (minutes) and gpu of a rule in this study; see workflow/resources.yaml."""
         return needs(rule, self.study.name)
 
-    def resources(self, rule: str) -> dict[str, int | str]:
+    @functools.cached_property
+    def _minutes(self) -> Mapping[tuple[str, str], int]:
+        return minutes(self.study)
+
+    def resources(self, rule: str) -> dict[str, Any]:
         """`needs` without the threads, which are a directive of their own; and where results go. GPUs are asked for on
-        one node: SLURM would else spread them over several, where no step can have them.
+        one node: SLURM would else spread them over several, where no step can have them. Where the study has a machine,
+        the runtime is a function of the wildcards: the plan's for that job.
 
         A command is told of the results for the lock of outside inputs that lies there. Among a rule's `params`,
         another place for results would make every stage stale.
         """
         needed = {name: value for name, value in self.needs(rule).items() if name != "threads"}
+        if any(stage == rule for stage, _ in self._minutes):
+            needed["runtime"] = lambda wildcards: self._minutes[rule, getattr(wildcards, "run", "")]
         on_one_node = {"nodes": 1} if needed["gpu"] else {}
         return needed | on_one_node | {"results": str(self.study.results)}
 

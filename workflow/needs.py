@@ -7,14 +7,36 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from glimmer.experiments import Study
 from glimmer.experiments.documents import read_yaml
+from glimmer.runs import bill
 
 
 def needs(rule: str, study: str) -> dict[str, int]:
     """Threads, mem_mb, runtime (minutes) and gpu of a rule in a study; see workflow/resources.yaml."""
-    table = _resources()
-    of_study = table["studies"].get(study, {})
+    table, of_study = _resources(), _of_study(study)
     return table["default"] | table["rules"].get(rule, {}) | of_study.get("all", {}) | of_study.get(rule, {})
+
+
+def minutes(study: Study) -> Mapping[tuple[str, str], int]:
+    """(rule, run) -> minutes to ask for, of the jobs that the plan foresees on the study's machine; empty without one.
+
+    The run is "" where a stage is one job. Rules whose work has no shape (lengths, filter) are not in it.
+    """
+    machine = _of_study(study.name).get("machine")
+    if machine is None:
+        return {}
+    foreseen = {}
+    for job in bill.jobs_of(study):
+        on = bill.Machine(
+            device=machine["device"], devices=needs(job.stage, study.name)["gpu"] or 1, share=machine["share"]
+        )
+        foreseen[job.stage, job.run] = min(bill.minutes(job, on), machine["longest"])
+    return foreseen
+
+
+def _of_study(study: str) -> Mapping[str, Any]:
+    return _resources()["studies"].get(study, {})
 
 
 @functools.cache

@@ -13,15 +13,11 @@ from glimmer.commands.output import add_json_argument, beside, show
 from glimmer.compute import memory_bytes_per_token, operation_counts
 from glimmer.errors import InputError
 from glimmer.experiments import Run, Study, hours, runs_for
-from glimmer.experiments.sections import GeneratedData
-from glimmer.experiments.settings import TASKS
-from glimmer.kilt.download import PUBLISHED
 from glimmer.results import load_runs
+from glimmer.runs import bill
 
-HELP = "What a study will cost: runs, operations, bytes of memory; hours, from runs that were measured."
+HELP = "What a study will cost: runs, operations, bytes of memory; hours, from runs that were measured or of a device."
 PURPOSE = "study"
-
-_DEV_SIZES = {file.task: file.lines for file in PUBLISHED if "-dev" in file.name}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +31,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const="reader",
         choices=("reader", "seed"),
         help="predict each finished run without those of readers like it (default), or of its seed, and compare",
+    )
+    what.add_argument(
+        "--device",
+        metavar="NAME",
+        help="a row a stage for accelerators of this kind (H100, A100, v5p), from shapes alone; --json has the jobs",
+    )
+    parser.add_argument("--devices", type=int, default=8, help="with --device: how many a job has (default: 8)")
+    parser.add_argument("--jobs", type=int, default=1, help="with --device: jobs at a time (default: 1)")
+    parser.add_argument(
+        "--share",
+        type=float,
+        default=bill.SHARE_OF_PEAK,
+        help=f"with --device: of its peak, that jobs reach (default: {bill.SHARE_OF_PEAK})",
+    )
+    parser.add_argument("--price", type=float, help="with --device: of an hour of one, in any currency")
+    parser.add_argument(
+        "--passages",
+        type=int,
+        default=bill.KILT_PASSAGES,
+        help=f"with --device: that `glimmer chunk` makes of all pages (default, a guess: {bill.KILT_PASSAGES:,})",
     )
     parser.add_argument(
         "--from",
@@ -58,6 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints a row a run, then the total. FLOPs are two for a multiply-accumulate."""
     study = study_of(args)
+    if args.device:
+        return _billed(study, args)
     if args.check:
         rows, total = _checked(study, _measured(args, study), args.check)
     elif args.hours:
@@ -70,6 +88,22 @@ def run(args: argparse.Namespace) -> int:
         show(rows, args.format)
         beside("", args.format)
         beside(total, args.format)
+    return 0
+
+
+def _billed(study: Study, args: argparse.Namespace) -> int:
+    """A row a stage, then the total and what it stands on."""
+    machine = bill.Machine(device=args.device, devices=args.devices, jobs=args.jobs, share=args.share, price=args.price)
+    jobs = bill.jobs_of(study, args.passages)
+    rows = bill.by_stage(jobs, machine)
+    total = {"study": study.name, **bill.total(rows), "passages": args.passages, **vars(machine)}
+    if args.format == "json":
+        each = [vars(job) | {"seconds": machine.seconds(job)} for job in jobs]
+        show({"total": total, "stages": rows, "jobs": each}, "json")
+        return 0
+    show(rows, args.format)
+    beside("", args.format)
+    beside(total, args.format)
     return 0
 
 
@@ -99,7 +133,7 @@ def cost(study: Study, run: Run) -> dict:
     takes all of them but those of selection. The answers of the best or last parameters that are not kept are not
     counted.
     """
-    most = _most_questions(study)
+    most = bill.most_questions(study)
     examples = sum(most[task] for task in run.reader.train_tasks)
     counts = operation_counts(run.dimensions, run.workload)
     macs = hours.operations(run.settings, most)
@@ -120,14 +154,6 @@ def _named(run: Run) -> dict[str, Any]:
     return {"id": run.id, "seed": run.seed, "reader": run.reader.name, "passages": run.reader.k, "kept": run.reader.m}
 
 
-def _most_questions(study: Study) -> dict[str, int]:
-    """Of each task those evaluated on dev, at most."""
-    generated = isinstance(study.data, GeneratedData)
-    sizes = {task: (study.data.dev_examples if generated else None) or _DEV_SIZES[task] for task in TASKS}
-    rest = {task: max(size - study.training.dev_examples, 0) for task, size in sizes.items()}
-    return {task: min(study.evaluation.dev_examples or most, most) for task, most in rest.items()}
-
-
 def _measured(args: argparse.Namespace, study: Study) -> list[hours.Finished]:
     """The finished runs to measure rates by. Raises InputError where there is none."""
     directories = args.measured or [study.results_directory]
@@ -144,7 +170,7 @@ def _hours(study: Study, finished: Sequence[hours.Finished], cores: int, start_u
         raise InputError(
             "not allowed", where="--cores, --start-up", expected="1 and 0, or more", found=f"{cores}, {start_up}"
         )
-    measured, most, runs = hours.rates(finished), _most_questions(study), runs_for(study)
+    measured, most, runs = hours.rates(finished), bill.most_questions(study), runs_for(study)
     rows = []
     for run in runs.values():
         asked = hours.questions(run.settings, finished, most)
@@ -170,7 +196,7 @@ def _hours(study: Study, finished: Sequence[hours.Finished], cores: int, start_u
 
 def _checked(study: Study, finished: Sequence[hours.Finished], left_out: hours.LeftOut) -> Printed:
     done = load_runs(study.results_directory, only=runs_for(study)).by_id.values()
-    rows = hours.check([hours.Finished.of(run) for run in done], finished, left_out, _most_questions(study))
+    rows = hours.check([hours.Finished.of(run) for run in done], finished, left_out, bill.most_questions(study))
     if not rows:
         raise InputError("no finished run to compare with", where=study.results_directory, found="none")
     errors = [abs(row["error_percent"]) for row in rows]

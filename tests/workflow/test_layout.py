@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -99,6 +100,21 @@ def test_every_rule_has_positive_needs_and_studies_add_to_them():
     assert small.needs("no-entry-of-its-own") == {"threads": 1, "mem_mb": 2000, "runtime": 30, "gpu": 0}
     assert large.resources("train")["nodes"] == 1, "GPUs of several nodes are none that a step can have"
     assert "nodes" not in small.resources("train")
+
+
+def test_a_study_with_a_machine_asks_for_the_minutes_of_its_plan():
+    """Half as much again as the operations take at a quarter of eight cards' peak, and no more than is allowed."""
+    layout = Layout(study=load_study("kilt"), draws_only=False)
+    trained = [run for run, one in layout.runs.items() if one.reader.is_trained_by_its_run]
+    asked = {run: layout.resources("train")["runtime"](SimpleNamespace(run=run)) for run in trained}
+    longest = max(asked.values())
+    assert longest == 4320, "a training of XXL takes longer than a job may"
+    largest = {layout.runs[run].size for run in trained if asked[run] == longest}
+    assert largest == {"XXL"}
+    assert layout.resources("chunk")["runtime"](SimpleNamespace()) == pytest.approx(
+        34.76 * 2**30 / 5e6 * 1.5 / 60 + 15, abs=1
+    )
+    assert layout.resources("lengths")["runtime"] == 1440, "what the plan does not foresee"
 
 
 def test_what_a_cluster_user_edits_in_the_profile_is_still_yaml(tmp_path):

@@ -1,0 +1,104 @@
+"""The bill of a study on accelerators: its operations are the run's, its hours follow the machine."""
+
+import dataclasses
+
+import pytest
+
+from glimmer.compute import SIZES
+from glimmer.errors import InputError
+from glimmer.experiments import load_study, runs_for
+from glimmer.experiments.hours import operations
+from glimmer.runs import bill
+
+# Values of all parameters, as their model cards and papers count them.
+PUBLISHED_PARAMETERS = {
+    "small": 76_961_152, "base": 247_577_856, "large": 783_150_080, "xl": 2_849_757_184, "xxl": 11_135_332_352,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def study():
+    return load_study("kilt", {"artifacts": ["figure2"], "seeds": [0]})
+
+
+@pytest.fixture(scope="module")
+def jobs(study):
+    return bill.jobs_of(study)
+
+
+def machine(**changes) -> bill.Machine:
+    return bill.Machine(**({"device": "H100", "devices": 8, "share": 0.25} | changes))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_matrices_hold_nearly_all_values_of_a_published_checkpoint(size):
+    published = PUBLISHED_PARAMETERS[size]
+    assert 0.999 * published < SIZES[size]().parameters <= published  # norms and position tables are left out
+
+
+def test_a_training_job_does_what_the_plan_of_its_run_says(study, jobs):
+    runs = runs_for(study)
+    trained = {job.run: job.macs for job in jobs if job.stage == "train"}
+    assert set(trained) == {id for id, run in runs.items() if run.reader.is_trained_by_its_run}
+    for id, macs in trained.items():
+        nobody = dict.fromkeys(study.tasks, 0)
+        assert macs == operations(runs[id].settings, nobody)["train"]
+
+
+def test_every_run_is_answered_and_every_stage_once(study, jobs):
+    assert sorted(job.run for job in jobs if job.stage == "evaluate") == sorted(runs_for(study))
+    assert [job.stage for job in jobs if not job.run] == ["chunk", "tokenize", "embed", "retrieve"]
+
+
+def test_work_on_passages_grows_with_their_number(study):
+    asked = 87_372 + 88_869 + 104_966 + 2_284_168 + 147_909 + 61_844 + 2_837 + 5_600 + 10_444 + 5_000 + 3_724 + 5_359
+    once, twice = ({job.stage: job for job in bill.jobs_of(study, n) if not job.run} for n in (10**6, 2 * 10**6))
+    assert twice["embed"].macs == 2 * once["embed"].macs
+    assert twice["embed"].writes == 2 * once["embed"].writes == 2 * 10**6 * study.retriever.dimension * 4
+    assert twice["retrieve"].macs - once["retrieve"].macs == pytest.approx(asked * 10**6 * 768)
+
+
+def test_a_job_takes_its_operations_over_the_share_of_the_peak():
+    job = bill.Job(stage="train", macs=989.4e12 * 3600)
+    assert machine(devices=1, share=0.5).seconds(job) == pytest.approx(4 * 3600)
+    assert machine(devices=4, share=0.5).seconds(job) == pytest.approx(3600)
+    reading = bill.Job(stage="chunk", reads=3e6 * 60, rate=3e6)
+    assert machine(devices=1).seconds(reading) == machine(devices=8).seconds(reading) == pytest.approx(60)
+
+
+def test_more_jobs_at_a_time_change_the_hours_and_no_device_hour(jobs):
+    one, four = (bill.total(bill.by_stage(jobs, machine(jobs=n, price=2.0))) for n in (1, 4))
+    assert one["device_hours"] == four["device_hours"] and one["petaflop"] == four["petaflop"]
+    assert one["price"] == pytest.approx(2 * one["device_hours"])
+    assert one["hours"] / 4 < four["hours"] < one["hours"]
+    assert four["hours"] >= four["longest_job_hours"] == one["longest_job_hours"]
+
+
+def test_a_part_of_the_grid_costs_its_own_runs_alone(jobs):
+    whole = bill.total(bill.by_stage(bill.jobs_of(load_study("kilt")), machine()))
+    part = bill.total(bill.by_stage(jobs, machine()))
+    assert part["petaflop"] < whole["petaflop"] / 3
+
+
+def test_a_device_is_known_by_a_part_of_its_name():
+    assert machine(device="h200").device == "NVIDIA H200" and machine(device="v5p").device == "TPU v5p"
+    with pytest.raises(InputError, match="expected one of NVIDIA A100.*found abacus"):
+        machine(device="abacus")
+
+
+@pytest.mark.parametrize("name", ["devices", "jobs", "share"])
+def test_a_machine_has_something_of_everything(name):
+    with pytest.raises(InputError, match=name):
+        machine(**{name: 0})
+
+
+def test_a_generated_study_has_no_bill():
+    with pytest.raises(InputError, match="generated"):
+        bill.jobs_of(load_study("smoke"))
+
+
+def test_minutes_leave_room(jobs):
+    training = next(job for job in jobs if job.stage == "train")
+    seconds = machine().seconds(training)
+    assert bill.minutes(training, machine()) * 60 > 1.5 * seconds
+    assert bill.minutes(dataclasses.replace(training, macs=0.0), machine()) == 15
