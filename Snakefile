@@ -1,5 +1,5 @@
 # From a corpus to the report: `snakemake` runs a study, `snakemake figures audit claims report crate` show what is cached.
-# Options: --config study=NAME data=DIR checkpoint=DIR results=DIR work=DIR artifacts=... seeds=... (workflow/README.md).
+# Options: --config study=NAME data=DIR checkpoint=DIR results=DIR work=DIR container=FILE ... (workflow/README.md).
 import sys
 
 from snakemake.utils import min_version
@@ -12,14 +12,13 @@ layout, drawing = start(config, sys.argv[1:])
 STUDY, W, R, PUBLISHED = layout.study.name, layout.work, layout.results, layout.published_results
 RESULTS, LOGS = str(layout.study.results), f"{layout.study.work}/logs"
 
-# What only shows results does not even load the rules that measure, so it cannot trigger them.
-if not layout.draws_only:
-    for rules_of_a_stage in layout.rule_files():
 
-        include: rules_of_a_stage
+container: config.get("container")
 
 
-include: "workflow/rules/analysis.smk"
+for rules_of_a_stage in layout.rule_files():
+
+    include: rules_of_a_stage
 
 
 rule all:

@@ -231,11 +231,13 @@ class Layout:
         knobs = dict(data.world) | ({"train_examples_of": dict(data.train_examples)} if data.train_examples else {})
         return sizes + [text for knob, value in knobs.items() for text in ("--set", f"{knob}={json.dumps(value)}")]
 
-    @staticmethod
-    def rule_files() -> list[str]:
-        """The rules that measure, a file a stage: all but those that show what was measured."""
-        files = sorted((REPOSITORY / "workflow" / "rules").glob("*.smk"))
-        return [str(path) for path in files if path.stem != "analysis"]
+    def rule_files(self) -> list[str]:
+        """The rules, a file a stage; last those that show what was measured.
+
+        A call that only shows does not even load the others, so it cannot trigger them.
+        """
+        files = sorted((REPOSITORY / "workflow" / "rules").glob("*.smk"), key=lambda file: file.stem == "analysis")
+        return [str(path) for path in (files[-1:] if self.draws_only else files)]
 
     @property
     def stages(self) -> list[str]:

@@ -29,6 +29,7 @@ _KINDS = {"data": ("data", "kind", "kilt"), "checkpoint": ("initial", "kind", "c
 def study_of(config: Mapping[str, Any]) -> Study:
     """The study that the --config options name, with its directories. Raises InputError for one it does not take."""
     options = dict(config)
+    options.pop("container", None)  # of the rules, and of no study: the Snakefile takes it
     name = str(options.pop("study", DEFAULT_STUDY))
     parts = {part: _values(options.pop(part)) for part in _PARTS if part in options}
     study = load_study(name)
@@ -39,7 +40,7 @@ def study_of(config: Mapping[str, Any]) -> Study:
     for option in places:
         if option not in keys and option not in keys.values():
             raise InputError(f"study {name} takes no option {option}", where="--config",
-                             expected=", ".join(["study", *keys, *_PARTS]), found=option)  # fmt: skip
+                             expected=", ".join(["study", *keys, *_PARTS, "container"]), found=option)  # fmt: skip
     for option in set(places) & set(_KINDS):
         section, key, kind = _KINDS[option]
         found = getattr(getattr(study, section), key, None)

@@ -347,7 +347,8 @@ def environment(study: StudyResults) -> CellTable:
     kinds: dict[str, list[str]] = {}
     for run_id, run in study.runs.by_id.items():
         device = {f"device {key}": value for key, value in (run.get("device") or {}).items()}
-        parts = {"code": run.get("code_version"), **(run.get("versions") or {}), **device}
+        image = {"container": run["container"]} if run.get("container") else {}
+        parts = {"code": run.get("code_version"), **image, **(run.get("versions") or {}), **device}
         kinds.setdefault(", ".join(f"{key} {value}" for key, value in parts.items()), []).append(run_id)
     rows = tuple((Cell(kind), Cell(str(len(run_ids)))) for kind, run_ids in kinds.items())
     return CellTable(caption="What the runs ran on.", heads=("Environment", "Runs"), rows=rows)

@@ -33,6 +33,7 @@ def made_by(study: Study, run: Run) -> dict[str, Any]:
         "endpoints": claims_digest("endpoints"),
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")},
+        **container(),
         "device": {
             "kind": device.device_kind,
             "count": jax.device_count(),
@@ -40,6 +41,20 @@ def made_by(study: Study, run: Run) -> dict[str, Any]:
             "cores": cores(),
         },
     }
+
+
+def container() -> dict[str, str]:
+    """{"container": what image this runs in}; empty where it is none that says so.
+
+    GLIMMER_CONTAINER, where somebody set it (docker and podman tell a process nothing of its image), else the sha256 of
+    the image file that Apptainer or Singularity names, or the name itself where it is no file.
+    """
+    if stated := os.environ.get("GLIMMER_CONTAINER"):
+        return {"container": stated}
+    named = os.environ.get("APPTAINER_CONTAINER") or os.environ.get("SINGULARITY_CONTAINER")
+    if not named:
+        return {}
+    return {"container": f"sha256:{sha256_file(named)}" if Path(named).is_file() else named}
 
 
 def peak_memory() -> int:

@@ -130,3 +130,29 @@ def test_the_report_marks_results_of_changed_code(tmp_path):
 @pytest.mark.parametrize("version", [None, "", "0123456789ab", "0.1.0+source.0123456789ab", 7])
 def test_only_what_says_changes_is_marked(version):
     assert not is_of_changed_code({"code_version": version}) and not is_of_changed_code({})
+
+
+@pytest.fixture
+def no_image(monkeypatch):
+    for name in ("GLIMMER_CONTAINER", "APPTAINER_CONTAINER", "SINGULARITY_CONTAINER"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_outside_an_image_no_container_is_named(no_image):
+    assert made_by.container() == {}
+
+
+@pytest.mark.parametrize("name", ["APPTAINER_CONTAINER", "SINGULARITY_CONTAINER"])
+def test_an_image_file_is_known_by_its_bytes(no_image, monkeypatch, tmp_path, name):
+    (tmp_path / "glimmer.sif").write_bytes(b"abc")
+    monkeypatch.setenv(name, str(tmp_path / "glimmer.sif"))
+    # FIPS 180-2, appendix B.1.
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert made_by.container() == {"container": f"sha256:{digest}"}
+
+
+def test_an_image_that_is_no_file_is_known_by_its_name_and_a_stated_digest_wins(no_image, monkeypatch):
+    monkeypatch.setenv("APPTAINER_CONTAINER", "docker://glimmer")
+    assert made_by.container() == {"container": "docker://glimmer"}
+    monkeypatch.setenv("GLIMMER_CONTAINER", "sha256:1234")
+    assert made_by.container() == {"container": "sha256:1234"}
