@@ -75,6 +75,10 @@ _IN_CURVE = {
 """Key of a curve's entry -> field of `Losses` of which it is the mean."""
 
 
+_ON_THEIR_WAY = 3
+"""Steps of which no number is asked for yet; the loop waits for the second before the last itself."""
+
+
 class Curve:
     """The learning curve of a run: one entry an evaluation, with the mean losses of the steps since the last one."""
 
@@ -104,8 +108,12 @@ class Curve:
         return int(self.entries[-1]["step"]) if self.entries else 0
 
     def add(self, losses: Losses) -> None:
-        """One more step was done."""
+        """One more step was done. What is left on the device is that of steps which may be on their way."""
         self._losses.append(losses)
+        if len(self._losses) > _ON_THEIR_WAY:
+            before = self._losses[-1 - _ON_THEIR_WAY]
+            numbers = {name: None if value is None else float(value) for name, value in vars(before).items()}
+            self._losses[-1 - _ON_THEIR_WAY] = Losses(**numbers)
 
     @property
     def not_finite(self) -> Fault | None:
