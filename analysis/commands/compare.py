@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
     if foreign:
         beside(LEGEND, args.format)
     if args.figure:
-        from analysis.figures.overlaid import write
+        from analysis.figures.compared_directories import write
 
         write(args.figure, rows, names)
         beside(str(args.figure), args.format)
