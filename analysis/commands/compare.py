@@ -12,6 +12,7 @@ from glimmer.results.foreign import FOREIGN, MARK
 
 HELP = "compare two results directories point by point and task by task, paired by question where they can be"
 PURPOSE = "results"
+EXAMPLES = ("glimmer compare results/sample results/pilot",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

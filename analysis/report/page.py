@@ -25,9 +25,10 @@ from analysis.report.cells import Cell, CellTable, ordered_runs
 from analysis.report.findings_by_kind import audit_kinds, audit_text
 from analysis.report.forest import forest
 from analysis.report.rendering import rendered
+from analysis.sources import existing_results
 from analysis.stage_files import stage_document, stage_files
 from glimmer import experiments
-from glimmer.files import canonical_json, existing, read_json
+from glimmer.files import canonical_json, read_json
 from glimmer.results import PAPER, StudyResults, load_reference, load_results, load_runs
 from glimmer.results.failed_runs import failed_runs
 from glimmer.results.foreign import LEGEND
@@ -139,7 +140,7 @@ def _of_runs(study: StudyResults, directory: Path) -> dict[str, Any]:
 
 
 def _comparison(study: StudyResults, reference_runs: Path) -> CellTable | None:
-    rows = reproduced.compare(study.runs, load_runs(existing(reference_runs)))
+    rows = reproduced.compare(study.runs, load_runs(existing_results(reference_runs)))
     return reader_tables.comparison(rows, study) if rows else None
 
 
