@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
 def _for_a_person(row: dict[str, Any]) -> dict[str, Any]:
     is_percent = row["unit"] == "percent"
     text = "{:.1f}".format if is_percent else "{:.4g}".format
-    interval = f" ({row['low']:+.1f} to {row['high']:+.1f})" if row["low"] is not None else ""
+    interval = f" ({row['low']:+z.1f} to {row['high']:+z.1f})" if row["low"] is not None else ""
     name = f"{row['point']} {MARK}" if row["point"].startswith(f"{FOREIGN}/") else row["point"]
     sides = {side: None if row[side] is None else text(row[side]) for side in ("first", "second")}
     shown = {"point": name, "task": row["task"], **sides}

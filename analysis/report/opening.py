@@ -201,7 +201,7 @@ def _labels(axes: Axes, places: Sequence[tuple[Difference, float, bool]], low: f
     on_the_right = blended_transform_factory(axes.transAxes, axes.transData)
     for (one, x, hollow), height in zip(named, heights, strict=True):
         look = style.READERS[one.result.point.reader.name]
-        value = "" if not one.value else f" {one.value:+.1f}"
+        value = "" if not one.value else f" {one.value:+z.1f}"
         axes.annotate(f"{_name(one)}{', paper' if hollow else ''}{value}", (x, one.value), xytext=(_COLUMN, height),
                       textcoords=on_the_right, va="center", fontsize=8, color=style.INK, zorder=5,
                       arrowprops={"arrowstyle": "-", "color": look.color, "linewidth": 0.7, "alpha": 0.6,

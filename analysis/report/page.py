@@ -44,6 +44,7 @@ GLOSSARY = (
     ("run, point", "One trained and evaluated reader; one number of a figure or table, which rests on runs."),
     ("replicate", "One redraw of world, checkpoint and fine-tuning: what intervals are taken over."),
     ("in view", "Evidence in view: a passage that answers the question is among those that the reader reads."),
+    ("carried over", "The paper's difference times what one of its points counts here (under the claims)."),
     ("rests on", "What a verdict would have been without training: measured, by k alone (more passages hold more"
      " answers), or by construction (counted, or built into the checkpoint)."),
     ("not tested", "The treatment was not delivered, for instance a scorer that has not learnt to rank: a rule says so"

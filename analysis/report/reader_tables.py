@@ -104,7 +104,7 @@ def _foreign_row(row: ForeignRow, tasks: Sequence[str], averaged: Collection[str
     """A foreign reader, marked; the mean only where it is of the same tasks as the other readers'."""
     kept = f", {row.m} kept" if row.m != row.k else ""
     name = Cell(row.label, small=", ".join(filter(None, (f"k = {row.k}{kept}", row.of))), state="foreign", tag=FOREIGN)
-    interval = "{:.1f} to {:.1f}".format(*row.interval)
+    interval = "{:z.1f} to {:z.1f}".format(*row.interval)
     is_of_these = set(row.tasks) == set(averaged)
     average = Cell(f"{row.value:.1f}", sort=row.value, state="strong", small=interval) if is_of_these else NOTHING
     by_task = [_foreign_score(row, task) for task in tasks]

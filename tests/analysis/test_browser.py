@@ -1,12 +1,15 @@
 """Reports in a browser: nothing fails, nothing is fetched, every link leads somewhere, and a telephone is enough."""
 
 import base64
+import io
 import os
 import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from analysis.claims import load_claims
 from glimmer.cli import main
@@ -145,6 +148,47 @@ def test_a_report_is_accessible_in_both_schemes(page, reports, axe, name, scheme
     assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
     page.ask(f"(() => {{ {axe} }})()")
     assert page.ask(VIOLATIONS) == []
+
+
+def _edge(page, selector: str) -> np.ndarray:
+    """Brightness of an element along its right edge, a few pixels inside, as it is seen: of each row the brightest."""
+    box = page.ask(f"(e => {{ const b = e.getBoundingClientRect(); return [b.left + scrollX, b.top + scrollY, b.width,"
+                   f" b.height] }})({selector})")  # fmt: skip
+    clip = dict(zip(("x", "y", "width", "height"), box, strict=True)) | {"scale": 1}
+    shot = page.send("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)["data"]
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(shot))).convert("L"))
+    return picture[:, -5:-2].max(axis=1)
+
+
+@pytest.mark.parametrize("selector", ["document.querySelector('#costs .scroll')", "document.querySelector('nav')"])
+def test_what_goes_on_beyond_the_edge_is_shaded_there_without_script(page, reports, selector):
+    page.open(reports["invented"], 390, scripts=False)
+    page.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "light"}])
+    assert page.ask(f"{selector}.scrollWidth > {selector}.clientWidth"), "it fits, so there is nothing to show"
+    cut = np.median(_edge(page, selector))
+    page.ask(f"{selector}.scrollLeft = 9999")
+    assert cut < 225 < 250 < np.median(_edge(page, selector)), "at its end there is no more to come"
+
+
+def test_heads_of_long_tables_stay_below_the_contents(page, reports):
+    page.open(reports["invented"], 1280)
+    for table in ("#claims table", "#costs table"):
+        page.ask(f"(e => {{ document.documentElement.style.scrollBehavior = 'auto'; scrollTo(0, scrollY +"
+                 f" e.getBoundingClientRect().bottom - 200) }})(document.querySelector('{table}'))")  # fmt: skip
+        top = page.ask(f"document.querySelector('{table} thead th').getBoundingClientRect().top")
+        assert abs(top - page.ask("document.querySelector('nav').offsetHeight")) < 4
+
+
+def test_tables_have_names_and_rows_have_heads_for_who_does_not_see_them(page, reports):
+    page.open(reports["invented"], 1280)
+    page.send("Accessibility.enable")
+    nodes = page.send("Accessibility.getFullAXTree")["nodes"]
+    roles = [node.get("role", {}).get("value") for node in nodes if not node["ignored"]]
+    rows = page.ask("[...document.querySelectorAll('main table tbody tr')].filter(row => row.offsetHeight).length")
+    assert roles.count("rowheader") == rows > 30
+    tables = [node for node in nodes if node.get("role", {}).get("value") == "table"]
+    assert page.ask("document.querySelectorAll('table.sortable:not(.stack):not([aria-labelledby])').length") == 0
+    assert sum(bool(node["name"]["value"]) for node in tables) > 5
 
 
 def test_typing_words_leaves_the_rows_that_have_them(page, reports):

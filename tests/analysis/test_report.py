@@ -13,6 +13,7 @@ from analysis import figures
 from analysis.ledger.verdicts import VERDICTS
 from analysis.names import TASK_NAMES
 from analysis.report import opening, overlay, shown_tables
+from analysis.report.cells import percent
 from analysis.report.forest import forest
 from analysis.report.takeaway import takeaway
 from glimmer.cli import main
@@ -124,6 +125,51 @@ def test_the_page_says_what_measured_it_and_when(results):
     write_json(path, run | {"measured_on": "2026-03-04"})
     text, _ = _page(results)
     assert f"code {run['code_version']}, jax {run['versions']['jax']} on cpu, 2026-01-02 to 2026-03-04" in text
+
+
+def test_the_first_cell_of_a_row_is_its_head_and_every_caption_is_a_tables(results):
+    for command in (["claims"], ["audit", "--record"]):
+        assert main([*command, "--study", "smoke", "--results", str(results)]) == 0
+    text, page = _page(results)
+    bodies = "".join(re.findall(r"<tbody>.*?</tbody>", text, re.DOTALL))
+    first = re.findall(r"<tr[^>]*>\s*<(\w+)", bodies)
+    assert len(first) > 50 and set(first) == {"th"}
+    named = re.findall(r'aria-labelledby="(caption-\d+)"', text)
+    assert named and set(named) <= set(page.ids) and all(named.count(id) == 2 for id in named), "table and its frame"
+
+
+def test_a_family_of_claims_without_a_result_has_no_empty_table(results):
+    rows = [{"id": f"claim-{n}", "statement": "a", "source": "b", "verdict": "missing", "family": family, "points": []}
+            for n, family in enumerate(("primary", "secondary"))]  # fmt: skip
+    write_json(results / "smoke" / "claims.json", {"claims": rows})
+    text, _ = _page(results)
+    section = text[text.index('<section id="claims">') : text.index('<section id="audit">')]
+    assert "<table" not in section and section.count("1 without a result") == 2
+
+
+def test_nothing_is_written_as_minus_zero():
+    assert percent({"score": 0.0, "interval": [-0.0004, 0.0004]}).small == "0.0 to 0.0"
+    minus = re.compile(r"-0\.0(?!\d)")
+    pages = Path(__file__).resolve().parents[2] / "analysis"
+    signed = [line for path in pages.rglob("*.py") for line in path.read_text().splitlines()
+              if re.search(r":\+\.\df", line)]  # fmt: skip
+    assert signed == [] and not minus.search(f"{-0.04:z.1f}"), "differences are written with z"
+
+
+def test_controls_of_a_reader_are_told_in_words(results):
+    synthetic.write_study(results, "sample", n=20)
+    text, _ = _page(results, "sample")
+    assert "FiD: k = 3, passages of another question on dev" in text and "the gold passages first on dev" in text
+    assert "dev_evidence" not in text[text.index('<section id="costs">') : text.index("Training of all of them")]
+
+
+def test_figures_and_tables_are_reached_from_the_head_of_their_section(results):
+    text, page = _page(results)
+    for section, names in (("figures", ("figure2", "figure3")), ("tables", ("table1", "table2"))):
+        opening = text[text.index(f'<section id="{section}">') :]
+        opening = opening[: opening.index("<article")]
+        assert all(f'<a href="#{name}">' in opening for name in names if name in page.ids)
+    assert page.links.count("#top") == 1 and "top" in page.ids
 
 
 def test_the_same_results_give_the_same_bytes(results):

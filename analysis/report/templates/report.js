@@ -22,7 +22,7 @@
       add(head, "th", name).scope = "col";
     });
     [].forEach.call(spans, function (span) {
-      var id = span.id.slice(4), of = scores.runs[id], row = add(body, "tr"), words = span.textContent.match(/seed (\S+): (\S+)/), cell = add(row, "td");
+      var id = span.id.slice(4), of = scores.runs[id], row = add(body, "tr"), words = span.textContent.match(/seed (\S+): (\S+)/), cell = add(row, "th");
       row.id = span.id;
       cell.appendChild(span.querySelector("a"));
       add(cell, "small", "seed " + words[1]);
