@@ -45,6 +45,7 @@ GLOSSARY = (
     ("replicate", "One redraw of world, checkpoint and fine-tuning: what intervals are taken over."),
     ("in view", "Evidence in view: a passage that answers the question is among those that the reader reads."),
     ("carried over", "The paper's difference times what one of its points counts here (under the claims)."),
+    ("p, corrected", "How often chance alone would say as much; the second counts how many claims were tested (Holm)."),
     ("rests on", "What a verdict would have been without training: measured, by k alone (more passages hold more"
      " answers), or by construction (counted, or built into the checkpoint)."),
     ("not tested", "The treatment was not delivered, for instance a scorer that has not learnt to rank: a rule says so"
@@ -97,6 +98,7 @@ def _artifacts(
                 "planes": opening.quality_and_cost(study, reference),
                 "levels": opening.levels(study),
                 "claims": opening.strip(claims, reported=study.study == PAPER),
+                "untested": opening.untested(claims),
             },
             "figures": [_figure(one, study, reference, claims) for one in own if isinstance(one, FigureArtifact)],
             "tables": [_table(one, study, reference, claims) for one in own if isinstance(one, TableArtifact)],
@@ -195,6 +197,8 @@ def _figure(
     reference = figure.beside(reference)
     shown = takeaway.takeaway(figure.name, study, claims)
     both = overlay.overlays(figure, study, reference)
+    notes = [missing_note(study.of(figure.name)), _mark_note(figure, study)]
+    notes += ["Each panel has a scale of its own: compare differences, not heights."] if reference and not both else []
     return {
         "name": figure.name,
         "title": figure.entry.full_title,
@@ -204,7 +208,7 @@ def _figure(
         "caption": figure.entry.caption,
         "overlays": both,
         "cells": [] if both else pictures.cells(figure, study, reference),
-        "note": " ".join(filter(None, (missing_note(study.of(figure.name)), _mark_note(figure, study)))),
+        "note": " ".join(filter(None, notes)),
         "forest": forest(figure.name, claims),
         "drawn_points": reader_tables.drawn_points(figure.name, study, reference),
     }

@@ -105,7 +105,7 @@
   if (choice && others) { // the readers by another metric than each task's own, which stands in the page
     others = JSON.parse(others.textContent);
     var frame = choice.closest("section").querySelector("table"), titles = frame.tHead.rows[0].cells, lines = [].slice.call(frame.tBodies[0].rows);
-    var cells = [titles].concat(lines.map(function (line) { return line.cells; })).map(function (row) { return [].slice.call(row, 1, -1); });
+    var cells = [titles].concat(lines.map(function (line) { return line.cells; })).map(function (row) { return [].slice.call(row, 1); });
     var own = cells.map(function (row) { return row.map(function (cell) { return [cell.innerHTML, cell.getAttribute("data-sort")]; }); });
     others.forEach(function (metric) { add(choice, "option", metric.name); });
     choice.parentNode.hidden = false;
