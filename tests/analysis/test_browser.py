@@ -152,10 +152,10 @@ def test_a_report_is_accessible_in_both_schemes(page, reports, axe, name, scheme
 
 def _edge(page, selector: str) -> np.ndarray:
     """Brightness of an element along its right edge, a few pixels inside, as it is seen: of each row the brightest."""
-    box = page.ask(f"(e => {{ const b = e.getBoundingClientRect(); return [b.left + scrollX, b.top + scrollY, b.width,"
-                   f" b.height] }})({selector})")  # fmt: skip
+    shown = f"(e => {{ e.scrollIntoView({{behavior: 'instant'}}); return e.getBoundingClientRect() }})({selector})"
+    box = page.ask(f"(b => [b.left + scrollX, b.top + scrollY, b.width, Math.min(b.height, 300)])({shown})")
     clip = dict(zip(("x", "y", "width", "height"), box, strict=True)) | {"scale": 1}
-    shot = page.send("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)["data"]
+    shot = page.send("Page.captureScreenshot", format="png", clip=clip)["data"]
     picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(shot))).convert("L"))
     return picture[:, -5:-2].max(axis=1)
 
@@ -184,7 +184,7 @@ def test_tables_have_names_and_rows_have_heads_for_who_does_not_see_them(page, r
     page.send("Accessibility.enable")
     nodes = page.send("Accessibility.getFullAXTree")["nodes"]
     roles = [node.get("role", {}).get("value") for node in nodes if not node["ignored"]]
-    rows = page.ask("[...document.querySelectorAll('main table tbody tr')].filter(row => row.offsetHeight).length")
+    rows = page.ask("[...document.querySelectorAll('main tbody tr')].filter(row => row.checkVisibility()).length")
     assert roles.count("rowheader") == rows > 30
     tables = [node for node in nodes if node.get("role", {}).get("value") == "table"]
     assert page.ask("document.querySelectorAll('table.sortable:not(.stack):not([aria-labelledby])').length") == 0
@@ -199,6 +199,43 @@ def test_typing_words_leaves_the_rows_that_have_them(page, reports):
              "(document.querySelector('#claims input'))")  # fmt: skip
     texts = page.ask(f"{rows}.map(row => row.textContent.toLowerCase())")
     assert 0 < len(texts) < everything and all("lumen" in text and "fid" in text for text in texts)
+
+
+TYPED = "(box => {{ box.value = '{}'; box.dispatchEvent(new Event('input')); }})(document.querySelector('#{} input'))"
+CHOSEN = """(choice => { choice.selectedIndex = 2; choice.dispatchEvent(new Event('change')); })(
+    document.querySelector('#metric'))"""
+SEEN = """[[...document.querySelectorAll('#readers table, #costs table')].map(table => [...table.rows].filter(
+    row => row.offsetHeight).map(row => [...row.cells].map(cell => cell.textContent))), [...document.querySelectorAll(
+    '#claims .stack tbody tr')].map(row => row.offsetHeight > 0), document.querySelector('#claims input').value,
+    document.querySelector('#metric').value]"""
+
+
+def test_an_address_brings_back_what_was_searched_chosen_and_sorted_by(chromium, page, reports):
+    page.open(reports["invented"], 1280)
+    plain = page.ask(SEEN)
+    page.ask(CHOSEN)
+    page.ask(TYPED.format("lumen FiD", "claims"))
+    for _ in range(2):
+        page.ask("document.querySelectorAll('#readers table th button')[1].click()")
+    page.ask("document.querySelectorAll('#costs table th button')[2].click()")
+    shown, address = page.ask(SEEN), page.ask("location.search")
+    assert shown != plain and address.startswith("?")
+    with chromium.page() as second:
+        second.open(reports["invented"], 1280, query=address)
+        assert second.ask(SEEN) == shown and second.complaints() == []
+    page.ask(TYPED.format("", "claims"))
+    assert "claims=" not in page.ask("location.search")
+    with chromium.page() as third:
+        third.open(reports["invented"], 1280, query="?sort0=999up&metric=none&sort1=x&claims=")
+        assert third.ask(SEEN) == plain and third.complaints() == []
+
+
+def test_a_search_hides_rows_on_a_telephone_too_and_a_link_brings_its_row_back(page, reports):
+    page.open(reports["invented"], 390)
+    page.ask(TYPED.format("no such words", "claims"))
+    assert page.ask("[...document.querySelectorAll('#claims .stack tbody tr')].every(row => row.offsetHeight == 0)")
+    _follow(page, "claim-low-beta-hurts")
+    assert page.ask("document.getElementById('claim-low-beta-hurts').offsetHeight") > 0
 
 
 @pytest.mark.parametrize("name", COMMITTED)
