@@ -11,7 +11,7 @@ from typing import Any
 from glimmer.errors import GlimmerError
 from workflow.drawing import Drawing
 from workflow.layout import Layout
-from workflow.options import draws_only, shown_studies, study_of
+from workflow.options import check_targets, draws_only, shown_studies, study_of
 
 
 def start(config: Mapping[str, Any], arguments: Iterable[str]) -> tuple[Layout, Drawing]:
@@ -25,6 +25,7 @@ def start(config: Mapping[str, Any], arguments: Iterable[str]) -> tuple[Layout, 
     os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
     arguments = list(arguments)
     try:
+        check_targets(arguments)
         only = draws_only(arguments)
         layout = Layout(study=study_of(config), draws_only=only)
         if only:

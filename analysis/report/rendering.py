@@ -43,7 +43,9 @@ def plain(value: Any) -> str:
         return (" to " if both_ends else ", ").join(plain(item) for item in value)
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {plain(item)}" for key, item in value.items())
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
 
 
 def sort_key(cell: Cell) -> str | None:

@@ -15,6 +15,7 @@ from analysis.names import TASK_NAMES
 from analysis.report import ledger_tables, opening, overlay, reader_tables, shown_tables
 from analysis.report.cells import percent
 from analysis.report.forest import forest
+from analysis.report.rendering import plain
 from analysis.report.takeaway import takeaway
 from glimmer.cli import main
 from glimmer.files import write_json
@@ -154,6 +155,15 @@ def test_nothing_is_written_as_minus_zero():
     signed = [line for path in pages.rglob("*.py") for line in path.read_text().splitlines()
               if re.search(r":\+\.\df", line)]  # fmt: skip
     assert signed == [] and not minus.search(f"{-0.04:z.1f}"), "differences are written with z"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1.064e8, "106,400,000"), (-2909.4, "-2909"), (0.0001234, "0.0001234"), (5e-12, "5e-12"), ([1.0, 2.5], "1 to 2.5"),
+     (None, "–"), (3, "3")],
+)  # fmt: skip
+def test_numbers_of_claims_and_findings_are_short_and_no_large_one_has_an_exponent(value, text):
+    assert plain(value) == text
 
 
 def test_controls_of_a_reader_are_told_in_words(results):
