@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from analysis import figures
 from analysis.figures import FigureArtifact, marks, stacked_bars, style
 from analysis.report.page import build
+from analysis.sources import words_after_studies
 from glimmer.cli import main
 from glimmer.experiments import PaperValue
 from glimmer.results import load_results
@@ -115,6 +116,12 @@ def test_a_loss_is_a_line_across_the_bar_and_no_block_on_top_of_it(results):
     axes = Figure().add_subplot()
     stacked_bars.draw(axes, [dataclasses.replace(one, value=9.0) for one in points])
     assert "left with all tasks" not in axes.get_legend_handles_labels()[1], "there is none"
+
+
+def test_an_artifact_may_stand_behind_the_study(results):
+    assert main(["figures", "--study", "smoke", "table1", "--results", str(results)]) == 0
+    assert [path.name for path in sorted((results / "smoke").glob("*/*.md"))] == ["table1.md"]
+    assert words_after_studies(["a", "b"], {"b"}.__contains__) == (["a"], ["b"])
 
 
 def test_an_artifact_outside_the_study_is_drawn_where_it_is_asked_for_and_says_so(drawn, results):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from analysis import figures
+from analysis.figures import style
 from analysis.ledger.verdicts import VERDICTS
 from analysis.names import TASK_NAMES
 from analysis.report import ledger_tables, opening, overlay, reader_tables, shown_tables
@@ -505,6 +506,14 @@ def test_ours_and_the_papers_start_from_the_same_point(results):
         levels = {result.id: result for result in source.of("figure4")}
         for one in levels.values():
             assert f"{one.name}{mark}: {round(one.value - levels[base.id].value, 6):+z.1f}" in words
+
+
+def test_two_series_of_one_reader_have_markers_of_their_own():
+    blue, other = style.Look(color="#00f", marker="s"), style.Look(color="#f00", marker="s")
+    told = overlay.told_apart({"a": blue, "b": blue, "c": blue, "d": other})
+    assert told["a"] == blue and told["d"] == other
+    assert len({look.marker for name, look in told.items() if name != "d"}) == 3
+    assert {look.color for name, look in told.items() if name != "d"} == {"#00f"}
 
 
 def test_the_index_leads_to_every_report_and_says_each_result(results):
