@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from analysis.sources import existing_results
 from glimmer import experiments
 from glimmer.errors import InputError
 from glimmer.evaluation.intervals import average_interval, mean_interval, student_interval
 from glimmer.experiments import Point
-from glimmer.files import existing
 from glimmer.results import StudyResults, example_scores, load_runs
 from glimmer.results.foreign import FOREIGN, ForeignRow, foreign_rows, load_foreign
 from glimmer.results.points import measured_tasks, task_score
@@ -41,7 +41,7 @@ def side_of(directory: Path) -> StudyResults:
 
     Raises InputError where it has no run file to be trusted, or files of several studies.
     """
-    runs = load_runs(existing(directory))
+    runs = load_runs(existing_results(directory))
     names = {str(run.get("study")) for run in runs.by_id.values()}
     if len(names) != 1:
         refused = f"; {runs.refused[0].file}: {runs.refused[0].reason}" if runs.refused else ""

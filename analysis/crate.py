@@ -17,6 +17,7 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
 from analysis.names import reader_text
+from analysis.sources import existing_results
 from glimmer import __version__, experiments
 from glimmer.experiments.documents import read_yaml, repository_path
 from glimmer.files import atomic_write, canonical_json, existing, sha256_file
@@ -60,7 +61,7 @@ _DESCRIPTIONS = {
 def build(name: str, results: Path, workflow: Path) -> dict[str, Any]:
     """The record of `results`/<name> (a study, or the paper) as JSON; copies `workflow` and the study's configuration
     there. Raises InputError for an unknown study, or where there is no such directory."""
-    directory = existing(results / name)
+    directory = existing_results(results / name)
     main, configurations = _keep(name, directory, workflow)
     runs = Runs(by_id={}) if name == PAPER else load_runs(directory)
     crate = ROCrate(version="1.1")

@@ -29,10 +29,25 @@ def reader_text(settings: Mapping[str, Any]) -> str:
     return f"{READER_NAMES[reader.name]}: {', '.join(parts)}"
 
 
+_CONTROLS = {
+    ("labels", "shuffled"): "trained on shuffled answers",
+    ("evidence", "first"): "the gold passages first",
+    ("dev_evidence", "first"): "the gold passages first on dev",
+    ("dev_evidence", "of_another_question"): "passages of another question on dev",
+    ("memory", "frozen"): "frozen memory",
+    ("reranker", "separate"): "a separate reranker",
+    ("reranker", "scratch"): "a reranker from scratch",
+    ("question_encoder", "separate"): "a separate question encoder",
+}
+"""What settings are called that a name and a value do not explain."""
+
+
 def _difference(key: str, value: Any) -> str:
     if key == "trained":
         return "untrained"
     if key == "train_tasks":
         return f"{' '.join(value)} only"
+    if (key, value) in _CONTROLS:
+        return _CONTROLS[key, value]
     symbol = {"lambda": "λ", "tau": "τ"}.get(key)
     return f"{symbol} = {value:g}" if symbol else f"{key} {value}"

@@ -34,8 +34,8 @@ import numpy as np
 from analysis.ledger.chance import Replicated
 from analysis.ledger.delivered import but_for_the_replicate
 from analysis.names import reader_text
+from analysis.sources import existing_results
 from glimmer.errors import InputError
-from glimmer.files import existing
 from glimmer.results import Runs, answers_apart, load_runs
 from glimmer.results.points import is_redrawn
 
@@ -73,7 +73,7 @@ def load_both(made: Path, cached: Path) -> tuple[Runs, Runs]:
     Raises InputError where a directory is missing, both are the same, a run file cannot be trusted, or no reader is in
     both.
     """
-    if existing(made).resolve() == existing(cached).resolve():
+    if existing_results(made).resolve() == existing_results(cached).resolve():
         raise InputError("one directory, given twice", where=made, expected="results made here, and cached ones")
     ours, theirs = load_runs(made), load_runs(cached)
     for directory, runs in ((made, ours), (cached, theirs)):

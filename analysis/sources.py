@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
-from glimmer.errors import InputError
+from glimmer.errors import InputError, did_you_mean
 from glimmer.results import PAPER
 
 DEFAULT = "embedded"
+_RESULTS = Path("results")
 
 
 def add_source_arguments(parser: argparse.ArgumentParser, described: bool = False) -> None:
@@ -26,7 +28,7 @@ def add_source_arguments(parser: argparse.ArgumentParser, described: bool = Fals
         )
     else:
         parser.add_argument("--paper", action="store_true", help="also (or only) the paper's own numbers")
-    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: results")
+    parser.add_argument("--results", type=Path, default=_RESULTS, metavar="DIR", help="default: results")
 
 
 def sources_of(args: argparse.Namespace) -> list[str]:
@@ -43,6 +45,24 @@ def sources_of(args: argparse.Namespace) -> list[str]:
     folders = described_by(args)
     named = args.study + ([PAPER] if args.paper is not None and args.paper is not False and not folders else [])
     return list(dict.fromkeys(named or ([] if folders else [DEFAULT])))
+
+
+def words_after_studies(studies: list[str], is_other: Callable[[str], bool]) -> tuple[list[str], list[str]]:
+    """(studies, the others) of what stands behind `--study`, which takes every word up to the next option."""
+    others = [word for word in studies if is_other(word)]
+    return [word for word in studies if word not in others], others
+
+
+def existing_results(directory: Path) -> Path:
+    """A directory of results. Raises InputError, which names the one that may have been meant, where there is none."""
+    if directory.exists():
+        return directory
+    below = _RESULTS / directory
+    beside = sorted(str(path) for path in directory.parent.glob("*") if path.is_dir())
+    near = f" (did you mean {below}?)" if below.is_dir() else did_you_mean(str(directory), beside)
+    raise InputError(
+        f"no results{near}", where=directory, expected="a directory such as results/sample", found="nothing"
+    )
 
 
 def described_by(args: argparse.Namespace) -> list[str]:

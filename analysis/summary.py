@@ -41,7 +41,8 @@ def summary(name: str, results: str | Path = "results") -> str:
 
 
 def _text(cell: Cell) -> str:
-    return f"{cell.text} <sub>{cell.small}</sub>" if cell.small else cell.text
+    text = f"**{cell.text}**" if cell.state == "strong" else cell.text
+    return f"{text} <sub>{cell.small}</sub>" if cell.small else text
 
 
 def claims_table(name: str, results: str | Path = "results") -> str:

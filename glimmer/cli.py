@@ -7,16 +7,18 @@ glimmer/commands has the paper's. Packages that stand above the library add thei
 from __future__ import annotations
 
 import argparse
-import difflib
 import functools
 import importlib
 import pkgutil
 import sys
 import textwrap
+from collections.abc import Sequence
 from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Any, NoReturn
 
 import glimmer.commands
-from glimmer.errors import GlimmerError, InputError
+from glimmer.errors import GlimmerError, InputError, did_you_mean
 
 PURPOSES = {
     "results": "Results, from cached runs",
@@ -40,6 +42,14 @@ def _modules() -> dict[str, str]:
     }
 
 
+FIRST = (
+    "glimmer show figure2/performance/GLIMMER --study sample",
+    "glimmer claims --study sample",
+    "glimmer report --study sample --out report.html",
+)
+"""What a newcomer can type, in a copy of the repository."""
+
+
 def command_names() -> list[str]:
     """Names of all subcommands, as typed."""
     return sorted(_modules())
@@ -50,26 +60,69 @@ def _module(name: str):
 
 
 class _Parser(argparse.ArgumentParser):
-    """The parser of everything: its help is an overview of all commands by purpose."""
+    """The parser of everything: its help is an overview of all commands by purpose; what it refuses it says in a line
+    or two, with what may have been meant."""
 
     def format_help(self) -> str:
         return overview() if self.prog == "glimmer" else super().format_help()
 
+    def options(self) -> list[str]:
+        """Every option, as typed."""
+        return [option for action in self._actions for option in action.option_strings]
 
-def _parser(argv: list[str]) -> argparse.ArgumentParser:
+    def error(self, message: str) -> NoReturn:
+        self.exit(InputError.exit_code, f"{self.prog}: {message}\n{self.prog} --help lists what it takes\n")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            near = did_you_mean(str(value), map(str, action.choices or ()))
+            raise argparse.ArgumentError(action, f"{error.message}{near}") from None
+
+
+def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     parser = _Parser(prog="glimmer", description=sys.modules["glimmer"].__doc__)
     parser.add_argument("--version", action="version", version=f"glimmer {glimmer.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    chosen, names = next((word for word in argv if not word.startswith("-")), None), command_names()
+    parser.commands = commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    chosen, names = _chosen(argv), command_names()
     if chosen is not None and chosen not in names:
-        near = difflib.get_close_matches(chosen, names, n=3)
-        meant = f"did you mean {' or '.join(near)}?" if near else "glimmer --help lists them"
-        parser.error(f"no such command: {chosen}; {meant}")
+        parser.error(f"no such command: {chosen}{did_you_mean(chosen, names)}")
     # Every other command's module (and with it jax) stays unimported; only the overview needs them all.
     if chosen is not None:
         module = _module(chosen)
-        module.add_arguments(commands.add_parser(chosen, description=module.HELP))
+        module.add_arguments(commands.add_parser(chosen, **_words(module)))
     return parser
+
+
+def _chosen(argv: Sequence[str]) -> str | None:
+    return next((word for word in argv if not word.startswith("-")), None)
+
+
+def examples_of(name: str) -> tuple[str, ...]:
+    """`EXAMPLES` of a command's module: what a newcomer can type."""
+    return getattr(_module(name), "EXAMPLES", ())
+
+
+def _words(module: ModuleType) -> dict[str, Any]:
+    """What the help of a command says around its options: what it does, and examples where its module has some."""
+    examples = getattr(module, "EXAMPLES", ())
+    return {
+        "description": "\n".join(textwrap.wrap(f"{module.HELP[0].upper()}{module.HELP[1:]}.", 100)),
+        "epilog": "\n  ".join(["examples:" if len(examples) > 1 else "example:", *examples]) if examples else None,
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+    }
+
+
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """What was typed. An option that its command does not have ends here, with the one that may have been meant."""
+    parser = _parser(argv)
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        command = next(each for each in parser.commands.choices.values())
+        near = did_you_mean(unknown[0].split("=")[0], command.options())
+        command.error(f"not understood: {' '.join(unknown)}{near}")
+    return args
 
 
 def overview() -> str:
@@ -78,6 +131,9 @@ def overview() -> str:
         sys.modules["glimmer"].__doc__ or "",
         "",
         "usage: glimmer COMMAND ...    (glimmer COMMAND --help: its options)",
+        "",
+        "To begin with, from results that are in the repository and in seconds:",
+        *(f"    {example}" for example in FIRST),
     ]
     modules = {name: _module(name) for name in command_names()}
     width = max(map(len, modules))
@@ -94,7 +150,10 @@ def main(argv: list[str] | None = None) -> int:
     """Runs one subcommand. Returns 0, 1 for a failed check, 2 for bad usage or bad input, 75 for one that was asked to
     stop and is to be started again."""
     argv = sys.argv[1:] if argv is None else argv
-    args = _parser(argv).parse_args(argv)
+    if not argv:
+        print(overview(), end="", file=sys.stderr)
+        return InputError.exit_code
+    args = _arguments(argv)
     try:
         return _module(args.command).run(args) or 0
     except GlimmerError as error:

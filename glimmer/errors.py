@@ -1,5 +1,8 @@
 """The two ways a command ends badly: wrong input (exit 2) and a failed check (exit 1)."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class GlimmerError(Exception):
     """An expected failure; its text is one line, and `exit_code` is what the command returns."""
@@ -22,6 +25,15 @@ class InputError(GlimmerError):
         self.text = _one_line("; ".join(map(shortened, parts)))
         """What, expected and found, without where."""
         super().__init__(self.text if where is None else f"{_one_line(shortened(str(where)))}: {self.text}")
+
+
+def did_you_mean(typed: str, known: Iterable[str]) -> str:
+    """` (did you mean pilot?)`, to stand behind what was typed: names spelled alike, or the one that begins so; else
+    nothing."""
+    names = list(known)
+    begun = [name for name in names if typed and name.startswith(typed)]
+    near = begun if len(begun) == 1 else difflib.get_close_matches(typed, names, n=2, cutoff=0.7)
+    return f" (did you mean {' or '.join(near)}?)" if near else ""
 
 
 class CheckFailed(GlimmerError):

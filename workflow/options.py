@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from snakemake.cli import get_argument_parser
 
-from glimmer.errors import InputError
+from glimmer.errors import InputError, did_you_mean
 from glimmer.experiments import Study, load_study, study_names
 
 DEFAULT_STUDY = "embedded"
@@ -128,6 +129,21 @@ def draws_only(arguments: Iterable[str]) -> bool:
         or Path(target).parent.name in ("figures", "tables")
         for target in targets
     )
+
+
+def check_targets(arguments: Iterable[str]) -> None:
+    """Raises InputError for a target that is no rule and no path, but spelled like one that shows results: snakemake
+    would look for rules that make such a file, with those that measure loaded."""
+    rules = {name for path in _RULES.glob("*.smk") for name in re.findall(r"^ *rule (\w+):", path.read_text(), re.M)}
+    for target in _targets(arguments):
+        near = did_you_mean(target, DRAWING_TARGETS)
+        if near and target not in {"all", *DRAWING_TARGETS, *rules} and Path(target).name == target:
+            raise InputError(
+                f"no such target{near}", where=target, expected=f"all, {', '.join(DRAWING_TARGETS)}, or a file"
+            )
+
+
+_RULES = Path(__file__).parent / "rules"
 
 
 def _targets(arguments: Iterable[str]) -> list[str]:

@@ -12,7 +12,7 @@ from glimmer.errors import GlimmerError
 from workflow.cluster import check_status_command
 from workflow.drawing import Drawing
 from workflow.layout import Layout
-from workflow.options import draws_only, shown_studies, study_of
+from workflow.options import check_targets, draws_only, shown_studies, study_of
 
 
 def start(config: Mapping[str, Any], arguments: Iterable[str]) -> tuple[Layout, Drawing]:
@@ -26,6 +26,7 @@ def start(config: Mapping[str, Any], arguments: Iterable[str]) -> tuple[Layout, 
     os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
     arguments = list(arguments)
     try:
+        check_targets(arguments)
         only = draws_only(arguments)
         layout = Layout(study=study_of(config), draws_only=only)
         if only:

@@ -124,7 +124,7 @@ def speeds(numbers: Sequence[Number]) -> Iterator[Finding]:
                 explanation=f"Under {formulas.costs[fit.convention].words} at the stated {kept}"
                 f"{''.join(f', and {each},' for each in chosen)} {number.point.series} would reach"
                 f" {expected:.4g} {formulas.in_words}; {number.value:.4g} are reported"
-                f" ({100 * (number.value / expected - 1):+.1f} percent). Other lengths behind the figure than those"
+                f" ({100 * (number.value / expected - 1):+z.1f} percent). Other lengths behind the figure than those"
                 " stated would explain it: see the fitted token counts.",
                 about=fit.convention,
             )

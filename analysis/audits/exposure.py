@@ -41,8 +41,8 @@ def train_and_dev(
             tolerance=TOLERANCE,
             explanation=f"{name}: of the questions with trusted evidence, {gap.train:.1f} % of {gap.n_train} in"
             f" train and {gap.dev:.1f} % of {gap.n_dev} in dev have some among the first {gap.k} passages, the fewest"
-            f" that a reader of the study reads. The difference of {gap.difference:+.1f} points has a standard error of"
-            f" {gap.standard_error:.1f}"
+            f" that a reader of the study reads. The difference of {gap.difference:+z.1f} points has a standard error"
+            f" of {gap.standard_error:.1f}"
             + (
                 ". Readers are trained on other inputs than they are tested on."
                 if clear

@@ -16,6 +16,7 @@ from glimmer.results import PAPER
 
 HELP = "audit results and write audit.json; exit code 1 where a run file cannot be trusted, however much else is found"
 PURPOSE = "results"
+EXAMPLES = ("glimmer audit --study sample --paper",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from glimmer.commands.output import add_json_argument, beside, show
 
 HELP = "evaluate the paper's checkable sentences (config/claims.yaml) and write claims.json"
 PURPOSE = "results"
+EXAMPLES = ("glimmer claims --study sample",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ from glimmer.results.foreign import FOREIGN, MARK
 
 HELP = "compare two results directories point by point and task by task, paired by question where they can be"
 PURPOSE = "results"
+EXAMPLES = ("glimmer compare results/sample results/pilot",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
     if foreign:
         beside(LEGEND, args.format)
     if args.figure:
-        from analysis.figures.overlaid import write
+        from analysis.figures.compared_directories import write
 
         write(args.figure, rows, names)
         beside(str(args.figure), args.format)
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
 def _for_a_person(row: dict[str, Any]) -> dict[str, Any]:
     is_percent = row["unit"] == "percent"
     text = "{:.1f}".format if is_percent else "{:.4g}".format
-    interval = f" ({row['low']:+.1f} to {row['high']:+.1f})" if row["low"] is not None else ""
+    interval = f" ({row['low']:+z.1f} to {row['high']:+z.1f})" if row["low"] is not None else ""
     name = f"{row['point']} {MARK}" if row["point"].startswith(f"{FOREIGN}/") else row["point"]
     sides = {side: None if row[side] is None else text(row[side]) for side in ("first", "second")}
     shown = {"point": name, "task": row["task"], **sides}

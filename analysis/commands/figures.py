@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from analysis.sources import add_source_arguments, sources_of
+from analysis.sources import add_source_arguments, sources_of, words_after_studies
 
 HELP = "draw figures and tables of results: each as .svg and .pdf, or .md and .tex, with a .csv of its points"
 PURPOSE = "results"
+EXAMPLES = ("glimmer figures figure2 table1 --study sample --paper",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,9 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Writes them, and names each file; a run file that is left out is named on stderr."""
     from analysis import figures
+    from glimmer.experiments import load_registry
     from glimmer.results import PAPER, load_reference, load_results
     from glimmer.results.foreign import FOLDER, load_foreign
 
+    known = load_registry().artifacts
+    args.study, behind = words_after_studies(args.study, known.__contains__)
+    args.artifacts += behind
     for artifact in map(figures.drawn, args.artifacts) if args.artifacts else figures.everything():
         for name in sources_of(args):
             study = load_results(name, args.results, artifact.name)

@@ -11,6 +11,7 @@ from glimmer.files import atomic_write
 
 HELP = "write report.html: verdicts, figures, tables, audit, costs and every run of a study on one page"
 PURPOSE = "results"
+EXAMPLES = ("glimmer report --study sample --out report.html",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

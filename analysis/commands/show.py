@@ -8,15 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from glimmer.commands.output import add_json_argument, flatten, show
+from glimmer.errors import InputError
 
-HELP = "everything known of one run, point, claim or foreign reader: numbers, what they rest on, what makes a run"
+HELP = "print everything known of one run, point, claim or foreign reader: numbers, what they rest on, what makes a run"
 PURPOSE = "results"
+EXAMPLES = (
+    "glimmer show figure2/performance/GLIMMER --study sample",
+    "glimmer show --study pilot glimmer-above-lumen",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Of what, in which studies."""
     parser.add_argument(
         "id",
+        nargs="?",
         metavar="RUN|POINT|CLAIM|FOREIGN",
         help="its id, or as much of its beginning as no other has; of a foreign reader foreign/NAME too",
     )
@@ -29,7 +35,8 @@ def run(args: argparse.Namespace) -> None:
     """Prints what it is, then what each study has of it. In csv, md and tex a row is a study, a name and a value."""
     from analysis.known import Known
 
-    document = Known.of(args.study, args.results).document(args.id)
+    id, studies = _asked(args.id, args.study)
+    document = Known.of(studies, args.results).document(id)
     if args.format == "json":
         show(document, args.format)
         return
@@ -46,6 +53,20 @@ def run(args: argparse.Namespace) -> None:
         for name, value in flatten(part)
     ]
     show(rows, args.format)
+
+
+def _asked(id: str | None, studies: list[str]) -> tuple[str, list[str]]:
+    """(id, studies): without an id the last word behind `--study` is it, unless that is a study."""
+    from glimmer.experiments import study_names
+
+    if id is None and len(studies) > 1 and studies[-1] not in study_names():
+        *studies, id = studies
+    if id is None:
+        raise InputError(
+            "nothing to show",
+            expected="the id of a run, point, claim or foreign reader (`glimmer runs`, `glimmer claims`)",
+        )
+    return id, studies
 
 
 def _for_a_person(part: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -207,8 +207,8 @@ def value_text(result: PointResult, decimals: int = 1) -> str:
         return "missing"
     if result.point.measure.unit != "percent":
         return f"{speed_text(result.value)} {result.point.measure.unit}"
-    interval = f" ({result.low:.{decimals}f} to {result.high:.{decimals}f})" if result.low is not None else ""
-    return f"{result.value:.{decimals}f} %{interval}"
+    interval = f" ({result.low:z.{decimals}f} to {result.high:z.{decimals}f})" if result.low is not None else ""
+    return f"{result.value:z.{decimals}f} %{interval}"
 
 
 def speed_text(value: float) -> str:
@@ -228,7 +228,7 @@ def describe(results: Sequence[PointResult]) -> str:
 
 def describe_foreign(rows: Sequence[ForeignRow]) -> str:
     """Foreign readers in words, with what they are; empty without any."""
-    texts = (f"{row.label}: {row.value:.1f} % ({row.interval[0]:.1f} to {row.interval[1]:.1f})" for row in rows)
+    texts = (f"{row.label}: {row.value:.1f} % ({row.interval[0]:z.1f} to {row.interval[1]:z.1f})" for row in rows)
     return f" {'; '.join(texts)}. {LEGEND}." if rows else ""
 
 

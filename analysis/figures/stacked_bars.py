@@ -1,9 +1,10 @@
-"""Stacked bars: a first panel's value below, what a second one adds on top (Figure 6)."""
+"""Stacked bars: a first panel's value below, what a second one adds on top or takes away (Figure 6)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 from analysis.figures.artifact import y_label
@@ -16,7 +17,8 @@ GAIN_HATCH = "////"  # with white, told apart in grey and by those who see no co
 
 
 def draw(axes: Axes, results: Sequence[PointResult]) -> None:
-    """A stacked bar a reader: its part of the first panel, then the gain (or, hatched downwards, the loss)."""
+    """A bar a reader: its part of the first panel, and on top of it the gain; of a loss, a line across the bar at what
+    is left."""
     stacks = list(by_series(results).values())
     reader_axis(axes, [_label(below) for below, _ in stacks])
     tops = []
@@ -34,6 +36,8 @@ def draw(axes: Axes, results: Sequence[PointResult]) -> None:
     # Bars without height stand for the two parts in the legend.
     axes.bar([0], [0], width=0, linewidth=0, color=INK, label="NQ only")
     axes.bar([0], [0], width=0, linewidth=0, color="white", edgecolor=INK, hatch=GAIN_HATCH, label="added by all tasks")
+    if any(gain.value is not None and gain.value < 0 for _, gain in stacks):
+        axes.plot([], [], label="left with all tasks", **_LEFT)
 
 
 def _label(result: PointResult) -> str:
@@ -47,9 +51,29 @@ def _draw_gain(axes: Axes, x: int, below: float, gain: PointResult, look: Look) 
     if gain.value is None:
         missing(axes, x, gain, look)
         return 0.0
+    drawn = _left(axes, x, below + gain.value) if gain.value < 0 else _added(axes, x, below, gain.value, look)
+    drawn.set_url(link(gain))
+    if gain.low is not None:
+        ends = [below + gain.low, below + gain.high]
+        axes.plot([x + 0.31] * 2, ends, color=INK, linewidth=1.2, marker="_", markersize=6, zorder=5)
+    above = max(gain.value, 0)
+    axes.annotate(f"{gain.value:+z.1f}", (x, below + above), xytext=(0, 3), textcoords="offset points", ha="center")
+    return above
+
+
+_LEFT = {"color": INK, "linestyle": (0, (3, 1.5)), "linewidth": 1.6}
+"""The line at what a loss leaves: hatched on top, a loss would look like a gain of a lower bar."""
+
+
+def _left(axes: Axes, x: int, level: float) -> Artist:
+    (line,) = axes.plot([x - 0.34, x + 0.34], [level, level], zorder=4, **_LEFT)
+    return line
+
+
+def _added(axes: Axes, x: int, below: float, gain: float, look: Look) -> Artist:
     (bar,) = axes.bar(
         [x],
-        [gain.value],
+        [gain],
         bottom=[below],
         width=0.52,
         facecolor="white",
@@ -58,10 +82,4 @@ def _draw_gain(axes: Axes, x: int, below: float, gain: PointResult, look: Look) 
         linewidth=1.0,
         zorder=3,
     )
-    bar.set_url(link(gain))
-    if gain.low is not None:
-        ends = [below + gain.low, below + gain.high]
-        axes.plot([x + 0.31] * 2, ends, color=INK, linewidth=1.2, marker="_", markersize=6, zorder=5)
-    above = max(gain.value, 0)
-    axes.annotate(f"{gain.value:+z.1f}", (x, below + above), xytext=(0, 3), textcoords="offset points", ha="center")
-    return above
+    return bar

@@ -78,7 +78,7 @@ class TableArtifact(DrawnArtifact):
 
 def interval_text(result: PointResult | None) -> str:
     """`60.1 to 64.3`, or a dash without an interval."""
-    return "–" if result is None or result.low is None else f"{result.low:.1f} to {result.high:.1f}"
+    return "–" if result is None or result.low is None else f"{result.low:z.1f} to {result.high:z.1f}"
 
 
 def _difference(result: PointResult | None, first: PointResult | None, paired: JointBootstrap | None) -> str:

@@ -78,7 +78,7 @@ class Delivery:
                 if gain is not None:
                     gains[reader_text(self._settings(arm))] = gain
         told = [
-            f"{name} {gain.mean:+.1f} ({gain.low:.1f} to {gain.high:.1f})"
+            f"{name} {gain.mean:+z.1f} ({gain.low:z.1f} to {gain.high:z.1f})"
             for name, gain in gains.items()
             if gain.verdict() != "above"
         ]

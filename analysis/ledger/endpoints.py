@@ -17,7 +17,7 @@ from analysis.ledger.bootstrap import JointBootstrap, NotPaired
 from analysis.ledger.frozen import frozen
 from analysis.ledger.language import compile_statement
 from analysis.ledger.sentences import aliased
-from glimmer.errors import InputError
+from glimmer.errors import InputError, did_you_mean
 from glimmer.experiments import Point, load_registry, study_names
 from glimmer.experiments.documents import read_yaml, repository_path, validate
 from glimmer.results import StudyResults
@@ -59,7 +59,8 @@ def load_endpoints(study: str, path: str | Path | None = None) -> tuple[Endpoint
         for id in endpoint.points.values():
             if id not in known:
                 expected = "a point of experiments.yaml"
-                raise InputError("no such point", where=f"{path}: {endpoint.id}", expected=expected, found=id)
+                near = did_you_mean(id, known)
+                raise InputError(f"no such point{near}", where=f"{path}: {endpoint.id}", expected=expected, found=id)
         endpoint.requirements(known, f"{path}: {endpoint.id}")
     return tuple(endpoint for endpoint in found if study in endpoint.studies)
 

@@ -11,7 +11,7 @@ from typing import Any
 from analysis.ledger.language import AliasedPoint, Requirement, compile_statement
 from analysis.papers.description import CLAIMS
 from analysis.papers.printed import PrintedPoint
-from glimmer.errors import InputError
+from glimmer.errors import InputError, did_you_mean
 from glimmer.experiments import Point, load_registry
 from glimmer.experiments.documents import read_yaml, repository_path, validate
 
@@ -77,7 +77,7 @@ def _checked(claims: tuple[Claim, ...], known: Mapping[str, Any], path: Path, wh
         where = f"{path}: {claim.id}"
         for id in claim.point_ids:
             if id not in known:
-                raise InputError("no such point", where=where, expected=what, found=id)
+                raise InputError(f"no such point{did_you_mean(id, known)}", where=where, expected=what, found=id)
         used = {id for required in claim.requirements(known, where) for id in required.points}
         if used != set(claim.point_ids):
             unused = ", ".join(sorted(set(claim.point_ids) - used))

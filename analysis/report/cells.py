@@ -70,7 +70,7 @@ def percent(score: Mapping | None) -> Cell:
     if not score or score.get("score") is None:
         return NOTHING
     bounds = score.get("interval")
-    small = f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}" if bounds else ""
+    small = f"{100 * bounds[0]:z.1f} to {100 * bounds[1]:z.1f}" if bounds else ""
     return Cell(f"{100 * score['score']:.1f}", sort=score["score"], small=small)
 
 

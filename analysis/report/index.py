@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from analysis.report import opening
-from analysis.report.page import about, audit_text, coverage, entries, optional, rendered
+from analysis.report.findings_by_kind import audit_text
+from analysis.report.page import about, coverage, entries, optional
+from analysis.report.rendering import rendered
 from glimmer.errors import InputError
 from glimmer.results import PAPER, load_reference, load_results
 

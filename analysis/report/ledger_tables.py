@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.ledger.sentences import BY_CONSTRUCTION, BY_K_ALONE, MEASURED, PRIMARY, SECONDARY
-from analysis.ledger.verdicts import IN_DIRECTION, SUPPORTED, VERDICTS
+from analysis.ledger.verdicts import CONTRADICTED, IN_DIRECTION, LEVEL, SUPPORTED, UNDECIDED, VERDICTS
 from analysis.report.cells import Cell, CellTable
 
 _TITLES = {PRIMARY: "Primary claims", SECONDARY: "Secondary claims"}
@@ -18,12 +18,22 @@ def families(claims: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The claims by family, primary first: name, title, claims, tally of verdicts, what the positive ones rest on."""
     found = []
     for name, title in _TITLES.items():
-        rows = [claim for claim in claims if claim.get("family", PRIMARY) == name]
+        rows = [{**claim, "why": why(claim)} for claim in claims if claim.get("family", PRIMARY) == name]
         counts = Counter(row.get("verdict") for row in rows)
         tally = {verdict: counts[verdict] for verdict in VERDICTS if verdict in counts}
         if rows:
             found.append({"name": name, "title": title, "claims": rows, "tally": tally, "bases": bases_text(rows)})
     return found
+
+
+def why(claim: Mapping[str, Any]) -> str:
+    """p of a primary claim, alone and among the others; and, where only that makes it undecided, that it does."""
+    p, corrected = claim.get("p"), claim.get("p_holm")
+    if p is None or corrected is None or claim.get("verdict") not in (SUPPORTED, CONTRADICTED, UNDECIDED):
+        return ""
+    text = f"p {p:.2g}, corrected {corrected:.2g}"
+    only_corrected = claim["verdict"] == UNDECIDED and p <= LEVEL < corrected
+    return f"{text}: clear alone, not among all that were tested" if only_corrected else text
 
 
 def bases_text(claims: Sequence[Mapping[str, Any]]) -> str:

@@ -201,7 +201,7 @@ def _labels(axes: Axes, places: Sequence[tuple[Difference, float, bool]], low: f
     on_the_right = blended_transform_factory(axes.transAxes, axes.transData)
     for (one, x, hollow), height in zip(named, heights, strict=True):
         look = style.READERS[one.result.point.reader.name]
-        value = "" if not one.value else f" {one.value:+.1f}"
+        value = "" if not one.value else f" {one.value:+z.1f}"
         axes.annotate(f"{_name(one)}{', paper' if hollow else ''}{value}", (x, one.value), xytext=(_COLUMN, height),
                       textcoords=on_the_right, va="center", fontsize=8, color=style.INK, zorder=5,
                       arrowprops={"arrowstyle": "-", "color": look.color, "linewidth": 0.7, "alpha": 0.6,
@@ -265,11 +265,30 @@ def strip(claims: Sequence[Mapping[str, Any]], reported: bool = False) -> dict[s
             for claim, state in rows
         ],
         "legend": [
-            {"state": state, "glyph": glyph, "text": meaning[state], "count": counts[state]}
+            {"state": state, "glyph": glyph, "text": meaning[state], "count": counts[state], "ids": _few(rows, state)}
             for state, (glyph, _) in STATES.items()
             if counts[state]
         ],
     }
+
+
+_FEW = 3
+"""As many claims of one state as the legend calls by name, and as many as are said not to be tested."""
+
+
+def _few(rows: Sequence[tuple[Mapping[str, Any], str]], state: str) -> list[str]:
+    ids = [claim["id"] for claim, of in rows if of == state]
+    return ids if len(ids) <= _FEW and state != "missing" else []
+
+
+def untested(claims: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Primary claims that a study could not try, the first few: id, statement and the first reason, without numbers."""
+    rows = [one for one in claims if state_of(one) == "not-tested" and one.get("family", PRIMARY) == PRIMARY]
+    reasons = [next(iter(one.get("reasons") or ()), "").partition(": ")[0] for one in rows]
+    return [
+        {"id": one["id"], "statement": one["statement"], "reason": reason}
+        for one, reason in zip(rows[:_FEW], reasons, strict=False)
+    ]
 
 
 def levels(study: StudyResults) -> list[dict[str, str]]:

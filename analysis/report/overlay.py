@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 
@@ -55,7 +55,7 @@ def _overlay(
     axes.axhline(0, color=style.GREY, linewidth=0.8, zorder=1)
     ids = [id for id in ours if id in papers]
     xs = sorted({papers[id].x for id in ids})
-    looks = looks_of(list(ours.values()))
+    looks = told_apart(looks_of(list(ours.values())))
     for source in sources:
         _curves(axes, source, [papers[id] for id in ids], xs, looks)
     _category_axis(axes, xs, ours, papers)
@@ -74,6 +74,20 @@ def _overlay(
     svg = style.svg_text(picture, title=f"{figure.entry.full_title}, {title}", description=f"{words}.",
                          id_prefix=f"{figure.name}-{place}-both-")  # fmt: skip
     return inline(svg, {link(one.result): one.result for source in sources for one in source.by_id.values()})
+
+
+_MARKERS = ("D", "v", "P", "X")
+
+
+def told_apart(looks: Mapping[str, Look]) -> dict[str, Look]:
+    """Looks of series by name; those of one colour and marker get further markers: two curves and the paper's two cross
+    each other, and a line's dashes do not show at a point."""
+    told: dict[str, Look] = {}
+    for series, look in looks.items():
+        taken = {other.marker for other in told.values() if other.color == look.color}
+        free = (marker for marker in (look.marker, *_MARKERS) if marker not in taken)
+        told[series] = dataclasses.replace(look, marker=next(free, look.marker))
+    return told
 
 
 def base_of(study: StudyResults, results: Sequence[PointResult]) -> PointResult | None:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
-
 from analysis import figures, reproduced
-from analysis.audits.finding import SEVERITIES
 from analysis.figures import BASELINES, FigureArtifact, TableArtifact, style
 from analysis.figures.artifact import missing_note
 from analysis.report import (
@@ -27,17 +21,19 @@ from analysis.report import (
     takeaway,
     training_units,
 )
-from analysis.report.cells import NOTHING, Cell, CellTable, ordered_runs
+from analysis.report.cells import Cell, CellTable, ordered_runs
+from analysis.report.findings_by_kind import audit_kinds, audit_text
 from analysis.report.forest import forest
+from analysis.report.rendering import rendered
+from analysis.sources import existing_results
 from analysis.stage_files import stage_document, stage_files
 from glimmer import experiments
-from glimmer.files import canonical_json, existing, read_json
+from glimmer.files import canonical_json, read_json
 from glimmer.results import PAPER, StudyResults, load_reference, load_results, load_runs
 from glimmer.results.failed_runs import failed_runs
 from glimmer.results.foreign import LEGEND
 from glimmer.results.run_files import is_of_changed_code
 
-TEMPLATES = Path(__file__).parent / "templates"
 GLOSSARY = (
     ("FiD, LUMEN, GLIMMER", "Readers: T5 that answers from passages. FiD reads question and passages together in all"
      " layers. LUMEN runs its first layers, the memory, on passages ahead of time. GLIMMER also ranks them."),
@@ -48,6 +44,8 @@ GLOSSARY = (
     ("run, point", "One trained and evaluated reader; one number of a figure or table, which rests on runs."),
     ("replicate", "One redraw of world, checkpoint and fine-tuning: what intervals are taken over."),
     ("in view", "Evidence in view: a passage that answers the question is among those that the reader reads."),
+    ("carried over", "The paper's difference times what one of its points counts here (under the claims)."),
+    ("p, corrected", "How often chance alone would say as much; the second counts how many claims were tested (Holm)."),
     ("rests on", "What a verdict would have been without training: measured, by k alone (more passages hold more"
      " answers), or by construction (counted, or built into the checkpoint)."),
     ("not tested", "The treatment was not delivered, for instance a scorer that has not learnt to rank: a rule says so"
@@ -67,109 +65,86 @@ def build(study_name: str, results: Path, reference_runs: Path | None = None) ->
     study = load_results(study_name, results)
     reference = None if study_name == PAPER else load_reference(results)
     directory = results / study_name
-    shown = [result for result in study.points if result.point.artifact != BASELINES]
     claims, audit = (optional(directory / f"{name}.json") for name in ("claims", "audit"))
     claim_entries = [opening.with_state(claim) for claim in entries(claims, "claims")]
-    artifacts = figures.everything()
-    own = [artifact for artifact in artifacts if study.of(artifact.name)]
-    with style.house_look():
-        drawn = [_figure(one, study, reference, claim_entries) for one in own if isinstance(one, FigureArtifact)]
-        learning = pictures.learning_curves(study)
-        planes = opening.quality_and_cost(study, reference)
-    other = None if reference_runs is None else reproduced.compare(study.runs, load_runs(existing(reference_runs)))
     return rendered(
         "report.html.j2",
         {
             "study": about(study_name),
-            "opening": {
-                "sentence": opening.sentence(study, reference),
-                "planes": planes,
-                "levels": opening.levels(study),
-                "claims": opening.strip(claim_entries, reported=study_name == PAPER),
-            },
-            "audit_counts": audit_text(entries(audit, "findings")),
-            "audit_kinds": audit_kinds(entries(audit, "findings")),
             "glossary": GLOSSARY,
             "coverage": coverage(study),
             "made_by": made_by(study),
-            "figures": drawn,
-            "tables": [_table(one, study, reference, claim_entries) for one in own if isinstance(one, TableArtifact)],
-            "learning": learning,
-            "units": training_units.training_units(study),
-            "absent_artifacts": [
-                artifact.name for artifact in artifacts if artifact.entry.in_paper and artifact not in own
-            ],
-            "missing": [result for result in shown if result.value is None],
-            "readers": reader_tables.readers(study, list(map(read_json, stage_files(directory, "priors").values()))),
-            "shown": shown_tables.shown_questions(study),
-            "own_endpoints": claims.get("own_endpoints") if isinstance(claims, Mapping) else None,
-            "costs": pipeline.costs(study),
-            "environment": pipeline.environment(study),
-            "kilt_check": pipeline.kilt_check(study),
-            "runs": run_entries.run_entries(study),
-            "score_data": run_entries.score_data(study),
-            "shared_training": canonical_json(run_entries.shared_training(study)),
-            "anchors": {result.id: result.anchor for result in shown},
-            "refused": study.runs.refused,
-            "failed": failed_runs(directory, study.runs.by_id),
-            "changed": [run_id for run_id, run in ordered_runs(study) if is_of_changed_code(run)],
-            "claims": claims,
-            "audit": audit,
-            "families": ledger_tables.families(claim_entries),
-            "factors": ledger_tables.factors(claims),
-            "draws": ledger_tables.draws_text(claims),
+            **_artifacts(study, reference, claim_entries),
+            **_of_claims(claims, claim_entries),
+            **_of_audit(audit),
+            **_of_runs(study, directory),
             **_stages(study, directory),
-            "comparison": None if not other else reader_tables.comparison(other, study),
+            "comparison": None if reference_runs is None else _comparison(study, reference_runs),
         },
     )
 
 
-def rendered(template: str, context: Mapping[str, Any]) -> str:
-    """A page as HTML text, its styles and scripts inside."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["plain"] = plain
-    environment.filters["sort_key"] = sort_key
-    environment.filters["script"] = lambda text: Markup(text.replace("<", "\\u003c"))
-    environment.filters["code"] = lambda text: Markup(text.replace("&", "&amp;").replace("<", "&lt;"))
-    environment.filters["effect"] = effect_text
-    environment.filters["slug"] = lambda verdict: str(verdict).replace("'", "").replace(" ", "-")
-    assets = {name: (TEMPLATES / f"report.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
-    return pictures.with_shared_styles(environment.get_template(template).render(**context, **assets))
+def _artifacts(
+    study: StudyResults, reference: StudyResults | None, claims: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """What is drawn: the opening, figures, tables, learning curves, and what there is nothing to draw of."""
+    artifacts = figures.everything()
+    own = [artifact for artifact in artifacts if study.of(artifact.name)]
+    shown = [result for result in study.points if result.point.artifact != BASELINES]
+    with style.house_look():
+        return {
+            "opening": {
+                "sentence": opening.sentence(study, reference),
+                "planes": opening.quality_and_cost(study, reference),
+                "levels": opening.levels(study),
+                "claims": opening.strip(claims, reported=study.study == PAPER),
+                "untested": opening.untested(claims),
+            },
+            "figures": [_figure(one, study, reference, claims) for one in own if isinstance(one, FigureArtifact)],
+            "tables": [_table(one, study, reference, claims) for one in own if isinstance(one, TableArtifact)],
+            "absent_artifacts": [one.name for one in artifacts if one.entry.in_paper and one not in own],
+            "learning": pictures.learning_curves(study),
+            "anchors": {result.id: result.anchor for result in shown},
+            "missing": [result for result in shown if result.value is None],
+        }
 
 
-def plain(value: Any) -> str:
-    """A value of claims.json or audit.json as text: numbers short, lists joined, a dash for nothing."""
-    if value is None or isinstance(value, jinja2.Undefined):
-        return "–"
-    if isinstance(value, list | tuple):
-        both_ends = len(value) == 2 and all(isinstance(item, int | float) for item in value)
-        return (" to " if both_ends else ", ").join(plain(item) for item in value)
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {plain(item)}" for key, item in value.items())
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _of_claims(document: Any, claims: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "claims": document,
+        "own_endpoints": document.get("own_endpoints") if isinstance(document, Mapping) else None,
+        "families": ledger_tables.families(claims),
+        "factors": ledger_tables.factors(document),
+        "draws": ledger_tables.draws_text(document),
+    }
 
 
-def sort_key(cell: Cell) -> str | None:
-    """What a cell sorts by, where its text does not say it: report.js reads numbers, and a dash as nothing."""
-    if cell.sort is None or (cell.sort == "" and cell.text == NOTHING.text):
-        return None
-    try:
-        written = float(cell.text.replace(",", ""))
-    except ValueError:
-        return f"{cell.sort:.6g}" if isinstance(cell.sort, float) else str(cell.sort)
-    return None if math.isclose(written, cell.sort, rel_tol=1e-9) else f"{cell.sort:.6g}"
+def _of_audit(document: Any) -> dict[str, Any]:
+    findings = entries(document, "findings")
+    return {"audit": document, "audit_counts": audit_text(findings), "audit_kinds": audit_kinds(findings)}
 
 
-def effect_text(value: Any, unit: str | None) -> str:
-    """An effect or its interval: points with one decimal, which is what intervals leave to say; all else as `plain`."""
-    if unit != "points" or value is None or isinstance(value, jinja2.Undefined):
-        return plain(value)
-    return " to ".join(f"{one:+z.1f}" for one in (value if isinstance(value, list | tuple) else [value]))
+def _of_runs(study: StudyResults, directory: Path) -> dict[str, Any]:
+    """Every run, as a row, a cost or a reason why it is none."""
+    return {
+        "readers": reader_tables.readers(study, list(map(read_json, stage_files(directory, "priors").values()))),
+        "units": training_units.training_units(study),
+        "shown": shown_tables.shown_questions(study),
+        "costs": pipeline.costs(study),
+        "environment": pipeline.environment(study),
+        "kilt_check": pipeline.kilt_check(study),
+        "runs": run_entries.run_entries(study),
+        "score_data": run_entries.score_data(study),
+        "shared_training": canonical_json(run_entries.shared_training(study)),
+        "refused": study.runs.refused,
+        "failed": failed_runs(directory, study.runs.by_id),
+        "changed": [run_id for run_id, run in ordered_runs(study) if is_of_changed_code(run)],
+    }
+
+
+def _comparison(study: StudyResults, reference_runs: Path) -> CellTable | None:
+    rows = reproduced.compare(study.runs, load_runs(existing_results(reference_runs)))
+    return reader_tables.comparison(rows, study) if rows else None
 
 
 def about(name: str) -> dict[str, str]:
@@ -222,6 +197,8 @@ def _figure(
     reference = figure.beside(reference)
     shown = takeaway.takeaway(figure.name, study, claims)
     both = overlay.overlays(figure, study, reference)
+    notes = [missing_note(study.of(figure.name)), _mark_note(figure, study)]
+    notes += ["Each panel has a scale of its own: compare differences, not heights."] if reference and not both else []
     return {
         "name": figure.name,
         "title": figure.entry.full_title,
@@ -231,7 +208,7 @@ def _figure(
         "caption": figure.entry.caption,
         "overlays": both,
         "cells": [] if both else pictures.cells(figure, study, reference),
-        "note": " ".join(filter(None, (missing_note(study.of(figure.name)), _mark_note(figure, study)))),
+        "note": " ".join(filter(None, notes)),
         "forest": forest(figure.name, claims),
         "drawn_points": reader_tables.drawn_points(figure.name, study, reference),
     }
@@ -276,42 +253,6 @@ def _stages(study: StudyResults, directory: Path) -> dict[str, Any]:
         "priors": pipeline.priors(scored) if scored else None,
         "reading": pipeline.reading(examination) if examination else None,
     }
-
-
-def audit_text(findings: Sequence[Mapping[str, Any]]) -> str:
-    """`1 discrepancy, 2 notes`, worst first."""
-    counts = Counter(finding.get("severity", "finding") for finding in findings)
-    plural = {"discrepancy": "discrepancies"}
-    order = sorted(counts, key=lambda severity: SEVERITIES.index(severity) if severity in SEVERITIES else 0)
-    parts = [f"{counts[one]} {one if counts[one] == 1 else plural.get(one, f'{one}s')}" for one in order]
-    return ", ".join(parts) or "no findings"
-
-
-def audit_kinds(findings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Findings by kind: those with the worst severity first, then those with the most findings."""
-    kinds: dict[str, list[Mapping[str, Any]]] = {}
-    for finding in findings:
-        kinds.setdefault(finding["kind"], []).append(finding)
-    groups = [
-        {
-            "kind": kind,
-            "findings": sorted(found, key=_gravity)[:_OF_A_KIND],
-            "more": max(0, len(found) - _OF_A_KIND),
-            "worst": min(map(_gravity, found)),
-            "counts": audit_text(found),
-        }
-        for kind, found in kinds.items()
-    ]
-    return sorted(groups, key=lambda group: (group["worst"], -len(kinds[group["kind"]])))
-
-
-_OF_A_KIND = 12
-"""Findings of one kind that a page lists; audit.json has all."""
-
-
-def _gravity(finding: Mapping[str, Any]) -> int:
-    severity = finding.get("severity")
-    return SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)
 
 
 def optional(path: Path) -> Any:

@@ -61,7 +61,7 @@ def evidence(metrics: Mapping[str, Any]) -> CellTable | None:
                     *(count(share, "{:.1f}") for share in shares),
                     NOTHING if gap is None else _difference(gap),
                     *(count(share, "{:.1f}") for share in whole),
-                    NOTHING if None in whole else count(whole[0] - whole[1], "{:+.1f}"),
+                    NOTHING if None in whole else count(whole[0] - whole[1], "{:+z.1f}"),
                 )
             )
     if not rows:
@@ -82,7 +82,7 @@ def evidence(metrics: Mapping[str, Any]) -> CellTable | None:
 
 
 def _difference(gap: EvidenceGap) -> Cell:
-    return Cell(f"{gap.difference:+.1f}", sort=gap.difference, small=f"± {gap.standard_error:.1f}")
+    return Cell(f"{gap.difference:+z.1f}", sort=gap.difference, small=f"± {gap.standard_error:.1f}")
 
 
 def evidence_ranks(metrics: Mapping[str, Any]) -> list[dict]:
@@ -324,7 +324,8 @@ def _seconds(runs: Sequence[Mapping[str, Any]], part: str) -> Cell:
     if not found:
         return NOTHING
     mean = sum(found) / len(found)
-    small = f"{min(found):.0f} to {max(found):.0f}" if len(found) > 1 else ""
+    ends = [f"{end:.0f}" for end in (min(found), max(found))]
+    small = " to ".join(ends) if len(set(ends)) > 1 else ""
     return Cell(f"{mean:.0f}" if mean >= 10 else f"{mean:.1f}", sort=mean, small=small)
 
 

@@ -49,9 +49,17 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return None if not values or None in values else statistics.fmean(values)
 
 
-def choices(rows: Sequence[Callable[[str, str], float | None]], tasks: Sequence[str], averaged: Collection[str]) -> str:
+def choices(
+    rows: Sequence[Callable[[str, str], float | None]],
+    tasks: Sequence[str],
+    averaged: Collection[str],
+    base: int | None,
+    compared: Collection[int],
+) -> str:
     """JSON, a list of {name, heads, rows}: a metric that any row has, with the heads of its columns and the text of
-    every cell, the mean first. `rows` give (task, metric) -> a fraction, or None. Empty where there is no other metric.
+    every cell: the mean, the tasks, and (of the rows `compared`) the mean less that of the row `base`.
+
+    `rows` give (task, metric) -> a fraction, or None. Empty where there is no other metric.
     """
     offered = []
     for metric, name in METRICS.items():
@@ -60,17 +68,29 @@ def choices(rows: Sequence[Callable[[str, str], float | None]], tasks: Sequence[
             continue
         short = name.split(" of ")[0]
         heads = [f"Mean of {len(averaged)} tasks, {short}", *(f"{TASK_NAMES[task]} {short}" for task in tasks)]
+        heads += [f"Above LUMEN, {short} (points)"]
+        means = [_mean([row[task] for task in tasks if task in averaged]) for row in scores]
         offered.append(
             {
                 "name": name,
                 "heads": heads,
                 "rows": [
-                    [_text(_mean([row[task] for task in tasks if task in averaged])), *(_text(row[t]) for t in tasks)]
-                    for row in scores
+                    [
+                        _text(mean),
+                        *(_text(row[task]) for task in tasks),
+                        _apart(means, n, base, compared),
+                    ]
+                    for n, (row, mean) in enumerate(zip(scores, means, strict=True))
                 ],
             }
         )
     return canonical_json(offered) if offered else ""
+
+
+def _apart(means: Sequence[float | None], row: int, base: int | None, compared: Collection[int]) -> str:
+    if base is None or row not in compared or means[row] is None or means[base] is None:
+        return NOTHING.text
+    return f"{100 * (means[row] - means[base]):+z.1f}"
 
 
 def _text(value: float | None) -> str:

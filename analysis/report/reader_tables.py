@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from analysis.differences import difference, pairing
 from analysis.figures import BASELINES
 from analysis.figures.artifact import value_text
 from analysis.figures.table import interval_text
-from analysis.names import METRIC_NAMES, TASK_NAMES, passages_text
+from analysis.names import METRIC_NAMES, READER_NAMES, TASK_NAMES, passages_text
 from analysis.report.cells import NOTHING, Cell, CellTable, count, percent, run_links, setting_links, settings_by_run
 from analysis.report.reader_metrics import choices, scores_of_foreign, scores_of_runs
 from analysis.reproduced import DIFFERS
@@ -58,17 +59,26 @@ def readers(study: StudyResults, priors: Sequence[Mapping[str, Any]] = ()) -> Re
         return None
     metrics = {task: run["tasks"][task]["metric"] for run in study.runs.by_id.values() for task in run["tasks"]}
     averaged = {task for run in runs.values() for task in run["average"]["tasks"]}
+    usual = max(len(result.point.run_ids) for result, _, _ in rows)
+    above = _above_base(rows, study)
     heads = ["Reader", f"Mean of {len(averaged)} tasks (percent)"]
     heads += [_task_head(task, METRIC_NAMES.get(metrics[task], metrics[task]), task in averaged) for task in tasks]
     settings = settings_by_run(study)
     chance = _chance_row(priors, tasks, averaged)
     table = CellTable(
-        caption="Dev scores in percent; in small print 95 % intervals. Floors and ceilings stand below their reader."
+        caption=f"Dev scores in percent of {_questions(runs.values())} questions{_of_draws(usual, study)}; in small"
+        " print 95 % intervals. Bold: the most of the three. Floors and ceilings stand below their reader."
         + (" Chance: the most frequent answer of training, for every question." if chance else "")
         + (f" {LEGEND}." if study.foreign else ""),
-        heads=(*heads, "Examples"),
+        heads=(*heads, f"Above {READER_NAMES[_BASE]} (points)"),
         rows=(
-            *(_reader_row(result, what, kind, study, tasks, settings) for result, what, kind in rows),
+            *_with_the_most_marked(
+                [
+                    _reader_row(result, what, kind, study, tasks, settings) + (cell,)
+                    for (result, what, kind), cell in zip(rows, above, strict=True)
+                ],
+                [not what for _, what, _ in rows],
+            ),
             *chance,
             *(_foreign_row(row, tasks, averaged) for row in study.foreign),
         ),
@@ -76,7 +86,54 @@ def readers(study: StudyResults, priors: Sequence[Mapping[str, Any]] = ()) -> Re
     by_metric = [functools.partial(scores_of_runs, _runs_of(result, study)) for result, _, _ in rows]
     by_metric += [lambda task, metric: None for _ in chance]
     by_metric += [functools.partial(scores_of_foreign, row) for row in study.foreign]
-    return ReadersTable(table=table, choices=choices(by_metric, tasks, averaged))
+    base = next((n for n, (result, what, _) in enumerate(rows) if not what and result.point.reader.name == _BASE), None)
+    compared = [n for n, cell in enumerate(above) if cell is not NOTHING]
+    return ReadersTable(table=table, choices=choices(by_metric, tasks, averaged, base, compared))
+
+
+_BASE = "lumen"
+"""The reader that the others are set beside: the paper's own comparison."""
+
+
+def _above_base(rows: Sequence[tuple[PointResult, str, str]], study: StudyResults) -> list[Cell]:
+    """What each of the three readers and of the controls answers more than LUMEN, paired; nothing for floors and
+    ceilings, which are held against their own reader."""
+    measured = [result for result, what, _ in rows if not what and result.value is not None]
+    base = next((result for result in measured if result.point.reader.name == _BASE), None)
+    bootstrap = pairing(study)
+    cells = []
+    for result, what, kind in rows:
+        if base is None or result is base or result.value is None or (what and kind != CONTROL):
+            cells.append(NOTHING)
+            continue
+        one = difference(result, base, bootstrap)
+        small = "" if one.low is None else f"{one.low:+z.1f} to {one.high:+z.1f}"
+        cells.append(Cell(f"{one.value:+z.1f}", sort=one.value, small=small))
+    return cells
+
+
+def _with_the_most_marked(rows: Sequence[tuple[Cell, ...]], among: Sequence[bool]) -> list[tuple[Cell, ...]]:
+    """Rows in which the highest score of each column is `strong`, of those rows that `among` admits; of equal ones, as
+    written, each. The first and the last column are no scores."""
+    columns = list(zip(*rows, strict=True))
+    scored = [_the_most_marked(column, among) for column in columns[1:-1]]
+    return list(zip(columns[0], *scored, columns[-1], strict=True))
+
+
+def _the_most_marked(cells: Sequence[Cell], among: Sequence[bool]) -> list[Cell]:
+    scores = {n: float(cell.text) for n, cell in enumerate(cells) if among[n] and isinstance(cell.sort, float)}
+    best = {n for n, score in scores.items() if score == max(scores.values())} if len(scores) > 1 else set()
+    return [dataclasses.replace(cell, state="strong") if n in best else cell for n, cell in enumerate(cells)]
+
+
+def _questions(runs: Iterable[Mapping[str, Any]]) -> str:
+    """`1,500`, or `300 to 1,500` where readers answer different numbers of them."""
+    numbers = [sum(scored["n"] for scored in run["tasks"].values()) for run in runs]
+    return " to ".join(f"{n:,}" for n in dict.fromkeys((min(numbers), max(numbers))))
+
+
+def _of_draws(usual: int, study: StudyResults) -> str:
+    return "" if usual == 1 else f", means over {usual} {'replicates' if study.replicated else 'seeds'}"
 
 
 def _runs_of(result: PointResult, study: StudyResults) -> list[dict]:
@@ -104,12 +161,10 @@ def _foreign_row(row: ForeignRow, tasks: Sequence[str], averaged: Collection[str
     """A foreign reader, marked; the mean only where it is of the same tasks as the other readers'."""
     kept = f", {row.m} kept" if row.m != row.k else ""
     name = Cell(row.label, small=", ".join(filter(None, (f"k = {row.k}{kept}", row.of))), state="foreign", tag=FOREIGN)
-    interval = "{:.1f} to {:.1f}".format(*row.interval)
+    interval = "{:z.1f} to {:z.1f}".format(*row.interval)
     is_of_these = set(row.tasks) == set(averaged)
-    average = Cell(f"{row.value:.1f}", sort=row.value, state="strong", small=interval) if is_of_these else NOTHING
-    by_task = [_foreign_score(row, task) for task in tasks]
-    examples = sum(scored.n for scored in row.members[0].tasks.values())
-    return name, average, *by_task, Cell(str(examples), sort=examples)
+    average = Cell(f"{row.value:.1f}", sort=row.value, small=interval) if is_of_these else NOTHING
+    return name, average, *(_foreign_score(row, task) for task in tasks), NOTHING
 
 
 def _foreign_score(row: ForeignRow, task: str) -> Cell:
@@ -136,8 +191,9 @@ def _reader_row(
 ) -> tuple[Cell, ...]:
     reader, runs = result.point.reader, _runs_of(result, study)
     unit = "replicates" if study.replicated else "seeds"
-    by_task = [percent(runs[0]["tasks"].get(task)) if len(runs) == 1 else _mean(runs, task, unit) for task in tasks]
-    examples = sum(score["n"] for score in runs[0]["tasks"].values()) if runs else 0
+    planned = len(result.point.run_ids)
+    by_task = [percent(runs[0]["tasks"].get(task)) if planned == 1 and runs else _mean(runs, task, planned, unit)
+               for task in tasks]  # fmt: skip
     name = Cell(
         f"↳ {what}" if what else result.label,
         small=passages_text(reader.k, reader.m),
@@ -148,16 +204,17 @@ def _reader_row(
     average = Cell("missing", sort="", state="missing")
     if result.value is not None:
         interval = "" if result.low is None else interval_text(result)
-        average = Cell(f"{result.value:.1f}", sort=result.value, state="strong", small=interval)
-    return name, average, *by_task, Cell(str(examples) if runs else "–", sort=examples or "")
+        average = Cell(f"{result.value:.1f}", sort=result.value, small=interval)
+    return name, average, *by_task
 
 
-def _mean(runs: list[dict], task: str, unit: str) -> Cell:
+def _mean(runs: list[dict], task: str, planned: int, unit: str) -> Cell:
+    """The mean over runs; how many they are is said where some are missing, and in the caption else."""
     scores = [run["tasks"][task]["score"] for run in runs if task in run["tasks"]]
     if not scores:
         return NOTHING
     mean = sum(scores) / len(scores)
-    return Cell(f"{100 * mean:.1f}", sort=mean, small=f"{len(scores)} {unit}")
+    return Cell(f"{100 * mean:.1f}", sort=mean, small="" if len(scores) == planned else f"{len(scores)} {unit}")
 
 
 def drawn_points(name: str, study: StudyResults, reference: StudyResults | None) -> CellTable:

@@ -9,13 +9,14 @@ from glimmer.compute import CONVENTIONS, SIZES, Workload, memory_bytes_per_token
 from glimmer.errors import InputError
 from glimmer.experiments.settings import ReaderSettings
 
-HELP = "Multiply-accumulates and samples per TFLOP of one reader."
+HELP = "count the multiply-accumulates of one reader and its samples per TFLOP"
 PURPOSE = "study"
+EXAMPLES = ("glimmer macs --reader glimmer --alpha 1/3 --beta 1/4 --k 25 --m 5",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The reader, the model's size, the lengths and the convention of counting."""
-    parser.add_argument("--reader", required=True, choices=("fid", "lumen", "glimmer"))
+    parser.add_argument("--reader", required=True, choices=("fid", "lumen", "glimmer"), help="which reader")
     parser.add_argument("--size", default="xxl", choices=tuple(SIZES), help="T5.1.1 size (default: xxl)")
     parser.add_argument("--alpha", help="live proportion, such as 1/3 (fid: 1)")
     parser.add_argument("--beta", help="rerank proportion, such as 1/4 (glimmer only)")

@@ -16,8 +16,9 @@ from glimmer.experiments import Run, Study, hours, runs_for
 from glimmer.results import load_runs
 from glimmer.runs import bill
 
-HELP = "What a study will cost: runs, operations, bytes of memory; hours, from runs that were measured or of a device."
+HELP = "foretell what a study will cost: runs, operations, bytes of memory; hours, from measured runs or of a device"
 PURPOSE = "study"
+EXAMPLES = ("glimmer plan --study embedded",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from glimmer.commands.output import add_json_argument, show
 from glimmer.errors import InputError
 
-HELP = "R-precision and recall of distinct pages, as KILT's retrieval evaluator has them, of what was retrieved"
+HELP = "measure R-precision and recall of distinct pages, as KILT's retrieval evaluator has them, of what was retrieved"
 PURPOSE = "kilt"
 DEFAULT_KS = "1,5,20,100"
 

@@ -12,8 +12,9 @@ from glimmer.experiments import runs_for
 from glimmer.results import load_runs
 from glimmer.results.foreign import FOREIGN, LEGEND, MARK, ForeignReader, load_foreign
 
-HELP = "Every run of a study: id, settings, the points it serves, and its average in percent."
+HELP = "list every run of a study: id, settings, the points it serves, and its average in percent"
 PURPOSE = "study"
+EXAMPLES = ("glimmer runs --study sample",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

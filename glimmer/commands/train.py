@@ -9,7 +9,7 @@ from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.output import add_json_argument, show
 from glimmer.commands.runtime import add_runtime_arguments, prepare, pretend_devices
 from glimmer.errors import InputError
-from glimmer.experiments import runs_for
+from glimmer.experiments import run_of
 
 HELP = "train one run of a study; resumes where it was interrupted"
 PURPOSE = "stages"
@@ -79,9 +79,7 @@ def run(args) -> int:
 
 def _compile_only(args) -> int:
     study, devices = study_of(args), args.virtual_devices
-    runs = runs_for(study)
-    if args.run not in runs:
-        raise InputError("no such run", where=study.source, expected=f"one of {len(runs)} ids", found=args.run)
+    run = run_of(study, args.run)
     if devices is not None:
         if devices < 1:
             raise InputError("no number of devices", where="--virtual-devices", expected="1 or more", found=devices)
@@ -89,5 +87,5 @@ def _compile_only(args) -> int:
     prepare(args)
     from glimmer.runs.compiled import compiled_memory
 
-    show(compiled_memory(study, runs[args.run]), args.format)
+    show(compiled_memory(study, run), args.format)
     return 0

@@ -2,7 +2,7 @@
 
 from glimmer.experiments.documents import claims_digest
 from glimmer.experiments.entries import load_registry
-from glimmer.experiments.grid import Run, artifacts_of, points, runs_for
+from glimmer.experiments.grid import Run, artifacts_of, points, run_of, runs_for
 from glimmer.experiments.registry import Artifact, Panel, Point, Series
 from glimmer.experiments.reported import PaperValue, paper_values
 from glimmer.experiments.settings import (
@@ -33,6 +33,7 @@ __all__ = [
     "parse_overrides",
     "points",
     "run_id",
+    "run_of",
     "runs_for",
     "split_layers",
     "study_files",

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from glimmer.compute import Dimensions, Workload
-from glimmer.errors import InputError
+from glimmer.errors import InputError, did_you_mean
 from glimmer.experiments.entries import build_artifacts, load_registry
 from glimmer.experiments.registry import Artifact, Panel, Point, Term
 from glimmer.experiments.settings import ReaderSettings, run_id
@@ -90,6 +90,16 @@ def runs_for(study: Study) -> dict[str, Run]:
                     run = dataclasses.replace(run, points=(*run.points, point.id))
                 runs[id] = run
     return runs
+
+
+def run_of(study: Study, run_id: str) -> Run:
+    """The run of this id. Raises InputError if the study has none."""
+    runs = runs_for(study)
+    if run_id not in runs:
+        near = did_you_mean(run_id, runs)
+        expected = f"one of {len(runs)} ids (`glimmer runs` lists them)"
+        raise InputError(f"no such run{near}", where=study.source, expected=expected, found=run_id)
+    return runs[run_id]
 
 
 def _run(study: Study, reader: ReaderSettings, seed: int, size: str) -> Run:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 
-from glimmer.errors import InputError
+from glimmer.errors import InputError, did_you_mean
 from glimmer.experiments.settings import ReaderSettings
 
 
@@ -142,5 +142,6 @@ class Registry:
     def artifact(self, name: str) -> Artifact:
         """One artifact by name. Raises InputError if there is none."""
         if name not in self.artifacts:
-            raise InputError("no such artifact", where=name, expected="one of " + ", ".join(self.artifacts))
+            near = did_you_mean(name, self.artifacts)
+            raise InputError(f"no such artifact{near}", where=name, expected="one of " + ", ".join(self.artifacts))
         return self.artifacts[name]

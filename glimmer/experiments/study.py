@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 
 from glimmer.compute import SIZES, Dimensions, Workload
-from glimmer.errors import InputError
+from glimmer.errors import InputError, did_you_mean
 from glimmer.experiments import sections
 from glimmer.experiments.documents import read_yaml, repository_path, yaml_value
 from glimmer.experiments.settings import SCIENCE_VERSION, TASKS, ReaderSettings
@@ -260,8 +260,10 @@ _NOT_STUDIES = ("experiments", "claims", "endpoints", "gates")
 
 def _study_file(name: str) -> Path:
     if name not in study_names():
-        known = ", ".join(study_names())
-        raise InputError("no such study", where=name, expected=f"one of {known}, or a .yaml file")
+        is_paper = name == "paper"
+        near = " (`--paper` of audit, claims, figures and report)" if is_paper else did_you_mean(name, study_names())
+        expected = f"one of {', '.join(study_names())}, or a .yaml file"
+        raise InputError(f"no such study{near}", where=name, expected=expected)
     return repository_path("config/experiments.yaml").with_name(f"{name}.yaml")
 
 

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
-from glimmer.errors import InputError
-from glimmer.experiments import Run, Study, runs_for
+from glimmer.experiments import Run, Study, run_of
 from glimmer.experiments.sections import UnigramTokenizer
 from glimmer.experiments.stages import work_file
 from glimmer.files import check_seal, existing, sha256_file
@@ -44,10 +43,7 @@ class Materials:
     @classmethod
     def of(cls, study: Study, run_id: str, *, work: str | Path, data: str | Path, initial: str | Path) -> Materials:
         """The run of this id. Raises InputError if the study has none, or if outside inputs are not those of before."""
-        runs = runs_for(study)
-        if run_id not in runs:
-            raise InputError("no such run", where=study.source, expected=f"one of {len(runs)} ids", found=run_id)
-        run = runs[run_id]
+        run = run_of(study, run_id)
         hold(study, outside_inputs(study, data=data, initial=initial, size=run.size))
         for name in ("tokens", "retrieved", "filtered"):  # passages are checked where they are opened
             check_seal(work_file(Path(work), name))

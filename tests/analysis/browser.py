@@ -38,12 +38,12 @@ class Page:
         """The result of one command of the devtools protocol. Raises RuntimeError if it fails."""
         return self._browser.send(method, parameters, self._session, self.events)
 
-    def open(self, path: Path, width: int, height: int = 900, scripts: bool = True) -> None:
-        """Shows a file in a window of this many CSS pixels, and waits until it has loaded."""
+    def open(self, path: Path, width: int, height: int = 900, scripts: bool = True, query: str = "") -> None:
+        """Shows a file in a window of this many CSS pixels, and waits until it has loaded. `query`: `?` and more."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.send("Emulation.setDeviceMetricsOverride", **size)
         self.send("Emulation.setScriptExecutionDisabled", value=not scripts)
-        self.send("Page.navigate", url=path.resolve().as_uri())
+        self.send("Page.navigate", url=path.resolve().as_uri() + query)
         self._browser.wait(lambda: self.of("Page.loadEventFired"), self.events)
 
     def of(self, method: str) -> list[dict[str, Any]]:

@@ -12,8 +12,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis import figures
-from analysis.figures import FigureArtifact, marks, style
+from analysis.figures import FigureArtifact, marks, stacked_bars, style
 from analysis.report.page import build
+from analysis.sources import words_after_studies
 from glimmer.cli import main
 from glimmer.experiments import PaperValue
 from glimmer.results import load_results
@@ -97,6 +98,30 @@ def test_missing_points_beyond_the_present_ones_stand_inside_the_picture(results
     low, high = axes.get_xlim()
     assert min(point.x for point in points) == 0 and max(point.x for point in points) == 1
     assert low <= 0 and high >= 1, "crosses of missing points are off the panel"
+
+
+def test_a_loss_is_a_line_across_the_bar_and_no_block_on_top_of_it(results):
+    """As a block it would look like a gain of a lower bar."""
+    gain, loss = 4.0, -2.5
+    points = load_results("paper", results).of("figure6")
+    of_gain = [one for one in points if one.point.panel != points[0].point.panel]
+    changed = {one.id: loss if one is of_gain[0] else gain for one in of_gain}
+    points = [dataclasses.replace(one, value=changed.get(one.id, 50.0)) for one in points]
+    axes = Figure().add_subplot()
+    stacked_bars.draw(axes, points)
+    blocks = [patch.get_height() for patch in axes.patches if patch.get_height() and patch.get_hatch()]
+    assert blocks == [gain] * (len(of_gain) - 1)
+    assert [line.get_ydata()[0] for line in axes.lines if len(line.get_ydata())] == [50.0 + loss]
+    assert "left with all tasks" in axes.get_legend_handles_labels()[1]
+    axes = Figure().add_subplot()
+    stacked_bars.draw(axes, [dataclasses.replace(one, value=9.0) for one in points])
+    assert "left with all tasks" not in axes.get_legend_handles_labels()[1], "there is none"
+
+
+def test_an_artifact_may_stand_behind_the_study(results):
+    assert main(["figures", "--study", "smoke", "table1", "--results", str(results)]) == 0
+    assert [path.name for path in sorted((results / "smoke").glob("*/*.md"))] == ["table1.md"]
+    assert words_after_studies(["a", "b"], {"b"}.__contains__) == (["a"], ["b"])
 
 
 def test_an_artifact_outside_the_study_is_drawn_where_it_is_asked_for_and_says_so(drawn, results):

@@ -1,12 +1,15 @@
 """Reports in a browser: nothing fails, nothing is fetched, every link leads somewhere, and a telephone is enough."""
 
 import base64
+import io
 import os
 import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from analysis.claims import load_claims
 from glimmer.cli import main
@@ -147,6 +150,47 @@ def test_a_report_is_accessible_in_both_schemes(page, reports, axe, name, scheme
     assert page.ask(VIOLATIONS) == []
 
 
+def _edge(page, selector: str) -> np.ndarray:
+    """Brightness of an element along its right edge, a few pixels inside, as it is seen: of each row the brightest."""
+    shown = f"(e => {{ e.scrollIntoView({{behavior: 'instant'}}); return e.getBoundingClientRect() }})({selector})"
+    box = page.ask(f"(b => [b.left + scrollX, b.top + scrollY, b.width, Math.min(b.height, 300)])({shown})")
+    clip = dict(zip(("x", "y", "width", "height"), box, strict=True)) | {"scale": 1}
+    shot = page.send("Page.captureScreenshot", format="png", clip=clip)["data"]
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(shot))).convert("L"))
+    return picture[:, -5:-2].max(axis=1)
+
+
+@pytest.mark.parametrize("selector", ["document.querySelector('#costs .scroll')", "document.querySelector('nav')"])
+def test_what_goes_on_beyond_the_edge_is_shaded_there_without_script(page, reports, selector):
+    page.open(reports["invented"], 390, scripts=False)
+    page.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "light"}])
+    assert page.ask(f"{selector}.scrollWidth > {selector}.clientWidth"), "it fits, so there is nothing to show"
+    cut = np.median(_edge(page, selector))
+    page.ask(f"{selector}.scrollLeft = 9999")
+    assert cut < 225 < 250 < np.median(_edge(page, selector)), "at its end there is no more to come"
+
+
+def test_heads_of_long_tables_stay_below_the_contents(page, reports):
+    page.open(reports["invented"], 1280)
+    for table in ("#claims table", "#costs table"):
+        page.ask(f"(e => {{ document.documentElement.style.scrollBehavior = 'auto'; scrollTo(0, scrollY +"
+                 f" e.getBoundingClientRect().bottom - 200) }})(document.querySelector('{table}'))")  # fmt: skip
+        top = page.ask(f"document.querySelector('{table} thead th').getBoundingClientRect().top")
+        assert abs(top - page.ask("document.querySelector('nav').offsetHeight")) < 4
+
+
+def test_tables_have_names_and_rows_have_heads_for_who_does_not_see_them(page, reports):
+    page.open(reports["invented"], 1280)
+    page.send("Accessibility.enable")
+    nodes = page.send("Accessibility.getFullAXTree")["nodes"]
+    roles = [node.get("role", {}).get("value") for node in nodes if not node["ignored"]]
+    rows = page.ask("[...document.querySelectorAll('main tbody tr')].filter(row => row.checkVisibility()).length")
+    assert roles.count("rowheader") == rows > 30
+    tables = [node for node in nodes if node.get("role", {}).get("value") == "table"]
+    assert page.ask("document.querySelectorAll('table.sortable:not(.stack):not([aria-labelledby])').length") == 0
+    assert sum(bool(node["name"]["value"]) for node in tables) > 5
+
+
 def test_typing_words_leaves_the_rows_that_have_them(page, reports):
     page.open(reports["invented"], 1280)
     rows = "[...document.querySelectorAll('#claims .stack tbody tr')].filter(row => row.offsetHeight)"
@@ -155,6 +199,43 @@ def test_typing_words_leaves_the_rows_that_have_them(page, reports):
              "(document.querySelector('#claims input'))")  # fmt: skip
     texts = page.ask(f"{rows}.map(row => row.textContent.toLowerCase())")
     assert 0 < len(texts) < everything and all("lumen" in text and "fid" in text for text in texts)
+
+
+TYPED = "(box => {{ box.value = '{}'; box.dispatchEvent(new Event('input')); }})(document.querySelector('#{} input'))"
+CHOSEN = """(choice => { choice.selectedIndex = 2; choice.dispatchEvent(new Event('change')); })(
+    document.querySelector('#metric'))"""
+SEEN = """[[...document.querySelectorAll('#readers table, #costs table')].map(table => [...table.rows].filter(
+    row => row.offsetHeight).map(row => [...row.cells].map(cell => cell.textContent))), [...document.querySelectorAll(
+    '#claims .stack tbody tr')].map(row => row.offsetHeight > 0), document.querySelector('#claims input').value,
+    document.querySelector('#metric').value]"""
+
+
+def test_an_address_brings_back_what_was_searched_chosen_and_sorted_by(chromium, page, reports):
+    page.open(reports["invented"], 1280)
+    plain = page.ask(SEEN)
+    page.ask(CHOSEN)
+    page.ask(TYPED.format("lumen FiD", "claims"))
+    for _ in range(2):
+        page.ask("document.querySelectorAll('#readers table th button')[1].click()")
+    page.ask("document.querySelectorAll('#costs table th button')[2].click()")
+    shown, address = page.ask(SEEN), page.ask("location.search")
+    assert shown != plain and address.startswith("?")
+    with chromium.page() as second:
+        second.open(reports["invented"], 1280, query=address)
+        assert second.ask(SEEN) == shown and second.complaints() == []
+    page.ask(TYPED.format("", "claims"))
+    assert "claims=" not in page.ask("location.search")
+    with chromium.page() as third:
+        third.open(reports["invented"], 1280, query="?sort0=999up&metric=none&sort1=x&claims=")
+        assert third.ask(SEEN) == plain and third.complaints() == []
+
+
+def test_a_search_hides_rows_on_a_telephone_too_and_a_link_brings_its_row_back(page, reports):
+    page.open(reports["invented"], 390)
+    page.ask(TYPED.format("no such words", "claims"))
+    assert page.ask("[...document.querySelectorAll('#claims .stack tbody tr')].every(row => row.offsetHeight == 0)")
+    _follow(page, "claim-low-beta-hurts")
+    assert page.ask("document.getElementById('claim-low-beta-hurts').offsetHeight") > 0
 
 
 @pytest.mark.parametrize("name", COMMITTED)
@@ -203,10 +284,12 @@ def test_the_readers_are_shown_by_another_metric_and_by_their_own_again(page, re
     page.ask(choose.format(2))
     other = page.ask(cells)
     assert other[0][1] == "Mean of 6 tasks, F1" and other[0][2] == "NQ F1"
-    assert [row[0] for row in other] == [row[0] for row in own] and [row[-1] for row in other] == [
-        row[-1] for row in own
-    ]
+    assert [row[0] for row in other] == [row[0] for row in own] and other[0][-1] == "Above LUMEN, F1 (points)"
     assert all(re.fullmatch(r"\d+\.\d|–", text) for row in other[1:] for text in row[1:-1])
+    lumen = next(row for row in other if row[0].startswith("LUMEN"))
+    for row in (row for row in other[1:] if row[-1] != "–"):
+        assert float(row[-1]) == pytest.approx(float(row[1]) - float(lumen[1]), abs=0.11)
+    assert sum(row[-1] != "–" for row in other[1:]) >= 2
     page.ask(choose.format(0))
     assert page.ask(cells) == own
 

@@ -50,6 +50,19 @@ def test_a_run_is_shown_with_its_file_and_its_place_in_the_study(capsys, invente
     assert planned.reader.reranker in text and f"{100 * file['average']['score']:.1f} %" in text
 
 
+def test_studies_may_stand_before_what_is_asked_for(capsys, invented):
+    point = "figure2/performance/GLIMMER"
+    after = shown(capsys, point, "--study", "smoke", "--results", invented)
+    assert shown(capsys, "--study", "smoke", point, "--results", invented) == after
+    assert shown(capsys, "--results", invented, "--study", "smoke", "--", point) == after
+
+
+@pytest.mark.parametrize("words", [[], ["--study", "smoke"], ["--study", "smoke", "sample"]])
+def test_without_an_id_there_is_nothing_to_show(capsys, words):
+    assert cli.main(["show", *words]) == 2
+    assert "nothing to show; expected the id" in capsys.readouterr().err
+
+
 def test_a_run_without_a_result_or_with_one_that_cannot_be_trusted_has_no_number(capsys, results):
     first, second, third = list(runs_for(load_study("smoke")))[:3]
     (results / "smoke" / "runs" / f"{first}.json").unlink()

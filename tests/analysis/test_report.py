@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 
 from analysis import figures
+from analysis.figures import style
 from analysis.ledger.verdicts import VERDICTS
 from analysis.names import TASK_NAMES
-from analysis.report import opening, overlay, shown_tables
+from analysis.report import ledger_tables, opening, overlay, reader_tables, shown_tables
+from analysis.report.cells import percent
 from analysis.report.forest import forest
+from analysis.report.rendering import plain
 from analysis.report.takeaway import takeaway
 from glimmer.cli import main
 from glimmer.files import write_json
@@ -124,6 +127,60 @@ def test_the_page_says_what_measured_it_and_when(results):
     write_json(path, run | {"measured_on": "2026-03-04"})
     text, _ = _page(results)
     assert f"code {run['code_version']}, jax {run['versions']['jax']} on cpu, 2026-01-02 to 2026-03-04" in text
+
+
+def test_the_first_cell_of_a_row_is_its_head_and_every_caption_is_a_tables(results):
+    for command in (["claims"], ["audit", "--record"]):
+        assert main([*command, "--study", "smoke", "--results", str(results)]) == 0
+    text, page = _page(results)
+    bodies = "".join(re.findall(r"<tbody>.*?</tbody>", text, re.DOTALL))
+    first = re.findall(r"<tr[^>]*>\s*<(\w+)", bodies)
+    assert len(first) > 50 and set(first) == {"th"}
+    named = re.findall(r'aria-labelledby="(caption-\d+)"', text)
+    assert named and set(named) <= set(page.ids) and all(named.count(id) == 2 for id in named), "table and its frame"
+
+
+def test_a_family_of_claims_without_a_result_has_no_empty_table(results):
+    rows = [{"id": f"claim-{n}", "statement": "a", "source": "b", "verdict": "missing", "family": family, "points": []}
+            for n, family in enumerate(("primary", "secondary"))]  # fmt: skip
+    write_json(results / "smoke" / "claims.json", {"claims": rows})
+    text, _ = _page(results)
+    section = text[text.index('<section id="claims">') : text.index('<section id="audit">')]
+    assert "<table" not in section and section.count("1 without a result") == 2
+
+
+def test_nothing_is_written_as_minus_zero():
+    assert percent({"score": 0.0, "interval": [-0.0004, 0.0004]}).small == "0.0 to 0.0"
+    minus = re.compile(r"-0\.0(?!\d)")
+    pages = Path(__file__).resolve().parents[2] / "analysis"
+    signed = [line for path in pages.rglob("*.py") for line in path.read_text().splitlines()
+              if re.search(r":\+\.\df", line)]  # fmt: skip
+    assert signed == [] and not minus.search(f"{-0.04:z.1f}"), "differences are written with z"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1.064e8, "106,400,000"), (-2909.4, "-2909"), (0.0001234, "0.0001234"), (5e-12, "5e-12"), ([1.0, 2.5], "1 to 2.5"),
+     (None, "–"), (3, "3")],
+)  # fmt: skip
+def test_numbers_of_claims_and_findings_are_short_and_no_large_one_has_an_exponent(value, text):
+    assert plain(value) == text
+
+
+def test_controls_of_a_reader_are_told_in_words(results):
+    synthetic.write_study(results, "sample", n=20)
+    text, _ = _page(results, "sample")
+    assert "FiD: k = 3, passages of another question on dev" in text and "the gold passages first on dev" in text
+    assert "dev_evidence" not in text[text.index('<section id="costs">') : text.index("Training of all of them")]
+
+
+def test_figures_and_tables_are_reached_from_the_head_of_their_section(results):
+    text, page = _page(results)
+    for section, names in (("figures", ("figure2", "figure3")), ("tables", ("table1", "table2"))):
+        opening = text[text.index(f'<section id="{section}">') :]
+        opening = opening[: opening.index("<article")]
+        assert all(f'<a href="#{name}">' in opening for name in names if name in page.ids)
+    assert page.links.count("#top") == 1 and "top" in page.ids
 
 
 def test_the_same_results_give_the_same_bytes(results):
@@ -356,6 +413,58 @@ def test_every_verdict_of_the_ledger_has_a_state():
     assert {opening.state_of({"verdict": verdict}) for verdict in VERDICTS} <= set(opening.STATES)
 
 
+@pytest.mark.parametrize(
+    ("claim", "said"),
+    [
+        ({"verdict": "supported", "p": 0.0041, "p_holm": 0.041}, "p 0.0041, corrected 0.041"),
+        ({"verdict": "undecided", "p": 0.015, "p_holm": 0.12},
+         "p 0.015, corrected 0.12: clear alone, not among all that were tested"),
+        ({"verdict": "undecided", "p": 0.3, "p_holm": 1.0}, "p 0.3, corrected 1"),
+        ({"verdict": "not tested", "p": 0.0001, "p_holm": 0.0002}, ""),  # it would speak against what was not tried
+        ({"verdict": "in the paper's direction", "p": None, "p_holm": None}, ""),
+        ({"verdict": "supported"}, ""),
+    ],
+)  # fmt: skip
+def test_a_verdict_says_which_p_it_is_from_and_when_only_the_correction_leaves_it_open(claim, said):
+    assert ledger_tables.why(claim) == said
+
+
+def _not_tested(results, n):
+    reason = "ranks no better than the retriever (R-precision): GLIMMER 33.0, the retriever 73.0"
+    rows = [{"id": f"claim-{i}", "statement": f"Sentence {i}.", "source": "b", "verdict": "not tested", "points": [],
+             "family": "primary", "reasons": [reason]} for i in range(n)]  # fmt: skip
+    write_json(results / "smoke" / "claims.json", {"claims": rows})
+    text, page = _page(results)
+    return text[: text.index("<nav")], page
+
+
+def test_the_first_screen_says_what_was_not_tested_and_why(results):
+    text, page = _not_tested(results, 2)
+    assert text.count("<b>Not tested:</b>") == 2 and "Why: ranks no better than the retriever (R-precision)." in text
+    assert text.count('href="#claim-claim-0"') == 3, "in the sentence, as a mark, and in the legend"
+    assert {"claim-claim-0", "claim-claim-1"} <= set(page.ids)
+
+
+def test_many_that_were_not_tested_are_counted_and_the_first_told(results):
+    text, _ = _not_tested(results, 5)
+    assert text.count("<b>Not tested:</b>") == 3 and "5 not tested: the treatment was not delivered<" in text
+
+
+def test_the_first_screen_says_how_one_run_is_made_again(results):
+    text, page = _page(results)
+    assert 'by the command in its entry under <a href="#runs">' in text and "runs" in page.ids
+    id = next(iter(load_results("smoke", results).runs.by_id))
+    assert f"snakemake results/smoke/runs/{id}.json --cores 1 --config study=smoke" in text
+    assert "One run alone" not in _page(results, "paper")[0]
+
+
+def test_panels_side_by_side_say_that_their_scales_differ(results):
+    text, _ = _page(results)
+    figure2 = text[text.index('<article id="figure2">') :]
+    assert "Each panel has a scale of its own" in figure2[: figure2.index("</article>")]
+    assert "Each panel has a scale of its own" not in _page(results, "paper")[0]
+
+
 def test_marks_are_told_apart_without_colour():
     glyphs = [glyph for glyph, _ in opening.STATES.values()]
     assert len(set(glyphs)) == len(glyphs)
@@ -397,6 +506,14 @@ def test_ours_and_the_papers_start_from_the_same_point(results):
         levels = {result.id: result for result in source.of("figure4")}
         for one in levels.values():
             assert f"{one.name}{mark}: {round(one.value - levels[base.id].value, 6):+z.1f}" in words
+
+
+def test_two_series_of_one_reader_have_markers_of_their_own():
+    blue, other = style.Look(color="#00f", marker="s"), style.Look(color="#f00", marker="s")
+    told = overlay.told_apart({"a": blue, "b": blue, "c": blue, "d": other})
+    assert told["a"] == blue and told["d"] == other
+    assert len({look.marker for name, look in told.items() if name != "d"}) == 3
+    assert {look.color for name, look in told.items() if name != "d"} == {"#00f"}
 
 
 def test_the_index_leads_to_every_report_and_says_each_result(results):
@@ -516,6 +633,34 @@ def test_readers_can_be_read_by_other_metrics_and_what_a_file_lacks_is_no_number
     assert f1["rows"][0][1] == f"{100 * scored['nq']['downstream']['f1']:.1f}"
     fever = kilt["heads"].index("FEVER KILT score")
     assert kilt["rows"][0][fever] == kilt["rows"][0][0] == "–", "one task lacks it, so there is no mean"
+
+
+def test_the_most_of_the_three_is_marked_and_what_each_answers_more_than_lumen_is_said(results):
+    study = load_results("smoke", results)
+    table = reader_tables.readers(study).table
+    three = {row[0].text: row for row in table.rows if row[0].state in ("fid", "lumen", "glimmer")}
+    others = [row for row in table.rows if row[0].state not in ("fid", "lumen", "glimmer")]
+    assert set(three) == {"FiD", "LUMEN", "GLIMMER"} and others
+    for column in range(1, len(table.heads) - 1):
+        scores = {name: float(row[column].text) for name, row in three.items()}
+        marked = {name for name, row in three.items() if row[column].state == "strong"}
+        assert marked == {name for name, score in scores.items() if score == max(scores.values())}
+    assert not any(cell.state == "strong" for row in others for cell in row), "a ceiling does not compete"
+    levels = {result.label: result.value for result in study.of("figure2", "performance")}
+    assert table.heads[-1] == "Above LUMEN (points)" and three["LUMEN"][-1].text == "–"
+    for name in ("FiD", "GLIMMER"):
+        assert three[name][-1].text == f"{levels[name] - levels['LUMEN']:+z.1f}" and " to " in three[name][-1].small
+
+
+def test_how_many_questions_and_draws_a_score_is_of_is_said_once(results):
+    synthetic.write_study(results, "embedded", n=20, keep=lambda run: run.reader.trained)
+    table = reader_tables.readers(load_results("embedded", results)).table
+    assert "of 120 questions, means over 3 replicates" in table.caption
+    assert not any("replicates" in cell.small for row in table.rows for cell in row)
+    id = load_results("embedded", results).of("figure2", "performance")[0].point.run_ids[0]
+    (results / "embedded" / "runs" / f"{id}.json").unlink()
+    first = reader_tables.readers(load_results("embedded", results)).table.rows[0]
+    assert first[2].small == "2 replicates", "one is missing, so the caption is not true of it"
 
 
 def test_floors_ceilings_and_chance_are_marked_as_what_they_are(results):

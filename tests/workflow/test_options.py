@@ -6,7 +6,7 @@ from snakemake.cli import parse_config
 from glimmer.errors import InputError
 from glimmer.experiments import runs_for
 from glimmer.files import write_json
-from workflow.options import draws_only, shown_studies, study_of
+from workflow.options import check_targets, draws_only, shown_studies, study_of
 from workflow.start import start
 
 
@@ -31,6 +31,21 @@ from workflow.start import start
 )
 def test_only_targets_that_show_results_count_as_drawing(arguments, expected):
     assert draws_only(arguments) is expected
+
+
+@pytest.mark.parametrize("typed, meant", [("figurs", "figures"), ("reprot", "report"), ("claim", "claims")])
+def test_a_misspelled_target_names_the_one_that_was_meant(typed, meant, capsys):
+    with pytest.raises(SystemExit) as ended:
+        start({"study": "smoke"}, [typed, "--cores", "1"])
+    assert ended.value.code == 2
+    assert f"snakemake: {typed}: no such target (did you mean {meant}?)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "target", ["all", "figures", "audit", "findings", "evaluate", "results/smoke/figurs", "x.json"]
+)
+def test_targets_rules_and_files_are_none_that_was_misspelled(target):
+    check_targets([target, "--cores", "1"])
 
 
 @pytest.mark.parametrize(

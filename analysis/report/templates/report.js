@@ -1,4 +1,4 @@
-// Nothing here is needed for reading: it opens the entry a link leads to, shows what a marker is, and sorts tables.
+// Nothing here is needed for reading: it opens the entry a link leads to, shows what a marker is, searches and sorts.
 (function () {
   "use strict";
   function add(parent, tag, text) {
@@ -22,7 +22,7 @@
       add(head, "th", name).scope = "col";
     });
     [].forEach.call(spans, function (span) {
-      var id = span.id.slice(4), of = scores.runs[id], row = add(body, "tr"), words = span.textContent.match(/seed (\S+): (\S+)/), cell = add(row, "td");
+      var id = span.id.slice(4), of = scores.runs[id], row = add(body, "tr"), words = span.textContent.match(/seed (\S+): (\S+)/), cell = add(row, "th");
       row.id = span.id;
       cell.appendChild(span.querySelector("a"));
       add(cell, "small", "seed " + words[1]);
@@ -44,6 +44,7 @@
     var target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     for (var node = target; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
     if (!target) return;
+    target.hidden = false; // a row that a search had left out
     var small = target.offsetHeight < innerHeight / 2 && target.tagName !== "SECTION" && target.tagName !== "ARTICLE";
     target.scrollIntoView({ block: small ? "center" : "start" }); // a row with its neighbours, a section by its head
   }
@@ -86,10 +87,17 @@
   addEventListener("scroll", mark, { passive: true });
   mark();
 
+  var kept = new URLSearchParams(location.search), later = []; // what is typed, chosen and sorted by stands in the address
+  function keep(name, value) {
+    if (value) kept.set(name, value); else kept.delete(name);
+    try {
+      history.replaceState(null, "", (String(kept) ? "?" + kept : location.pathname) + location.hash);
+    } catch (refused) {} // by browsers that let no file have an address of its own
+  }
+
   document.querySelectorAll("[data-filter]").forEach(function (box) { // rows that have the words typed
-    var rows = document.querySelectorAll(box.getAttribute("data-filter"));
-    box.hidden = false;
-    box.addEventListener("input", function () {
+    var rows = document.querySelectorAll(box.getAttribute("data-filter")), name = box.closest("section").id;
+    function apply() {
       var words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
       if (words.length) rows.forEach(function (row) { // what is folded away can be found too
         for (var node = row; node; node = node.parentElement) if (node.tagName === "DETAILS" && node !== row) node.open = true;
@@ -98,19 +106,26 @@
         var text = row.textContent.toLowerCase();
         row.hidden = !words.every(function (word) { return text.indexOf(word) >= 0; });
       });
+    }
+    box.hidden = false;
+    box.addEventListener("input", function () {
+      apply();
+      keep(name, box.value.trim());
     });
+    if ((box.value = kept.get(name) || "")) apply();
   });
 
   var choice = document.getElementById("metric"), others = document.getElementById("metric-data");
   if (choice && others) { // the readers by another metric than each task's own, which stands in the page
     others = JSON.parse(others.textContent);
     var frame = choice.closest("section").querySelector("table"), titles = frame.tHead.rows[0].cells, lines = [].slice.call(frame.tBodies[0].rows);
-    var cells = [titles].concat(lines.map(function (line) { return line.cells; })).map(function (row) { return [].slice.call(row, 1, -1); });
+    var cells = [titles].concat(lines.map(function (line) { return line.cells; })).map(function (row) { return [].slice.call(row, 1); });
     var own = cells.map(function (row) { return row.map(function (cell) { return [cell.innerHTML, cell.getAttribute("data-sort")]; }); });
     others.forEach(function (metric) { add(choice, "option", metric.name); });
     choice.parentNode.hidden = false;
     choice.addEventListener("change", function () {
       var metric = others[choice.selectedIndex - 1];
+      keep("metric", metric && metric.name);
       cells.forEach(function (row, r) {
         row.forEach(function (cell, c) {
           var text = metric && (r ? metric.rows[r - 1][c] : metric.heads[c]), button = cell.querySelector("button");
@@ -124,6 +139,11 @@
     });
   }
 
+  if (choice && kept.has("metric")) later.push(function () {
+    choice.value = kept.get("metric");
+    if (choice.selectedIndex > 0) choice.dispatchEvent(new Event("change")); else choice.selectedIndex = 0;
+  });
+
   function key(row, column) {
     var cell = row.cells[column], given = cell.getAttribute("data-sort");
     var text = given !== null ? given : cell.firstChild ? cell.firstChild.textContent.trim() : "";
@@ -131,8 +151,8 @@
     var fraction = /^(\d+)\/(\d+)$/.exec(text), value = fraction ? fraction[1] / fraction[2] : parseFloat(text.replace(/,/g, ""));
     return isNaN(value) ? text : value;
   }
-  document.querySelectorAll("table.sortable").forEach(function (table) {
-    var body = table.tBodies[0], heads = table.tHead.rows[0].cells;
+  document.querySelectorAll("table.sortable").forEach(function (table, place) {
+    var name = "sort" + place, body = table.tBodies[0], heads = table.tHead.rows[0].cells;
     if (body.rows.length < 2) return;
     Array.prototype.forEach.call(heads, function (head, column) {
       var button = document.createElement("button");
@@ -143,6 +163,7 @@
       head.appendChild(button);
       button.addEventListener("click", function () {
         var down = head.getAttribute("aria-sort") === "ascending";
+        keep(name, column + (down ? "down" : "up"));
         Array.prototype.forEach.call(heads, function (other) { other.removeAttribute("aria-sort"); });
         head.setAttribute("aria-sort", down ? "descending" : "ascending");
         Array.prototype.slice.call(body.rows).sort(function (a, b) {
@@ -153,5 +174,10 @@
         }).forEach(function (row) { body.appendChild(row); });
       });
     });
+    later.push(function () {
+      var told = /^(\d+)(up|down)$/.exec(kept.get(name) || ""), head = told && heads[told[1]];
+      if (head) for (var clicks = told[2] === "up" ? 1 : 2; clicks; clicks--) head.firstChild.click();
+    });
   });
+  later.forEach(function (restore) { restore(); });
 })();
