@@ -1,7 +1,7 @@
-"""The memory store: passages' representations after the memory layers, computed ahead of time, on disk, in bfloat16.
+"""The memory store: passages' representations after the memory layers, computed ahead of time, on disk.
 
-One TensorStore array [rows, P, D] (zarr3, chunked by rows), the passage id of each row, and what it was made with.
-bfloat16 keeps 8 bits of precision: a stored value is within a factor 1 +- 2^-8 of the computed one.
+One TensorStore array of bytes [rows, P, bytes of a vector] (zarr3, chunked by rows), the passage id of each row, and
+what it was made with. What the bytes are: glimmer/models/memory_values.py.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import ml_dtypes
 import numpy as np
 import tensorstore
 from jaxtyping import Float, Int
 
 from glimmer import preemption
+from glimmer.compute import MemoryDtype
 from glimmer.errors import InputError
 from glimmer.files import atomic_directory, existing, read_json, require_space, write_json
+from glimmer.models.memory_values import from_bytes, to_bytes
 
 ROWS_PER_CHUNK = 64
-RELATIVE_PRECISION = 2.0**-8
 _CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
 """A chunk is stored as it is, with 4 bytes behind it by which one that changed is seen when it is read."""
 
@@ -40,12 +40,12 @@ class MemoryStore:
 
     @property
     def bytes_per_passage(self) -> int:
-        """Bytes that one passage takes, padding included, before any compression by the file format (none is used)."""
-        _, tokens, width = self._array.shape
-        return tokens * width * 2
+        """Bytes that one passage takes, padding included."""
+        _, tokens, each = self._array.shape
+        return tokens * each
 
     def read(self, passages: Int[np.ndarray, "B k"]) -> Float[np.ndarray, "B k P D"]:
-        """The stored memory of each passage, as bfloat16."""
+        """The stored memory of each passage: bfloat16, or float32 where it is kept in int8."""
         wanted = passages.ravel()
         rows = np.searchsorted(self.ids, wanted)
         rows = np.minimum(rows, len(self.ids) - 1)
@@ -56,7 +56,7 @@ class MemoryStore:
         with _named(self.directory):
             values = self._array[unique.tolist()].read().result()[back]
         values[wanted < 0] = 0
-        return values.reshape(*passages.shape, *values.shape[1:])
+        return from_bytes(values.reshape(*passages.shape, *values.shape[1:]), self.meta["dtype"])
 
 
 def write_store(
@@ -66,13 +66,14 @@ def write_store(
     remember: Callable[[Int[np.ndarray, "b P"]], Float[np.ndarray, "b P D"]],
     made_with: dict[str, str],
     *,
+    dtype: MemoryDtype = "bfloat16",
     batch_size: int = ROWS_PER_CHUNK,
 ) -> MemoryStore:
     """Computes and stores the memory of `passages` (each once), whole or not at all.
 
     `tokens` gives the token ids of a block of passages, `remember` their memory; blocks are of `batch_size` rows, the
     last one padded, so that `remember` compiles once. `made_with` says which parameters and corpus it is from.
-    Raises InputError if there is no passage to store.
+    Raises InputError if there is no passage to store, or if `dtype` cannot hold a value.
     """
     ids = np.unique(passages[passages >= 0])
     if not len(ids):
@@ -81,17 +82,17 @@ def write_store(
         array = None
         for start, block in _blocks(ids, batch_size):
             preemption.check()
-            memory = np.asarray(remember(tokens(block)))
+            memory = to_bytes(np.asarray(remember(tokens(block))), dtype)
             if array is None:
                 shape = (len(ids), *memory.shape[1:])
-                require_space(directory, 2 * math.prod(shape), "the passages' memory")
-                spec = _spec(temporary / "memory") | {"dtype": "bfloat16", "schema": _schema(shape)}
+                require_space(directory, math.prod(shape), "the passages' memory")
+                spec = _spec(temporary / "memory") | {"dtype": "uint8", "schema": _schema(shape)}
                 spec |= {"store_data_equal_to_fill_value": True, "metadata": {"codecs": _CODECS}}
                 array = tensorstore.open(spec, create=True, shape=shape).result()
             kept = min(batch_size, len(ids) - start)
-            array[start : start + kept].write(memory[:kept].astype(ml_dtypes.bfloat16)).result()
+            array[start : start + kept].write(memory[:kept]).result()
         np.save(temporary / "ids.npy", ids)
-        write_json(temporary / "meta.json", made_with | {"passages": len(ids), "dtype": "bfloat16"})
+        write_json(temporary / "meta.json", made_with | {"passages": len(ids), "dtype": dtype})
     return MemoryStore(directory)
 
 

@@ -179,12 +179,18 @@ def _evaluation(study: Study, run: Run, passages: int) -> Job:
     reader, most = run.reader, sum(asked[task] for task in run.reader.train_tasks)
     stored = min(most * reader.k, passages)
     memory = stored * memory_macs_per_passage(run.dimensions, reader.alpha, study.lengths.passage)
-    store = stored * study.lengths.passage * memory_bytes_per_token(run.dimensions, reader.alpha)
+    store = stored * memory_bytes_per_passage(study, run)
     answers = hours.operations(run.settings, asked)["evaluate"]
     times = 2 if study.evaluation.both and reader.is_trained_by_its_run else 1
     reads = run.dimensions.parameters * _FLOAT + store
     return Job(stage="evaluate", size=run.size, run=run.id, macs=times * float(memory + answers), reads=reads,
                writes=float(store))  # fmt: skip
+
+
+def memory_bytes_per_passage(study: Study, run: Run) -> int:
+    """Bytes that the run's memory of one passage takes in the store, padding included."""
+    each = memory_bytes_per_token(run.dimensions, run.reader.alpha, study.evaluation.memory_dtype)
+    return study.lengths.passage * each
 
 
 def most_questions(study: Study) -> dict[str, int]:

@@ -31,6 +31,7 @@ def write_memory(reader: Reader, materials: Materials, directory: Path) -> Memor
         lambda ids: batcher.corpus.gather(ids[:, None], length)[:, 0],
         lambda tokens: remember(reader, tokens),
         {"run": materials.run.id, "parameters": _digest(reader.memory)},
+        dtype=materials.study.evaluation.memory_dtype,
     )
 
 
