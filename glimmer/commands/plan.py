@@ -96,7 +96,8 @@ def _billed(study: Study, args: argparse.Namespace) -> int:
     machine = bill.Machine(device=args.device, devices=args.devices, jobs=args.jobs, share=args.share, price=args.price)
     jobs = bill.jobs_of(study, args.passages)
     rows = bill.by_stage(jobs, machine)
-    total = {"study": study.name, **bill.total(rows), "passages": args.passages, **vars(machine)}
+    stores = bill.largest_stores(study, args.passages)
+    total = {"study": study.name, **bill.total(rows), **stores, "passages": args.passages, **vars(machine)}
     if args.format == "json":
         each = [vars(job) | {"seconds": machine.seconds(job)} for job in jobs]
         show({"total": total, "stages": rows, "jobs": each}, "json")

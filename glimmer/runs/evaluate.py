@@ -101,10 +101,15 @@ def remember_run(materials: Materials, trained: Path, share: Share = ALL) -> lis
 
     Returns the numbers of the blocks that were computed now; None where the run reads no stored memory.
     """
+    reader = kept_reader(materials, trained).merge()
+    return write_share(reader, materials, _aside(materials, trained) / "memory", share)
+
+
+def kept_reader(materials: Materials, trained: Path) -> SplitReader:
+    """The run's reader with the parameters that are kept, on the study's mesh. Raises InputError as `evaluate_run`."""
     selection = _selection(materials, _training_of(materials, trained))
     reader = place_parameters(split_reader(materials.reader, materials.frozen), device_mesh(materials.study.devices))
-    kept = reader if selection is None else _with_parameters(reader, trained, selection.kept_in)
-    return write_share(kept.merge(), materials, _aside(materials, trained) / "memory", share)
+    return reader if selection is None else _with_parameters(reader, trained, selection.kept_in)
 
 
 def _aside(materials: Materials, trained: Path) -> Path:
