@@ -38,9 +38,9 @@ DIGEST_BYTES = 32
 """Behind the vectors of each passage."""
 
 Ids = Int[np.ndarray, " rows"]
-Share = tuple[int, int]
-"""(i, n): every n-th block from block i on."""
-ALL: Share = (0, 1)
+Part = tuple[int, int]
+"""(i, n): part i of n, from 1: every n-th block."""
+ALL: Part = (1, 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -185,19 +185,19 @@ def write_store(directory: str | Path, plan: StorePlan, tokens: Tokens, remember
 
 
 def write_blocks(
-    directory: str | Path, plan: StorePlan, tokens: Tokens, remember: Remember, share: Share = ALL
+    directory: str | Path, plan: StorePlan, tokens: Tokens, remember: Remember, part: Part = ALL
 ) -> list[int]:
-    """Writes the blocks of a share that are not there, or not whole; returns the numbers of those computed now.
+    """Writes the blocks of a part that are not there, or not whole; returns the numbers of those computed now.
 
     `tokens` gives the token ids of a block of passages, `remember` their memory; blocks are of `rows_per_block` rows,
     the last one padded, so that `remember` compiles once. Blocks of another plan are removed.
     Raises InputError if there is no passage to store, or a value that the plan's dtype cannot hold; DiskFull, before
-    any work, where the share does not fit.
+    any work, where the part does not fit.
     """
     directory = Path(directory)
     if not len(plan.ids):
         raise InputError("no passages to remember", where=directory, expected="at least one passage id")
-    mine, computed = range(share[0], plan.blocks, share[1]), []
+    mine, computed = range(part[0] - 1, plan.blocks, part[1]), []
     _prepare(directory, plan, mine)
     for block in mine:
         preemption.check()

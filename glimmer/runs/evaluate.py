@@ -23,11 +23,11 @@ from glimmer.files import SEAL, atomic_write, check_seal, numbered_lines, read_j
 from glimmer.kilt.formats import HEADLINE, Guess, write_guesses
 from glimmer.kilt.passages import PassageFile
 from glimmer.models.mesh import device_mesh, place_parameters
-from glimmer.models.store import ALL, Share
+from glimmer.models.store import ALL, Part
 from glimmer.runs.answer_log import AnswerLog
 from glimmer.runs.made_by import code_version, made_by, peak_memory
 from glimmer.runs.materials import Materials
-from glimmer.runs.memory import write_memory, write_share
+from glimmer.runs.memory import write_memory, write_part
 from glimmer.runs.order import order_scores
 from glimmer.runs.shown import shown_questions
 from glimmer.training.checkpoints import Which, restore_parameters
@@ -96,13 +96,13 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
     return result | other
 
 
-def remember_run(materials: Materials, trained: Path, share: Share = ALL) -> list[int] | None:
-    """Writes one job's share of the memory that `evaluate_run` reads for the parameters that are kept.
+def remember_run(materials: Materials, trained: Path, part: Part = ALL) -> list[int] | None:
+    """Writes one job's part of the memory that `evaluate_run` reads for the parameters that are kept.
 
     Returns the numbers of the blocks that were computed now; None where the run reads no stored memory.
     """
     reader = kept_reader(materials, trained).merge()
-    return write_share(reader, materials, _aside(materials, trained) / "memory", share)
+    return write_part(reader, materials, _aside(materials, trained) / "memory", part)
 
 
 def kept_reader(materials: Materials, trained: Path) -> SplitReader:

@@ -12,7 +12,7 @@ from glimmer.experiments.settings import fid, lumen
 from glimmer.models.store import DIGEST_BYTES, StorePlan, write_store
 from glimmer.runs import memory
 from glimmer.runs.bill import memory_bytes_per_passage
-from glimmer.runs.memory import write_memory, write_share
+from glimmer.runs.memory import write_memory, write_part
 from tests.models.tiny import PASSAGE, ragged, tiny_reader
 
 TOKENS = ragged(np.random.default_rng(0), 200, PASSAGE)
@@ -53,7 +53,7 @@ def files(directory):
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
 def test_jobs_write_what_the_evaluation_reads_and_it_makes_what_they_left_out(reader, computed, tmp_path, dtype):
     made = materials(dtype=dtype)
-    assert write_share(reader, made, tmp_path / "shared", (2, 3)) == [2]
+    assert write_part(reader, made, tmp_path / "shared", (3, 3)) == [2]
     store = write_memory(reader, made, tmp_path / "shared")
     assert computed == [[0, 1]]
     alone = write_memory(reader, made, tmp_path / "alone")
@@ -92,7 +92,7 @@ def test_nothing_is_stored_where_every_layer_is_live_or_there_is_no_passage(read
     nowhere = materials({"nq": np.full((2, 4), -1)})
     for one, made in ((tiny_reader(fid(k=4)), materials()), (reader, nowhere)):
         assert write_memory(one, made, tmp_path / "memory") is None
-        assert write_share(one, made, tmp_path / "memory") is None
+        assert write_part(one, made, tmp_path / "memory") is None
     assert list(tmp_path.iterdir()) == []
 
 
