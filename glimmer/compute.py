@@ -19,7 +19,12 @@ CONVENTIONS: tuple[Convention, ...] = ("printed", "figure2", "exact")
 MACS_PER_TFLOP = 10**12
 """Figure 2 counts one multiply-accumulate as one operation: samples per TFLOP = 1e12 / macs."""
 
-BYTES_PER_VALUE = {"bfloat16": 2, "float16": 2, "float32": 4}
+BYTES_PER_VALUE = {"bfloat16": 2, "float16": 2, "float32": 4, "int8": 1}
+SCALE_BYTES = {"int8": 4}
+"""Beside its values each vector has a scale of float32, where they are whole numbers."""
+
+MemoryDtype = Literal["bfloat16", "int8"]
+"""How the memory store keeps values."""
 
 
 _PEAKS = {
@@ -175,8 +180,14 @@ def samples_per_tflop(dimensions: Dimensions, work: Workload, convention: Conven
 
 
 def memory_bytes_per_token(dimensions: Dimensions, alpha: Fraction, dtype: str = "bfloat16") -> int:
-    """Bytes that one stored passage token takes: d_model values, or nothing when every layer is live (alpha = 1)."""
-    return 0 if alpha == 1 else dimensions.d_model * BYTES_PER_VALUE[dtype]
+    """Bytes that one stored passage token takes: a vector of d_model values, or nothing when every layer is live
+    (alpha = 1)."""
+    return 0 if alpha == 1 else bytes_per_vector(dimensions.d_model, dtype)
+
+
+def bytes_per_vector(width: int, dtype: str) -> int:
+    """Bytes of `width` values, and of the scale that int8 has for them."""
+    return width * BYTES_PER_VALUE[dtype] + SCALE_BYTES.get(dtype, 0)
 
 
 def memory_macs_per_passage(dimensions: Dimensions, alpha: Fraction, passage_tokens: int) -> Fraction:

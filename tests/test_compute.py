@@ -153,6 +153,8 @@ def test_at_alpha_0_and_1_the_live_cost_vanishes_and_the_memory_vanishes():
     assert memory_bytes_per_token(d, Fraction(1)) == 0 == memory_macs_per_passage(d, Fraction(1), 304)
     assert memory_bytes_per_token(d, Fraction(0)) == 2048
     assert memory_bytes_per_token(d, THIRD, "float32") == 4096
+    assert memory_bytes_per_token(d, THIRD, "int8") == 1024 + 4
+    assert memory_bytes_per_token(d, Fraction(1), "int8") == 0
 
 
 def test_without_passages_only_the_question_is_read():

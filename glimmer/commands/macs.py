@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from typing import get_args
 
 from glimmer.commands.output import add_json_argument, show
-from glimmer.compute import CONVENTIONS, SIZES, Workload, memory_bytes_per_token, operation_count, samples_per_tflop
+from glimmer.compute import (
+    CONVENTIONS,
+    SIZES,
+    MemoryDtype,
+    Workload,
+    memory_bytes_per_token,
+    operation_count,
+    samples_per_tflop,
+)
 from glimmer.errors import InputError
 from glimmer.experiments.settings import ReaderSettings
 
@@ -32,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="figure2",
         choices=CONVENTIONS,
         help="the printed formula, the count behind Figure 2, or every matrix product",
+    )
+    parser.add_argument(
+        "--memory-dtype", default="bfloat16", choices=get_args(MemoryDtype), help="of stored memory (default: bfloat16)"
     )
     add_json_argument(parser)
 
@@ -68,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
             "convention": args.convention,
             "macs": float(operation_count(dimensions, work, args.convention)),
             "samples_per_tflop": samples_per_tflop(dimensions, work, args.convention),
-            "memory_bytes_per_token": memory_bytes_per_token(dimensions, reader.alpha),
+            "memory_bytes_per_token": memory_bytes_per_token(dimensions, reader.alpha, args.memory_dtype),
         },
         args.format,
     )

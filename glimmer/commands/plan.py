@@ -10,7 +10,7 @@ from typing import Any
 
 from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.output import add_json_argument, beside, show
-from glimmer.compute import memory_bytes_per_token, operation_counts
+from glimmer.compute import operation_counts
 from glimmer.errors import InputError
 from glimmer.experiments import Run, Study, hours, runs_for
 from glimmer.results import load_runs
@@ -97,7 +97,8 @@ def _billed(study: Study, args: argparse.Namespace) -> int:
     machine = bill.Machine(device=args.device, devices=args.devices, jobs=args.jobs, share=args.share, price=args.price)
     jobs = bill.jobs_of(study, args.passages)
     rows = bill.by_stage(jobs, machine)
-    total = {"study": study.name, **bill.total(rows), "passages": args.passages, **vars(machine)}
+    stores = bill.largest_stores(study, args.passages)
+    total = {"study": study.name, **bill.total(rows), **stores, "passages": args.passages, **vars(machine)}
     if args.format == "json":
         each = [vars(job) | {"seconds": machine.seconds(job)} for job in jobs]
         show({"total": total, "stages": rows, "jobs": each}, "json")
@@ -138,7 +139,7 @@ def cost(study: Study, run: Run) -> dict:
     examples = sum(most[task] for task in run.reader.train_tasks)
     counts = operation_counts(run.dimensions, run.workload)
     macs = hours.operations(run.settings, most)
-    a_passage = study.lengths.passage * memory_bytes_per_token(run.dimensions, run.reader.alpha)
+    a_passage = bill.memory_bytes_per_passage(study, run)
     return {
         **_named(run),
         "macs_printed": counts["printed"],

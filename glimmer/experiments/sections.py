@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
+from glimmer.compute import MemoryDtype
 from glimmer.errors import InputError
 from glimmer.experiments.settings import TASKS
 from glimmer.experiments.strict import AtLeast, AtMost, Count, CountOrNone, Distinct, Like, Rate, Share
@@ -319,12 +320,14 @@ class Evaluation:
 
     `both`: the parameters that are not kept (`training.keep`) are evaluated too, where they differ: it costs as much
     again, and changes no number of those that are. `not_in_mean`: tasks that are trained on and shown, and left out of
-    every mean of tasks, the one that selects a checkpoint included.
+    every mean of tasks, the one that selects a checkpoint included. `memory_dtype`: how precomputed memory of passages
+    is kept; int8 takes half of bfloat16's bytes, and changes numbers (glimmer/models/memory_values.py).
     """
 
     dev_examples: CountOrNone
     not_in_mean: Annotated[tuple[Task, ...], Distinct()] = ()
     both: bool = dataclasses.field(default=True, metadata={"in_ids": False})
+    memory_dtype: MemoryDtype = "bfloat16"
     batch_size: Count = _outside_ids()
     bootstrap_samples: Count = _outside_ids()
 

@@ -177,14 +177,40 @@ def _evaluation(study: Study, run: Run, passages: int) -> Job:
     """Memory of every passage that a question retrieves, once, and answers: by kept parameters and by the others."""
     asked = most_questions(study)
     reader, most = run.reader, sum(asked[task] for task in run.reader.train_tasks)
-    stored = min(most * reader.k, passages)
+    stored = _stored_passages(run, most, passages)
     memory = stored * memory_macs_per_passage(run.dimensions, reader.alpha, study.lengths.passage)
-    store = stored * study.lengths.passage * memory_bytes_per_token(run.dimensions, reader.alpha)
+    store = stored * memory_bytes_per_passage(study, run)
     answers = hours.operations(run.settings, asked)["evaluate"]
     times = 2 if study.evaluation.both and reader.is_trained_by_its_run else 1
     reads = run.dimensions.parameters * _FLOAT + store
     return Job(stage="evaluate", size=run.size, run=run.id, macs=times * float(memory + answers), reads=reads,
                writes=float(store))  # fmt: skip
+
+
+def largest_stores(study: Study, passages: int) -> dict[str, float]:
+    """Gigabytes that the memory of the run with the most of it takes: of the passages that its questions retrieve, at
+    most, and what it would take of all `passages`, which no run stores."""
+    asked = most_questions(study)
+    retrieved, all_of_them = [0], [0]
+    for run in runs_for(study).values():
+        each = memory_bytes_per_passage(study, run) if run.reader.k else 0
+        retrieved.append(each * _stored_passages(run, sum(asked[task] for task in run.reader.train_tasks), passages))
+        all_of_them.append(each * passages)
+    return {
+        "largest_store_gigabytes": max(retrieved) / 1e9,
+        "largest_store_of_all_passages_gigabytes": max(all_of_them) / 1e9,
+    }
+
+
+def _stored_passages(run: Run, questions: int, passages: int) -> int:
+    """Those that a run remembers, at most: no two questions retrieve the same."""
+    return min(questions * run.reader.k, passages)
+
+
+def memory_bytes_per_passage(study: Study, run: Run) -> int:
+    """Bytes that the run's memory of one passage takes in the store, padding included."""
+    each = memory_bytes_per_token(run.dimensions, run.reader.alpha, study.evaluation.memory_dtype)
+    return study.lengths.passage * each
 
 
 def most_questions(study: Study) -> dict[str, int]:

@@ -23,10 +23,11 @@ from glimmer.files import SEAL, atomic_write, check_seal, numbered_lines, read_j
 from glimmer.kilt.formats import HEADLINE, Guess, write_guesses
 from glimmer.kilt.passages import PassageFile
 from glimmer.models.mesh import device_mesh, place_parameters
+from glimmer.models.store import ALL, Part
 from glimmer.runs.answer_log import AnswerLog
 from glimmer.runs.made_by import code_version, made_by, peak_memory
 from glimmer.runs.materials import Materials
-from glimmer.runs.memory import write_memory
+from glimmer.runs.memory import write_memory, write_part
 from glimmer.runs.order import order_scores
 from glimmer.runs.shown import shown_questions
 from glimmer.training.checkpoints import Which, restore_parameters
@@ -43,12 +44,11 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
     Where the best and the last parameters differ, the kept ones are evaluated, and `other` says what the others score
     on the same questions, where the study asks for both; never of a reader that is given other passages on dev.
     """
-    study, run = materials.study, materials.run
-    aside = trained.parent if run.trained_id == run.id else trained.parent.parent / run.id
+    study, run, aside = materials.study, materials.run, _aside(materials, trained)
     training = _training_of(materials, trained)
     mesh = device_mesh(study.devices)
     reader = place_parameters(split_reader(materials.reader, materials.frozen), mesh)
-    selection = Selection(**training["selection"]) if run.reader.trained else None
+    selection = _selection(materials, training)
     evaluation = study.evaluation
     answerer = Answerer(materials.batcher, materials.tokenizer, study.lengths.target, evaluation.batch_size, mesh)
     kept = reader if selection is None else _with_parameters(reader, trained, selection.kept_in)
@@ -94,6 +94,32 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
     for place in (aside, aside / "other"):
         shutil.rmtree(place / "answers", ignore_errors=True)
     return result | other
+
+
+def remember_run(materials: Materials, trained: Path, part: Part = ALL) -> list[int] | None:
+    """Writes one job's part of the memory that `evaluate_run` reads for the parameters that are kept.
+
+    Returns the numbers of the blocks that were computed now; None where the run reads no stored memory.
+    """
+    reader = kept_reader(materials, trained).merge()
+    return write_part(reader, materials, _aside(materials, trained) / "memory", part)
+
+
+def kept_reader(materials: Materials, trained: Path) -> SplitReader:
+    """The run's reader with the parameters that are kept, on the study's mesh. Raises InputError as `evaluate_run`."""
+    selection = _selection(materials, _training_of(materials, trained))
+    reader = place_parameters(split_reader(materials.reader, materials.frozen), device_mesh(materials.study.devices))
+    return reader if selection is None else _with_parameters(reader, trained, selection.kept_in)
+
+
+def _aside(materials: Materials, trained: Path) -> Path:
+    """Where the run leaves what lies beside `trained`: in a folder of its own, if these are another's parameters."""
+    run = materials.run
+    return trained.parent if run.trained_id == run.id else trained.parent.parent / run.id
+
+
+def _selection(materials: Materials, training: dict[str, Any]) -> Selection | None:
+    return Selection(**training["selection"]) if materials.run.reader.trained else None
 
 
 def _identity(materials: Materials, trained: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from glimmer.files import SEAL, add_to_seal, check_seal, sealed_directory, write
 from glimmer.kilt.chunking import write_passages
 from glimmer.kilt.formats import Page
 from glimmer.kilt.passages import PassageFile
-from glimmer.models.store import MemoryStore, write_store
+from glimmer.models.store import MemoryStore, StorePlan, write_store
 from glimmer.retrieval.retrieved import Retrieved, read_retrieved, write_retrieved
 from glimmer.retrieval.shards import ShardPlan, open_shards, write_shards
 from glimmer.runs.train import _write
@@ -179,28 +179,66 @@ def test_rot_in_retrieved_passages_is_found_when_they_are_read(tmp_path):
     assert unseen < len(content) / 6
 
 
-def test_rot_in_the_memory_store_is_found_when_it_is_read(tmp_path):
-    ids = np.arange(130)
-    memory = np.random.default_rng(0).normal(size=(130, 2, 3)).astype(np.float32)
-    store = tmp_path / "memory"
-    write_store(store, ids, lambda block: block, lambda block: memory[block], {"run": "r"})
+MEMORY = np.random.default_rng(0).normal(size=(130, 2, 3)).astype(np.float32)
+
+
+def remembered(root: Path, dtype: str, count: list[int] | None = None) -> MemoryStore:
+    """A store of MEMORY in three blocks; `count` gets the first passage of each block that is computed."""
+
+    def remember(block):
+        if count is not None:
+            count.append(int(block[0]))
+        return MEMORY[block]
+
+    plan = StorePlan.of(np.arange(130), made_with={"run": "r"}, shape=(2, 3), dtype=dtype)
+    return write_store(root, plan, lambda block: block, remember)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+def test_rot_in_the_memory_store_is_found_when_it_is_read(tmp_path, dtype):
+    ids, store = np.arange(130)[None], tmp_path / "memory"
+    before = remembered(store, dtype).read(ids)
+    blocks = sorted(store.glob("block-*.bin"))
+    assert len(blocks) == 3
 
     def use():
-        np.testing.assert_array_equal(MemoryStore(store).read(ids[None])[0], before)
+        np.testing.assert_array_equal(MemoryStore(store).read(ids), before)
 
-    before = MemoryStore(store).read(ids[None])[0]
-    chunks = [path for path in (store / "memory").rglob("*") if path.is_file() and path.name != "zarr.json"]
-    assert len(chunks) == 3
-    assert found_in_all(chunks, use) > 100
-    chunks[0].unlink()
-    with pytest.raises(InputError, match="memory: not a whole memory store; expected every chunk"):
+    assert found_in_all([*blocks, store / "meta.json", store / "ids.npy"], use) > 200
+    swap(*blocks[:2])
+    with pytest.raises(InputError, match="block-0000000-.*: not a whole memory store.*other bytes for passage 0"):
+        use()
+    swap(*blocks[:2])
+    blocks[1].unlink()
+    with pytest.raises(InputError, match="block-0000001-.*: not a whole memory store.*found nothing"):
         use()
 
 
-def test_memory_of_zeros_is_stored_like_any_other(tmp_path):
-    store = write_store(
-        tmp_path / "m", np.arange(70), lambda block: block, lambda block: np.zeros((len(block), 1, 2)), {}
-    )
+def test_a_block_of_memory_that_is_damaged_is_made_again_and_no_other(tmp_path):
+    store = tmp_path / "memory"
+    remembered(store, "int8")
+    block = sorted(store.glob("block-*.bin"))[1]
+    whole = block.read_bytes()
+    for what, content in [*damages(whole, 12), ("a byte more", whole + b"\0")]:
+        block.write_bytes(content)
+        made: list[int] = []
+        remembered(store, "int8", made)
+        assert made == [64] and block.read_bytes() == whole, what
+
+
+def test_passages_of_memory_that_change_places_in_a_block_are_named(tmp_path):
+    remembered(tmp_path / "memory", "bfloat16")
+    block = sorted((tmp_path / "memory").glob("block-*.bin"))[0]
+    content, size = block.read_bytes(), len(block.read_bytes()) // 64
+    block.write_bytes(content[size : 2 * size] + content[:size] + content[2 * size :])
+    with pytest.raises(InputError, match="other bytes for passage 0"):
+        MemoryStore(tmp_path / "memory").read(np.array([[0]]))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+def test_memory_of_zeros_is_stored_like_any_other(tmp_path, dtype):
+    plan = StorePlan.of(np.arange(70), made_with={}, shape=(1, 2), dtype=dtype)
+    store = write_store(tmp_path / "m", plan, lambda block: block, lambda block: np.zeros((len(block), 1, 2)))
     np.testing.assert_array_equal(store.read(np.array([[3, 69, -1]])), np.zeros((1, 3, 1, 2)))
 
 

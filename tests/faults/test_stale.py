@@ -103,6 +103,7 @@ KEYS: Mapping[str, tuple[Any, set[str], str]] = {
     "evaluation.batch_size": (4, NOTHING, "none"),
     "evaluation.bootstrap_samples": (50, NOTHING, "none"),
     "evaluation.not_in_mean": (["zsre"], NOTHING, "all"),
+    "evaluation.memory_dtype": ("int8", NOTHING, "all"),
     "evaluation.both": (False, NOTHING, "none"),
     "devices.data": (1, NOTHING, "none"),
     "devices.fsdp": (2, NOTHING, "none"),

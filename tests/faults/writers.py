@@ -7,7 +7,7 @@ import numpy as np
 from glimmer.files import write_json
 from glimmer.kilt.chunking import write_passages
 from glimmer.kilt.formats import Page
-from glimmer.models.store import write_store
+from glimmer.models.store import StorePlan, write_store
 from glimmer.retrieval.retrieved import Retrieved, write_retrieved
 from glimmer.retrieval.shards import ShardPlan, write_shards
 
@@ -35,7 +35,8 @@ def retrieved(root: Path) -> None:
 
 def memory(root: Path) -> None:
     values = NUMBERS.reshape(ROWS, 4, 16)
-    write_store(root / "stage", np.arange(ROWS), lambda block: block, lambda block: values[block], {"run": "r"})
+    plan = StorePlan.of(np.arange(ROWS), made_with={"run": "r"}, shape=(4, 16))
+    write_store(root / "stage", plan, lambda block: block, lambda block: values[block])
 
 
 def result(root: Path) -> None:

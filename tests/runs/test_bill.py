@@ -102,3 +102,25 @@ def test_minutes_leave_room(jobs):
     seconds = machine().seconds(training)
     assert bill.minutes(training, machine()) * 60 > 1.5 * seconds
     assert bill.minutes(dataclasses.replace(training, macs=0.0), machine()) == 15
+
+
+@pytest.mark.parametrize("dtype, each", [("bfloat16", 2 * 4096), ("int8", 4096 + 4)])
+def test_the_largest_store_is_that_of_the_widest_reader_of_retrieved_and_of_all_passages(dtype, each):
+    changes = {"artifacts": ["figure2"], "seeds": [0], "evaluation.memory_dtype": dtype}
+    study = load_study("kilt", changes)
+    tokens, asked = study.lengths.passage, bill.most_questions(study)
+    widest = [run for run in runs_for(study).values() if run.size == "XXL" and run.reader.alpha < 1]
+    questions = {sum(asked[task] for task in run.reader.train_tasks) * run.reader.k for run in widest}
+    found = bill.largest_stores(study, 30_000_000)
+    assert found["largest_store_gigabytes"] == pytest.approx(max(questions) * tokens * each / 1e9)
+    assert found["largest_store_of_all_passages_gigabytes"] == pytest.approx(30_000_000 * tokens * each / 1e9)
+    assert len(set(bill.largest_stores(study, 1000).values())) == 1, "no store has more than all passages"
+
+
+def test_an_int8_store_is_written_and_read_as_half_of_a_bfloat16_one_and_a_scale_a_token(jobs):
+    small = load_study("kilt", {"artifacts": ["figure2"], "seeds": [0], "evaluation.memory_dtype": "int8"})
+    widths = [run.dimensions.d_model for run in runs_for(small).values()]
+    written = [[job.writes for job in each if job.stage == "evaluate"] for each in (jobs, bill.jobs_of(small))]
+    assert any(written[0]), "FiD stores nothing, others do"
+    for wide, narrow, width in zip(*written, widths, strict=True):
+        assert narrow == pytest.approx(wide * (width + 4) / (2 * width))

@@ -1,0 +1,50 @@
+"""`glimmer remember`: a part of one run's precomputed memory, for many jobs at a time; `glimmer evaluate` reads it."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from glimmer import preemption
+from glimmer.commands.arguments import study_of
+from glimmer.commands.train import add_run_arguments, materials_of
+from glimmer.errors import InputError
+
+HELP = "precompute all or a part of the passage memory of one trained run; goes on where it was interrupted"
+PURPOSE = "stages"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command line."""
+    add_run_arguments(parser)
+    parser.add_argument("--trained", required=True, metavar="DIR", help="what `glimmer train` wrote")
+    parser.add_argument(
+        "--part",
+        default="1/1",
+        metavar="I/N",
+        help="part I of N alone, every N-th block (default: 1/1, all of them)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the blocks of the part that are not there, and prints how many that were."""
+    from glimmer.commands.runtime import prepare
+
+    part = _part(args.part)
+    prepare(args)
+    with preemption.heeded(study_of(args).preemption.grace_seconds):
+        from glimmer.runs.evaluate import remember_run
+
+        computed = remember_run(materials_of(args), Path(args.trained), part)
+    said = "reads no stored memory" if computed is None else f"{len(computed)} blocks of memory computed"
+    print(f"run {args.run}: {said}")
+    return 0
+
+
+def _part(text: str) -> tuple[int, int]:
+    """The two numbers of "3/8". Raises InputError for what is no part."""
+    number, of = map(int, text.split("/")) if re.fullmatch(r"[0-9]{1,9}/[0-9]{1,9}", text) else (0, 0)
+    if not 1 <= number <= of:
+        raise InputError("not a part", where="--part", expected="1/N to N/N, as in 3/8", found=text)
+    return number, of
