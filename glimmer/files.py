@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import fcntl
 import gzip
@@ -85,7 +86,7 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         os.chmod(temporary, 0o755)
-        _take_the_name(temporary, path)
+        take_the_name(temporary, path)
     except BaseException as error:
         free = free_bytes(temporary)
         shutil.rmtree(temporary, ignore_errors=True)
@@ -245,7 +246,7 @@ def remove_directory(path: str | Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _take_the_name(temporary: Path, path: Path) -> None:
+def take_the_name(temporary: Path, path: Path) -> None:
     """Renames a directory to `path`. What stands there moves aside first: of two writers the later one stays, whole."""
     aside = temporary.with_name(f"{temporary.name}.old")
     for _ in range(100):  # another writer may put its own there between the two renames
@@ -366,6 +367,55 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
                 expected="a whole gzip file",
                 found=str(error) or type(error).__name__,
             ) from None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PlaceOfLine:
+    """The line of a plain file that begins at byte `at`. Its number is counted when somebody asks for it in words."""
+
+    path: Path
+    at: int
+
+    def __str__(self) -> str:
+        number, left = 1, self.at
+        with open(self.path, "rb") as file:
+            while left and (block := file.read(min(left, 1 << 20))):
+                number, left = number + block.count(b"\n"), left - len(block)
+        return f"{self.path}:{number}"
+
+
+def lines_between(path: str | Path, start: int, end: int) -> Iterator[tuple[PlaceOfLine, bytes]]:
+    """Streams (place, line without its end) of the lines of a plain file whose first byte is one of [start, end).
+
+    So ranges that follow each other give each line once. Raises InputError for a gzip, which cannot be read from its
+    middle, and for a line above LONGEST_LINE.
+    """
+    path = readable(path)
+    require_plain(path)
+    with open(path, "rb") as file:
+        if start:  # the line that holds the byte before belongs to who reads there
+            file.seek(start - 1)
+            while (rest := file.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
+                pass
+        at = file.tell()
+        while at < end and (line := file.readline(LONGEST_LINE + 1)):
+            place = PlaceOfLine(path, at)
+            if len(line) > LONGEST_LINE:
+                raise InputError("line too long", where=place, expected=f"at most {LONGEST_LINE} bytes a line")
+            yield place, line.rstrip(b"\r\n")
+            at += len(line)
+
+
+def require_plain(path: str | Path) -> None:
+    """Raises InputError for a gzip, which cannot be read in parts."""
+    with open(readable(path), "rb") as file:
+        if file.read(2) == _GZIP_MAGIC:
+            raise InputError(
+                "a gzip cannot be read in parts",
+                where=path,
+                expected="a plain file (gunzip), or one part",
+                found="gzip",
+            )
 
 
 def bounded_lines(file: IO[bytes], where: object) -> Iterator[bytes]:
