@@ -184,6 +184,14 @@ def is_sealed(path: Path) -> bool:
     return path.exists() and seal.exists() and _sealed(path.parent).get(path.name) == sha256_file(path)
 
 
+def sealed_sha256(path: str | Path) -> str:
+    """The sha256 of a file as the seal of its directory states it, which `check_seal` holds it to; without a seal, of
+    its bytes."""
+    path = Path(path)
+    stated = _sealed(path.parent) if (path.parent / SEAL).exists() else {}
+    return stated.get(path.name) or sha256_file(path)
+
+
 def check_seal(directory: str | Path, below: str = "") -> None:
     """Reads every file of a sealed directory, once a process, and holds it to the bytes that were written; with `below`
     those whose names begin so.

@@ -22,6 +22,7 @@ from glimmer.errors import InputError
 from glimmer.files import (
     add_to_seal,
     check_seal,
+    full_disk_named,
     only_one,
     read_json_object,
     remove_directory,
@@ -111,9 +112,9 @@ def gather(
     of: int,
     made_of: Mapping[str, Any],
     *,
-    check: Callable[[Sequence[Path]], None],
     append: Callable[[Path, Path, State], State],
-    finish: Callable[[Path, State], None],
+    check: Callable[[Sequence[Path]], object] = len,
+    finish: Callable[[Path, State], object] = lambda whole, state: None,
 ) -> State:
     """Makes the sealed directory `out` of its parts; one after the other they are appended, and go.
 
@@ -126,7 +127,7 @@ def gather(
     whole, journal = folder / "gathered", folder / "gathered.json"
     description = _plain({"of": of, "made_of": made_of})
     folder.mkdir(parents=True, exist_ok=True)
-    with only_one(folder / _LOCK):
+    with only_one(folder / _LOCK), full_disk_named(out):
         done, state = _gone_on(journal, whole, description)
         for part in parts[done:]:
             _require(out, part, made_of)

@@ -14,7 +14,7 @@ from tests.test_parts import contents
 from tests.workflow.test_snakefile import GATHERING, MEASURING, _is_taken, job_counts, snakemake
 from workflow.layout import Layout
 
-PARTS = {"chunk": 3}
+PARTS = {"chunk": 3, "tokenize": 2}
 
 
 def in_parts(copy: Path, **parts: int) -> Path:
@@ -62,7 +62,7 @@ def test_a_gzip_that_is_to_be_chunked_in_parts_stops_the_call_before_any_work(gi
 
 @pytest.mark.slow
 def test_what_is_made_in_parts_is_the_same_and_not_made_again(tmp_path, copy_of_the_code):
-    names, made = ["passages"], []
+    names, made = ["passages", "tokens"], []
     for parts in ({}, PARTS):
         work = tmp_path / f"work-{len(made)}"
         targets = [str(work / "smoke" / name) for name in names]
