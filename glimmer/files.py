@@ -166,6 +166,28 @@ def add_to_seal(directory: str | Path, files: Iterable[Path], *, instead_of: str
     write_json(root / SEAL, {"files": seal, "sha256": _digest_of(seal)})
 
 
+def move_sealed(source: str | Path, directory: str | Path, names: Iterable[str]) -> None:
+    """Renames files of a sealed directory into another, and puts them under its seal as their own one states them.
+
+    May be called again after an interruption: what was renamed before is only sealed. Nothing is read.
+    """
+    source, root, names = Path(source), Path(directory), list(names)
+    if not names:
+        return
+    stated = _sealed(source)
+    for name in names:
+        if (source / name).exists():
+            os.replace(source / name, root / name)
+    seal = _sealed(root) if (root / SEAL).exists() else {}
+    seal |= {name: stated[name] for name in names}
+    write_json(root / SEAL, {"files": seal, "sha256": _digest_of(seal)})
+
+
+def sealed_names(directory: str | Path) -> set[str]:
+    """The names under the seal of a directory, whatever bytes stand there now; none without a seal."""
+    return set(_sealed(Path(directory))) if (Path(directory) / SEAL).exists() else set()
+
+
 def _sealed(root: Path) -> dict[str, str]:
     """File name -> sha256. Raises InputError for a seal that is not as it was written."""
     seal = read_json_object(root / SEAL)

@@ -126,8 +126,7 @@ def gather(
     folder, parts = parts_folder(out), all_parts(of)
     whole, journal = folder / "gathered", folder / "gathered.json"
     description = _plain({"of": of, "made_of": made_of})
-    folder.mkdir(parents=True, exist_ok=True)
-    with only_one(folder / _LOCK), full_disk_named(out):
+    with gathering(out):
         done, state = _gone_on(journal, whole, description)
         for part in parts[done:]:
             _require(out, part, made_of)
@@ -145,13 +144,21 @@ def gather(
         add_to_seal(whole, (path for path in whole.rglob("*") if path.is_file()))
         os.chmod(whole, 0o755)
         take_the_name(whole, Path(out))
-        clear(out)
     return state
 
 
-def clear(out: str | Path) -> None:
-    """Removes what is left of the parts of `out`, of another number of them too; stamps stay, which the workflow
-    removes."""
+@contextlib.contextmanager
+def gathering(out: str | Path) -> Iterator[None]:
+    """Has one process alone make `out` of its parts; what is left of them goes when the block ends without error.
+
+    Of another number of parts too. Stamps stay, which the workflow removes.
+    """
+    with only_one(parts_folder(out) / _LOCK), full_disk_named(out):
+        yield
+        _clear(out)
+
+
+def _clear(out: str | Path) -> None:
     for path in parts_folder(out).iterdir():
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -188,10 +195,27 @@ def _gone_on(journal: Path, whole: Path, description: State) -> tuple[int, State
 
 def _require(out: str | Path, part: StagePart, made_of: Mapping[str, Any]) -> None:
     path, expected = part_folder(out, part) / DESCRIPTION, _description(part, made_of)
-    if not path.exists():
-        stamp_file(out, part).unlink(missing_ok=True)  # so that the workflow makes the part again
-        raise InputError("a part is missing", where=path.parent, expected=f"what --part {part} makes", found="nothing")
+    with stamp_gone_if_missing(out, part):
+        if not path.exists():
+            raise MissingPart(part, path.parent)
     require_same(path, expected, read_json_object(path))
+
+
+class MissingPart(InputError):
+    """A part, or something of it, is not there."""
+
+    def __init__(self, part: StagePart, where: Path):
+        super().__init__("a part is missing", where=where, expected=f"what --part {part} makes", found="nothing")
+
+
+@contextlib.contextmanager
+def stamp_gone_if_missing(out: str | Path, part: StagePart) -> Iterator[None]:
+    """Removes the stamp of a part that the block finds missing, so that the workflow makes the part again."""
+    try:
+        yield
+    except MissingPart:
+        stamp_file(out, part).unlink(missing_ok=True)
+        raise
 
 
 def require_same(where: Path, expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MEASURING = {"generate", "generate_for_retriever", "chunk", "chunk_for_retriever", "tokenizer", "tokenize", "pretrain",
              "train_retriever", "embed", "retrieve", "filter_by_relevance", "lengths", "priors", "train",
              "evaluate"}  # fmt: skip
-GATHERING = {"gather_passages", "gather_tokens"}  # of a stage in parts alone
+GATHERING = {"gather_passages", "gather_tokens", "gather_embeddings"}  # of a stage in parts alone
 SHOWING = {"figures", "claims", "audit", "report", "crate"}
 
 

@@ -14,7 +14,7 @@ from tests.test_parts import contents
 from tests.workflow.test_snakefile import GATHERING, MEASURING, _is_taken, job_counts, snakemake
 from workflow.layout import Layout
 
-PARTS = {"chunk": 3, "tokenize": 2}
+PARTS = {"chunk": 3, "tokenize": 2, "embed": 3}
 
 
 def in_parts(copy: Path, **parts: int) -> Path:
