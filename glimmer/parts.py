@@ -13,7 +13,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -128,8 +128,7 @@ def gather(
     description = _plain({"of": of, "made_of": made_of})
     with gathering(out):
         done, state = _gone_on(journal, whole, description)
-        for part in parts[done:]:
-            _require(out, part, made_of)
+        require_parts(out, parts[done:], lambda part: _require(out, part, made_of))
         if not done:
             check([part_folder(out, part) for part in parts])
         whole.mkdir(exist_ok=True)
@@ -176,7 +175,12 @@ def stored(file: IO[bytes]) -> Iterator[IO[bytes]]:
 
 
 def reopened(path: Path, size: int) -> IO[bytes]:
-    """A file opened for writing behind its first `size` bytes; what stood there is cut off."""
+    """A file opened for writing behind its first `size` bytes; what stood there is cut off.
+
+    Raises InputError where it has fewer.
+    """
+    if size and (found := path.stat().st_size) < size:
+        raise InputError("shorter than its journal says", where=path, expected=f"{size} bytes", found=found)
     file = open(path, "r+b" if size else "wb")  # noqa: SIM115  (the caller closes it)
     file.truncate(size)
     file.seek(size)
@@ -193,14 +197,6 @@ def _gone_on(journal: Path, whole: Path, description: State) -> tuple[int, State
     return 0, {}
 
 
-def _require(out: str | Path, part: StagePart, made_of: Mapping[str, Any]) -> None:
-    path, expected = part_folder(out, part) / DESCRIPTION, _description(part, made_of)
-    with stamp_gone_if_missing(out, part):
-        if not path.exists():
-            raise MissingPart(part, path.parent)
-    require_same(path, expected, read_json_object(path))
-
-
 class MissingPart(InputError):
     """A part, or something of it, is not there."""
 
@@ -208,14 +204,27 @@ class MissingPart(InputError):
         super().__init__("a part is missing", where=where, expected=f"what --part {part} makes", found="nothing")
 
 
-@contextlib.contextmanager
-def stamp_gone_if_missing(out: str | Path, part: StagePart) -> Iterator[None]:
-    """Removes the stamp of a part that the block finds missing, so that the workflow makes the part again."""
-    try:
-        yield
-    except MissingPart:
-        stamp_file(out, part).unlink(missing_ok=True)
-        raise
+def require_parts(out: str | Path, parts: Iterable[StagePart], require: Callable[[StagePart], None]) -> None:
+    """Calls `require` with each part; raises the first MissingPart when all were looked at.
+
+    The stamps of all that are missing go, so that the workflow makes those parts again.
+    """
+    missing = []
+    for part in parts:
+        try:
+            require(part)
+        except MissingPart as error:
+            stamp_file(out, part).unlink(missing_ok=True)
+            missing.append(error)
+    if missing:
+        raise missing[0]
+
+
+def _require(out: str | Path, part: StagePart, made_of: Mapping[str, Any]) -> None:
+    path = part_folder(out, part) / DESCRIPTION
+    if not path.exists():
+        raise MissingPart(part, path.parent)
+    require_same(path, _description(part, made_of), read_json_object(path))
 
 
 def require_same(where: Path, expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:

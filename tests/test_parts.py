@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from glimmer.kilt.chunking import gather_passages, write_passages, write_passage
 from glimmer.kilt.formats import read_pages
 from glimmer.parts import StagePart, all_parts, gather, part_folder, parts_folder, stamp_file
 
+ROOT = Path(__file__).resolve().parents[1]
 MADE_OF = {"chunk": {"corpus": {"max_words": 3}}, "knowledge_source": "0" * 64}
 NUMBERS = [1, 2, 3, 7]
 TEXTS = [
@@ -188,12 +190,32 @@ def test_a_part_in_which_a_byte_has_changed_is_named(source, tmp_path):
     assert not (tmp_path / "p").exists()
 
 
-def test_a_part_that_is_missing_loses_its_stamp_so_that_the_workflow_makes_it_again(source, tmp_path):
+def test_parts_that_are_missing_lose_their_stamps_so_that_the_workflow_makes_them_again(source, tmp_path):
+    write_parts(source, tmp_path / "p", 3)
+    for part in all_parts(3)[:2]:
+        shutil.rmtree(part_folder(tmp_path / "p", part))
+    with pytest.raises(InputError, match="1-of-3: a part is missing"):
+        gather_passages(tmp_path / "p", 3, MADE_OF)
+    assert [stamp_file(tmp_path / "p", part).exists() for part in all_parts(3)] == [False, False, True]
+
+
+def test_a_whole_that_is_shorter_than_its_journal_says_is_not_gone_on_from(source, tmp_path):
     write_parts(source, tmp_path / "p", 2)
-    shutil.rmtree(part_folder(tmp_path / "p", all_parts(2)[0]))
-    with pytest.raises(InputError, match="1-of-2: a part is missing"):
+    second = part_folder(tmp_path / "p", all_parts(2)[1])
+    second.rename(tmp_path / "aside")
+    second.mkdir()
+    shutil.copy(tmp_path / "aside/part.json", second)  # enough to be begun with, and not to be appended
+    shutil.copy(tmp_path / "aside/meta.json", second)
+    shutil.copy(tmp_path / "aside/page_ids.npy", second)
+    with pytest.raises(OSError):
         gather_passages(tmp_path / "p", 2, MADE_OF)
-    assert [stamp_file(tmp_path / "p", part).exists() for part in all_parts(2)] == [False, True]
+    shutil.rmtree(second)
+    (tmp_path / "aside").rename(second)
+    cut = parts_folder(tmp_path / "p") / "gathered/passages.jsonl"
+    cut.write_bytes(cut.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"gathered/passages\.jsonl: shorter than its journal says"):
+        gather_passages(tmp_path / "p", 2, MADE_OF)
+    assert not (tmp_path / "p").exists()
 
 
 def test_what_was_gathered_of_something_else_is_not_gone_on_from(source, tmp_path):
@@ -251,17 +273,21 @@ def killed_at_each_file_operation(work: Callable[[], object], prepare: Callable[
         yield n
 
 
-@pytest.mark.slow
-def test_a_gathering_that_is_killed_anywhere_leaves_no_half_and_goes_on(source, tmp_path):
-    write_passages(read_pages(source), tmp_path / "one", 3)
-    out, one, late = tmp_path / "p", contents(tmp_path / "one"), 0
-    write_parts(source, out, 2)
-    shutil.copytree(parts_folder(out), tmp_path / "kept")
+def in_another_process(call: str) -> subprocess.CompletedProcess:
+    """Calls a function of the tests in a Python of its own: one that may fork, since nothing has started threads."""
+    module = call.partition("(")[0].rpartition(".")[0]
+    command = [sys.executable, "-c", f"import {module}; {call}"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def gather_again_and_again(root: Path) -> None:
+    """Kills a gathering of passages at each of its file operations; looks at what is left and what it becomes."""
+    out, one, late = root / "p", contents(root / "one"), 0
 
     def prepare():
         for path in (out, parts_folder(out)):
             shutil.rmtree(path, ignore_errors=True)
-        shutil.copytree(tmp_path / "kept", parts_folder(out))
+        shutil.copytree(root / "kept", parts_folder(out))
 
     for stops in killed_at_each_file_operation(lambda: gather_passages(out, 2, MADE_OF), prepare):
         if out.exists():  # whole already; the workflow would remove it, and make its parts again
@@ -270,25 +296,26 @@ def test_a_gathering_that_is_killed_anywhere_leaves_no_half_and_goes_on(source, 
             shutil.rmtree(out)
             with pytest.raises(InputError, match="a part is missing"):
                 gather_passages(out, 2, MADE_OF)
-            write_parts(source, out, 2)
+            write_parts(root / "source.jsonl", out, 2)
         gather_passages(out, 2, MADE_OF)
         assert contents(out) == one, stops
         assert left_beside(out) == ["1-of-2.json", "2-of-2.json"]
     assert 0 < late < stops / 2
 
 
+@pytest.mark.slow
+def test_a_gathering_that_is_killed_anywhere_leaves_no_half_and_goes_on(source, tmp_path):
+    write_passages(read_pages(source), tmp_path / "one", 3)
+    write_parts(source, tmp_path / "p", 2)
+    shutil.copytree(parts_folder(tmp_path / "p"), tmp_path / "kept")
+    done = in_another_process(f"tests.test_parts.gather_again_and_again(tests.test_parts.Path({str(tmp_path)!r}))")
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 def test_two_that_gather_at_once_are_one_and_a_line(source, tmp_path):
     write_parts(source, tmp_path / "p", 2)
-
-    def at_once(pages):
-        child = os.fork()
-        if not child:
-            try:
-                gather_passages(tmp_path / "p", 2, MADE_OF)
-            except InputError as error:
-                os._exit(7 if "somebody is at it" in str(error) else 8)
-            os._exit(0)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-
-    gather_passages(tmp_path / "p", 2, MADE_OF, check_pages=at_once)
+    other = f"tests.test_parts.gather_passages({str(tmp_path / 'p')!r}, 2, tests.test_parts.MADE_OF)"
+    said = []
+    gather_passages(tmp_path / "p", 2, MADE_OF, check_pages=lambda pages: said.append(in_another_process(other)))
+    assert said[0].returncode == 1 and "somebody is at it" in said[0].stderr.splitlines()[-1]
     assert (tmp_path / "p/meta.json").exists()

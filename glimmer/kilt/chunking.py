@@ -18,7 +18,6 @@ spaces. So the texts of a page's passages hold every word of it exactly once.
 from __future__ import annotations
 
 import json
-import os
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -302,10 +301,15 @@ class _OffsetsFile:
         self._path, self._pending, self._count = path, array("q"), keep
 
     def __enter__(self) -> _OffsetsFile:
-        self._file = open(self._path, "r+b" if self._count else "wb")  # noqa: SIM115  (closed by __exit__)
-        self._data_start = self._write_header()
-        self._file.truncate(self._data_start + 8 * self._count)
-        self._file.seek(0, os.SEEK_END)
+        if not self._count:
+            self._file = reopened(self._path, 0)
+            self._data_start = self._write_header()
+            return self
+        with open(self._path, "rb") as before:
+            np.lib.format.read_magic(before)
+            np.lib.format.read_array_header_1_0(before)
+            self._data_start = before.tell()
+        self._file = reopened(self._path, self._data_start + 8 * self._count)
         return self
 
     def append(self, offset: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +19,7 @@ from glimmer.kilt.passages import PassageFile
 from glimmer.kilt.provenance import PageIndex
 from glimmer.models.forms import tokenizer_file
 from glimmer.models.tokenizer import Tokenizer
-from glimmer.parts import StagePart, all_parts, gathering, part_folder, stamp_gone_if_missing, write_stamp
+from glimmer.parts import StagePart, all_parts, gathering, part_folder, require_parts, write_stamp
 from glimmer.retrieval.bm25 import build_bm25, search_bm25
 from glimmer.retrieval.contrastive import train_gtr
 from glimmer.retrieval.device_search import device_search
@@ -162,14 +163,16 @@ def gather_embeddings(
         for half, tower, place in _places(gtr, out):
             plan = _plan(tower, corpus, passage_tokens, dtype, passages_per_shard)[1]
             places = {part: dict(_halves(gtr, part_folder(out, part)))[half] for part in all_parts(of)}
-            for part, there in places.items():
-                with stamp_gone_if_missing(out, part):
-                    require_part(place, plan, part, there)
+            require_parts(out, places, functools.partial(_require_shards, place, plan, places))
             work.append((place, plan, places))
             summaries[half] = _of_shards(plan, 0)
         for place, plan, places in work:
             gather_shards(place, plan, places)
     return _by_tower(summaries)
+
+
+def _require_shards(place: Path, plan: ShardPlan, places: Mapping[StagePart, Path], part: StagePart) -> None:
+    require_part(place, plan, part, places[part])
 
 
 def _of_shards(plan: ShardPlan, computed: int) -> dict[str, int]:

@@ -13,7 +13,7 @@ from glimmer.experiments.sections import ContrastiveSettings
 from glimmer.parts import all_parts, gathering, part_folder, parts_folder, stamp_file
 from glimmer.retrieval.shards import ShardPlan, gather_shards, open_shards, require_part, shard_path, write_shards
 from glimmer.retrieval.steps import embed_passages, gather_embeddings, train_retriever
-from tests.test_parts import contents, killed_at_each_file_operation
+from tests.test_parts import contents, in_another_process, killed_at_each_file_operation
 
 PLAN = ShardPlan(model_digest="m", passages_digest="p", passages=10, dimension=2, passages_per_shard=4,
                  passage_tokens=8, dtype="float32")  # fmt: skip
@@ -121,16 +121,14 @@ def test_embeddings_by_another_plan_go_before_new_ones_come(tmp_path, one):
     assert contents(out) == one
 
 
-@pytest.mark.slow
-def test_a_gathering_of_shards_that_is_killed_anywhere_goes_on(tmp_path, one):
-    out = tmp_path / "p"
-    write_parts(out, 2)
-    shutil.copytree(parts_folder(out), tmp_path / "kept")
+def gather_again_and_again(root: Path) -> None:
+    """Kills a gathering of shards at each of its file operations, and looks at what it becomes."""
+    out, one = root / "p", contents(root / "one")
 
     def prepare():
         for path in (out, parts_folder(out)):
             shutil.rmtree(path, ignore_errors=True)
-        shutil.copytree(tmp_path / "kept", parts_folder(out))
+        shutil.copytree(root / "kept", parts_folder(out))
 
     for stops in killed_at_each_file_operation(lambda: gather(out, 2), prepare):
         (out / "meta.json").unlink(missing_ok=True)  # as the workflow does
@@ -139,6 +137,15 @@ def test_a_gathering_of_shards_that_is_killed_anywhere_goes_on(tmp_path, one):
         assert whole == one, stops
         open_shards(out)
     assert stops > 10
+
+
+@pytest.mark.slow
+def test_a_gathering_of_shards_that_is_killed_anywhere_goes_on(tmp_path, one):
+    write_parts(tmp_path / "p", 2)
+    shutil.copytree(parts_folder(tmp_path / "p"), tmp_path / "kept")
+    module = "tests.retrieval.test_embeddings_in_parts"
+    done = in_another_process(f"{module}.gather_again_and_again({module}.Path({str(tmp_path)!r}))")
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 @pytest.fixture(scope="module")
