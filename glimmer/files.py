@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import fcntl
 import gzip
@@ -85,7 +86,7 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         os.chmod(temporary, 0o755)
-        _take_the_name(temporary, path)
+        take_the_name(temporary, path)
     except BaseException as error:
         free = free_bytes(temporary)
         shutil.rmtree(temporary, ignore_errors=True)
@@ -165,6 +166,28 @@ def add_to_seal(directory: str | Path, files: Iterable[Path], *, instead_of: str
     write_json(root / SEAL, {"files": seal, "sha256": _digest_of(seal)})
 
 
+def move_sealed(source: str | Path, directory: str | Path, names: Iterable[str]) -> None:
+    """Renames files of a sealed directory into another, and puts them under its seal as their own one states them.
+
+    May be called again after an interruption: what was renamed before is only sealed. Nothing is read.
+    """
+    source, root, names = Path(source), Path(directory), list(names)
+    if not names:
+        return
+    stated = _sealed(source)
+    for name in names:
+        if (source / name).exists():
+            os.replace(source / name, root / name)
+    seal = _sealed(root) if (root / SEAL).exists() else {}
+    seal |= {name: stated[name] for name in names}
+    write_json(root / SEAL, {"files": seal, "sha256": _digest_of(seal)})
+
+
+def sealed_names(directory: str | Path) -> set[str]:
+    """The names under the seal of a directory, whatever bytes stand there now; none without a seal."""
+    return set(_sealed(Path(directory))) if (Path(directory) / SEAL).exists() else set()
+
+
 def _sealed(root: Path) -> dict[str, str]:
     """File name -> sha256. Raises InputError for a seal that is not as it was written."""
     seal = read_json_object(root / SEAL)
@@ -181,6 +204,14 @@ def is_sealed(path: Path) -> bool:
     """Whether a file stands under the seal of its directory, and has the bytes that were put there."""
     seal = path.parent / SEAL
     return path.exists() and seal.exists() and _sealed(path.parent).get(path.name) == sha256_file(path)
+
+
+def sealed_sha256(path: str | Path) -> str:
+    """The sha256 of a file as the seal of its directory states it, which `check_seal` holds it to; without a seal, of
+    its bytes."""
+    path = Path(path)
+    stated = _sealed(path.parent) if (path.parent / SEAL).exists() else {}
+    return stated.get(path.name) or sha256_file(path)
 
 
 def check_seal(directory: str | Path, below: str = "") -> None:
@@ -245,7 +276,7 @@ def remove_directory(path: str | Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _take_the_name(temporary: Path, path: Path) -> None:
+def take_the_name(temporary: Path, path: Path) -> None:
     """Renames a directory to `path`. What stands there moves aside first: of two writers the later one stays, whole."""
     aside = temporary.with_name(f"{temporary.name}.old")
     for _ in range(100):  # another writer may put its own there between the two renames
@@ -366,6 +397,55 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
                 expected="a whole gzip file",
                 found=str(error) or type(error).__name__,
             ) from None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PlaceOfLine:
+    """The line of a plain file that begins at byte `at`. Its number is counted when somebody asks for it in words."""
+
+    path: Path
+    at: int
+
+    def __str__(self) -> str:
+        number, left = 1, self.at
+        with open(self.path, "rb") as file:
+            while left and (block := file.read(min(left, 1 << 20))):
+                number, left = number + block.count(b"\n"), left - len(block)
+        return f"{self.path}:{number}"
+
+
+def lines_between(path: str | Path, start: int, end: int) -> Iterator[tuple[PlaceOfLine, bytes]]:
+    """Streams (place, line without its end) of the lines of a plain file whose first byte is one of [start, end).
+
+    So ranges that follow each other give each line once. Raises InputError for a gzip, which cannot be read from its
+    middle, and for a line above LONGEST_LINE.
+    """
+    path = readable(path)
+    require_plain(path)
+    with open(path, "rb") as file:
+        if start:  # the line that holds the byte before belongs to who reads there
+            file.seek(start - 1)
+            while (rest := file.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
+                pass
+        at = file.tell()
+        while at < end and (line := file.readline(LONGEST_LINE + 1)):
+            place = PlaceOfLine(path, at)
+            if len(line) > LONGEST_LINE:
+                raise InputError("line too long", where=place, expected=f"at most {LONGEST_LINE} bytes a line")
+            yield place, line.rstrip(b"\r\n")
+            at += len(line)
+
+
+def require_plain(path: str | Path) -> None:
+    """Raises InputError for a gzip, which cannot be read in parts."""
+    with open(readable(path), "rb") as file:
+        if file.read(2) == _GZIP_MAGIC:
+            raise InputError(
+                "a gzip cannot be read in parts",
+                where=path,
+                expected="a plain file (gunzip), or one part",
+                found="gzip",
+            )
 
 
 def bounded_lines(file: IO[bytes], where: object) -> Iterator[bytes]:

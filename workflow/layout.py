@@ -21,9 +21,11 @@ from glimmer.experiments.sections import (
 )
 from glimmer.experiments.stages import STAGES, decides, work_file
 from glimmer.experiments.strict import record
-from glimmer.files import existing, read_json
+from glimmer.files import existing, read_json, require_plain
+from glimmer.kilt.formats import knowledge_source_file
 from glimmer.models.config import T5Config, from_hugging_face, require_size
 from glimmer.models.forms import config_file
+from glimmer.parts import all_parts, parts_folder, stamp_file
 from glimmer.results.failed_runs import FOLDER
 from glimmer.results.foreign import FOLDER as FOREIGN_FOLDER
 from glimmer.results.run_files import KILT_CHECK
@@ -139,6 +141,8 @@ class Layout:
         of another size, or not the bytes that its name has stood for so far; and where a result that stands was made
         of other bytes."""
         require_inputs(self.study, self.runs.values())
+        if isinstance(self.study.data, KiltData) and not self.makes_data and self.parts("chunk") > 1:
+            require_plain(knowledge_source_file(self.data))
         if isinstance(self.study.initial, PretrainedInitial):
             Recipe.from_section(record(self.study.initial), where=self.study.source)
         for directory, run in self._given_checkpoints.items():
@@ -210,6 +214,22 @@ class Layout:
     def path(self, name: str) -> str:
         """Where what a stage leaves lies, by its name in glimmer/experiments/stages.py."""
         return str(work_file(self._work, name))
+
+    def parts(self, stage: str) -> int:
+        """How many jobs a stage over the knowledge source is split into."""
+        return getattr(self.study.parts, stage)
+
+    def stamp(self, name: str, stage: str) -> str:
+        """What each part of a stage that leaves `name` ends with: a pattern in {part}, the part's number.
+
+        The part's data lie beside it, out of Snakemake's reach: they go while the parts are put together, and that may
+        be interrupted.
+        """
+        return str(parts_folder(self.path(name)) / f"{{part}}-of-{self.parts(stage)}.json")
+
+    def stamps(self, name: str, stage: str) -> list[str]:
+        """`stamp` of every part."""
+        return [str(stamp_file(self.path(name), part)) for part in all_parts(self.parts(stage))]
 
     def decides(self, stage: str) -> dict[str, Any]:
         """What decides a stage's output, as its rule's parameter: the study's part, and bytes of outside inputs.

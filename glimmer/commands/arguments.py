@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from glimmer.errors import InputError
 from glimmer.experiments import Study, load_study, parse_overrides
 from glimmer.experiments.stages import view
+from glimmer.parts import StagePart
 
 
 def add_study_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +22,26 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> None:
         help="change the study: training.steps=10, data=DIR; may be repeated",
     )
     parser.add_argument("--replicate", type=int, metavar="SEED", help="one replicate of a study that has some")
+
+
+def add_parts_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--part` and `--gather`, of a stage that can be split over jobs."""
+    parts = parser.add_mutually_exclusive_group()
+    parts.add_argument("--part", type=_part, metavar="I/N", help="make part I of N alone, in OUT.parts")
+    parts.add_argument("--gather", type=_count, metavar="N", help="make OUT of its N parts, which go")
+
+
+def _part(text: str) -> StagePart:
+    try:
+        return StagePart.of_text(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more; found {text}")
+    return int(text)
 
 
 def study_of(args: argparse.Namespace, stage: str | None = None) -> Study:

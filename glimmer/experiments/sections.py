@@ -365,6 +365,18 @@ class Preemption:
     grace_seconds: Count = 20
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Parts:
+    """How many jobs a stage over the knowledge source is split into, which changes no byte: no part of an id.
+
+    Each has a part of the pages, or of the passages, for itself, and one more puts together what they leave.
+    """
+
+    chunk: Count = 1
+    tokenize: Count = 1
+    embed: Count = 1
+
+
 Data = GeneratedData | KiltData
 Tokenizer = UnigramTokenizer | CheckpointTokenizer
 Retriever = OwnGtr | PublishedGtr | Bm25

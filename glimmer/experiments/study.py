@@ -84,6 +84,7 @@ class Study:
     evaluation: sections.Evaluation
     devices: sections.Devices = dataclasses.field(default_factory=sections.Devices)
     preemption: sections.Preemption = dataclasses.field(default_factory=sections.Preemption)
+    parts: sections.Parts = dataclasses.field(default_factory=sections.Parts)
     artifacts: Annotated[tuple[str, ...], Distinct(1)]
     scale: Scale
     baselines: Annotated[tuple[Baseline, ...], Distinct()]
@@ -306,7 +307,7 @@ def _override(document: dict[str, Any], key: str, value: Any, where: Path) -> No
     *parents, last = key.split(".")
     section = document
     for parent in parents:
-        may_be_silent = section is document and parent in ("devices", "preemption")
+        may_be_silent = section is document and parent in ("devices", "preemption", "parts")
         section = section.setdefault(parent, {}) if may_be_silent else section.get(parent)
         if not isinstance(section, dict):
             raise InputError("no such key to override", where=where, expected="a key of the study", found=key)

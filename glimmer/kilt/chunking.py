@@ -20,20 +20,35 @@ from __future__ import annotations
 import json
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from glimmer.errors import InputError
-from glimmer.files import sealed_directory, write_json
+from glimmer.files import read_json_object, sealed_directory, write_json
+from glimmer.kilt.digests import DigestTable, digest
 from glimmer.kilt.formats import Page
 from glimmer.kilt.passages import PassageFile
+from glimmer.parts import StagePart, State, gather, reopened, stored, written_part
 
-__all__ = ["ABSTRACT", "Passage", "PassageFile", "chunk", "span_text", "text_position", "write_passages"]
+__all__ = [
+    "ABSTRACT",
+    "Passage",
+    "PassageFile",
+    "chunk",
+    "gather_passages",
+    "span_text",
+    "text_position",
+    "write_passages",
+    "write_passages_part",
+]
 
 ABSTRACT = "Section::::Abstract."
+_LINES, _OFFSETS, _PAGE_IDS = "passages.jsonl", "offsets.npy", "page_ids.npy"
+_COUNTS = ("pages", "pages_without_text", "passages", "words")
 _HEADING = re.compile(r"\s*Section::::")
 _BULLET = re.compile(r"\s*BULLET::::(?:-|\d+\.)?")
 # A sentence ends after . ! or ?, closing quotes and brackets included, before whitespace. Abbreviations end
@@ -151,25 +166,109 @@ def write_passages(pages: Iterable[Page], directory: str | Path, max_words: int,
     offsets[i]:offsets[i + 1] of passages.jsonl. Returns the content of meta.json: counts of pages, pages
     without text, passages and words, and `max_words`. Raises InputError for fewer passages than `at_least`.
     """
-    meta = {"pages": 0, "pages_without_text": 0, "passages": 0, "words": 0, "max_words": max_words}
     with sealed_directory(directory) as target:
-        with open(target / "passages.jsonl", "wb") as lines, _OffsetsFile(target / "offsets.npy") as offsets:
-            for page in pages:
-                before = meta["passages"]
-                for passage in chunk(page, max_words):
-                    offsets.append(lines.tell())
-                    lines.write(_line(meta["passages"], passage))
-                    meta["passages"] += 1
-                    meta["words"] += len(passage.text.split())
-                meta["pages"] += 1
-                meta["pages_without_text"] += meta["passages"] == before
-            offsets.append(lines.tell())
-        if meta["passages"] < at_least:
-            raise InputError(
-                "the corpus is too small to retrieve from", expected=f"{at_least} passages", found=meta["passages"]
-            )
-        write_json(target / "meta.json", meta)
+        meta = _write(pages, target, max_words)
+        _require_passages(meta, at_least)
     return meta
+
+
+def write_passages_part(
+    pages: Iterable[Page], out: str | Path, part: StagePart, made_of: Mapping[str, Any], max_words: int
+) -> dict:
+    """Chunks the pages of one part of the knowledge source for `gather_passages`; passages are numbered from 0.
+
+    page_ids.npy has the digest of each page's id, uint64 [pages]. Returns the counts of the part.
+    """
+    digests = array("Q")
+
+    def noted() -> Iterator[Page]:
+        for page in pages:
+            digests.append(digest(page.page_id))
+            yield page
+
+    with written_part(out, part, made_of) as target:
+        meta = _write(noted(), target, max_words)
+        np.save(target / _PAGE_IDS, np.array(digests, dtype=np.uint64), allow_pickle=False)
+    return meta
+
+
+def gather_passages(
+    out: str | Path,
+    of: int,
+    made_of: Mapping[str, Any],
+    *,
+    at_least: int = 0,
+    check_pages: Callable[[DigestTable], object] = len,
+) -> dict:
+    """Makes the directory that `write_passages` makes of all pages, to the byte, of the parts that lie beside it.
+
+    `check_pages` is given the ids of all pages before the first part is appended. Returns the counts. Raises
+    InputError for fewer passages than `at_least`, and as `glimmer.parts.gather` does.
+    """
+
+    def check(parts: Sequence[Path]) -> None:
+        _require_passages(_sum([read_json_object(part / "meta.json") for part in parts]), at_least)
+        ids = (np.load(part / _PAGE_IDS, allow_pickle=False) for part in parts)
+        check_pages(DigestTable.of_digests(ids))
+
+    def append(part: Path, whole: Path, state: State) -> State:
+        number, size = state.get("passages", 0), state.get("bytes", 0)
+        with (
+            stored(reopened(whole / _LINES, size)) as lines,
+            _OffsetsFile(whole / _OFFSETS, keep=number) as offsets,
+            open(part / _LINES, "rb") as added,
+        ):
+            for line in added:
+                offsets.append(size)
+                size += lines.write(_numbered(line, number))
+                number += 1
+        before = [state["meta"]] if state else []
+        return {
+            "passages": number,
+            "bytes": size,
+            "meta": _sum([*before, read_json_object(part / "meta.json")]),
+        }
+
+    def finish(whole: Path, state: State) -> None:
+        with _OffsetsFile(whole / _OFFSETS, keep=state["passages"]) as offsets:
+            offsets.append(state["bytes"])
+        write_json(whole / "meta.json", state["meta"])
+
+    return gather(out, of, made_of, check=check, append=append, finish=finish)["meta"]
+
+
+def _write(pages: Iterable[Page], target: Path, max_words: int) -> dict:
+    meta = dict.fromkeys(_COUNTS, 0) | {"max_words": max_words}
+    with open(target / _LINES, "wb") as lines, _OffsetsFile(target / _OFFSETS) as offsets:
+        for page in pages:
+            before = meta["passages"]
+            for passage in chunk(page, max_words):
+                offsets.append(lines.tell())
+                lines.write(_line(meta["passages"], passage))
+                meta["passages"] += 1
+                meta["words"] += len(passage.text.split())
+            meta["pages"] += 1
+            meta["pages_without_text"] += meta["passages"] == before
+        offsets.append(lines.tell())
+    write_json(target / "meta.json", meta)
+    return meta
+
+
+def _require_passages(meta: Mapping[str, int], at_least: int) -> None:
+    if meta["passages"] < at_least:
+        raise InputError(
+            "the corpus is too small to retrieve from", expected=f"{at_least} passages", found=meta["passages"]
+        )
+
+
+def _sum(parts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    """What meta.json says of all parts together."""
+    return {key: sum(part[key] for part in parts) for key in _COUNTS} | {"max_words": parts[0]["max_words"]}
+
+
+def _numbered(line: bytes, number: int) -> bytes:
+    """A line of passages.jsonl, which begins with its id, under another id."""
+    return b'{"id": %d' % number + line[line.index(b",") :]
 
 
 def _line(number: int, passage: Passage) -> bytes:
@@ -193,17 +292,24 @@ def _line(number: int, passage: Passage) -> bytes:
 class _OffsetsFile:
     """An int64 .npy file whose length is known only at its end.
 
-    Numpy's header leaves room to be rewritten in place.
+    Numpy's header leaves room to be rewritten in place. `keep`: so many are in it from before.
     """
 
     _BUFFERED = 8192
 
-    def __init__(self, path: Path):
-        self._path, self._pending, self._count = path, array("q"), 0
+    def __init__(self, path: Path, keep: int = 0):
+        self._path, self._pending, self._count = path, array("q"), keep
 
     def __enter__(self) -> _OffsetsFile:
-        self._file = open(self._path, "wb")  # noqa: SIM115  (closed by __exit__)
-        self._data_start = self._write_header()
+        if not self._count:
+            self._file = reopened(self._path, 0)
+            self._data_start = self._write_header()
+            return self
+        with open(self._path, "rb") as before:
+            np.lib.format.read_magic(before)
+            np.lib.format.read_array_header_1_0(before)
+            self._data_start = before.tell()
+        self._file = reopened(self._path, self._data_start + 8 * self._count)
         return self
 
     def append(self, offset: int) -> None:
@@ -213,7 +319,7 @@ class _OffsetsFile:
             self._flush()
 
     def __exit__(self, *_) -> None:
-        with self._file:
+        with stored(self._file):
             self._flush()
             self._file.seek(0)
             if self._write_header() != self._data_start:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -31,6 +32,15 @@ class DigestTable:
         self._digests = array("Q")
         self._values = array("q")
         self._sorted: tuple[np.ndarray, np.ndarray] | None = None
+
+    @classmethod
+    def of_digests(cls, parts: Iterable[np.ndarray]) -> DigestTable:
+        """The table of ids whose digests (uint64) are known, in parts; the value of each is its place from 1."""
+        table = cls()
+        for part in parts:
+            table._digests.frombytes(np.ascontiguousarray(part, dtype=np.uint64).tobytes())
+        table._values = array("q", range(1, len(table._digests) + 1))
+        return table
 
     def __len__(self) -> int:
         return len(self._digests) if self._sorted is None else len(self._sorted[0])

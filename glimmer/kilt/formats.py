@@ -17,9 +17,10 @@ from typing import Any
 
 from glimmer.errors import InputError
 from glimmer.experiments.settings import TASKS
-from glimmer.files import numbered_lines, write_json_lines
+from glimmer.files import PlaceOfLine, lines_between, numbered_lines, readable, write_json_lines
 from glimmer.kilt.hub import PLACES, without_fillers
 from glimmer.kilt.rows import JOIN_TRIVIAQA, example_faults, id_text, page_faults, page_id_of, parse_line, text_faults
+from glimmer.parts import StagePart
 
 __all__ = [
     "HEADLINE",
@@ -116,20 +117,20 @@ class Guess:
     provenance: list[dict[str, Any]] = field(default_factory=list)
 
 
-def read_pages(path: str | Path) -> Iterator[Page]:
-    """Streams the pages of a knowledge source.
+def read_pages(path: str | Path, part: StagePart | None = None) -> Iterator[Page]:
+    """Streams the pages of a knowledge source; with `part` those that begin in that share of its bytes.
 
-    Raises InputError at file:line for a page without id or text.
+    Raises InputError at file:line for a page without id or text, and where a part of a gzip is asked for.
     """
-    for _, row in read_page_rows(path):
+    for _, row in read_page_rows(path, part):
         title, text = row.get("wikipedia_title"), row["text"]
         title = title if isinstance(title, str) else text[0].strip()
         yield Page(page_id=id_text(page_id_of(row)), title=title, paragraphs=text)
 
 
-def read_page_rows(path: str | Path) -> Iterator[tuple[str, dict]]:
-    """Streams ("file:line", line as it stands) of a knowledge source; raises as `read_pages` does."""
-    for where, row in read_objects(path):
+def read_page_rows(path: str | Path, part: StagePart | None = None) -> Iterator[tuple[object, dict]]:
+    """Streams (what says "file:line", line as it stands) of a knowledge source; raises as `read_pages` does."""
+    for where, row in read_objects(path) if part is None else _objects_of_part(path, part):
         for fault in page_faults(row, where):
             raise fault
         yield where, row
@@ -210,6 +211,11 @@ def read_objects(path: str | Path) -> Iterator[tuple[str, dict]]:
     for number, line in numbered_lines(path):
         where = f"{path}:{number}"
         yield where, parse_object(line, where)
+
+
+def _objects_of_part(path: str | Path, part: StagePart) -> Iterator[tuple[PlaceOfLine, dict]]:
+    for place, line in lines_between(path, *part.share(readable(path).stat().st_size)):
+        yield place, parse_object(line, place)
 
 
 def parse_object(line: bytes, where: object) -> dict:

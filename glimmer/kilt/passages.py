@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -57,8 +58,13 @@ class PassageFile:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """All rows in order, as one stream."""
+        return self.rows(0, len(self))
+
+    def rows(self, start: int, end: int) -> Iterator[dict[str, Any]]:
+        """Rows [start, end) in order, as one stream."""
         with open(self.directory / "passages.jsonl", "rb") as file:
-            for line in file:
+            file.seek(int(self._offsets[start]))
+            for line in itertools.islice(file, end - start):
                 yield json.loads(line)
 
     def text(self, passage: int) -> str:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from glimmer.errors import InputError
 from glimmer.models.mesh import device_mesh, place_batch, place_parameters
 from glimmer.models.tokenizer import Tokenizer
+from glimmer.parts import StagePart
 from glimmer.retrieval.gtr import GTR
 from glimmer.retrieval.shards import ShardPlan, write_shards
 
@@ -89,11 +90,16 @@ def batch_width(length: int) -> int:
 
 
 def embed_corpus(
-    embedder: Embedder, read_texts: Callable[[int, int], Sequence[str]], directory: str | Path, *, plan: ShardPlan
+    embedder: Embedder,
+    read_texts: Callable[[int, int], Sequence[str]],
+    directory: str | Path,
+    *,
+    plan: ShardPlan,
+    part: StagePart | None = None,
 ) -> list[int]:
     """Embeds a corpus into `directory`, skipping the shards that are there; returns the numbers of the new ones.
 
-    Args: read_texts: texts of passages [start, end), as the tower should see them.
+    Args: read_texts: texts of passages [start, end), as the tower should see them. part: of the shards; None: all.
     """
     if plan.dimension != embedder.gtr.dimension:
         raise InputError(
@@ -105,7 +111,7 @@ def embed_corpus(
         name = f"embed shard {start // plan.passages_per_shard + 1}/{count}"
         return embedder.texts(read_texts(start, end), plan.passage_tokens, progress=name)
 
-    return write_shards(directory, plan, embed)
+    return write_shards(directory, plan, embed, part)
 
 
 def passage_text(title: str, text: str) -> str:

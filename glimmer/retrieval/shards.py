@@ -1,8 +1,11 @@
-"""Embedding shards on disk: `shard-00000.npy` float32 [n, d] ..., and a `meta.json` that says what made them."""
+"""Embedding shards on disk: `shard-00000.npy` float32 [n, d] ..., and a `meta.json` that says what made them.
+
+What will make them stands in a hidden `.plan.json` before the first of them is there, and `meta.json` is written last.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,10 +19,15 @@ from glimmer.files import (
     check_seal,
     existing,
     is_sealed,
+    move_sealed,
     read_json,
     require_space,
+    sealed_names,
     write_json,
 )
+from glimmer.parts import MissingPart, StagePart, require_same
+
+_PLAN, _META = ".plan.json", "meta.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,24 +59,23 @@ def shard_path(directory: str | Path, number: int) -> Path:
     return Path(directory) / f"shard-{number:05d}.npy"
 
 
-def write_shards(directory: str | Path, plan: ShardPlan, embed: Callable[[int, int], np.ndarray]) -> list[int]:
+def write_shards(
+    directory: str | Path,
+    plan: ShardPlan,
+    embed: Callable[[int, int], np.ndarray],
+    part: StagePart | None = None,
+) -> list[int]:
     """Writes every shard that is not there yet; `embed(start, end)` gives float32 [end - start, d].
 
-    `meta.json` is written first. If one is there and names another plan, all shards beside it are removed before
-    any work. A shard is whole or absent (it is renamed into place, and sealed), so an interrupted run goes on where it
-    stopped; one whose bytes changed since is made again.
+    If another plan was begun there, all its shards are removed before any work. A shard is whole or absent (it is
+    renamed into place, and sealed), so an interrupted run goes on where it stopped; one whose bytes changed since is
+    made again. `meta.json` is written last, and not where only one `part` of the shards is made.
     Returns the numbers of the shards that were computed now.
     """
     directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    meta = directory / "meta.json"
-    if not (meta.exists() and _read_meta(meta) == asdict(plan)):
-        for stale in directory.glob("shard-*.npy"):
-            stale.unlink()
-        (directory / SEAL).unlink(missing_ok=True)
-        write_json(meta, asdict(plan))
+    _begin(directory, plan)
     computed = []
-    missing = [number for number in range(len(plan.shards())) if not is_sealed(shard_path(directory, number))]
+    missing = [number for number in _share(plan, part) if not is_sealed(shard_path(directory, number))]
     rows_missing = sum(end - start for start, end in (plan.shards()[number] for number in missing))
     require_space(directory, 4 * rows_missing * plan.dimension, "embeddings")
     for number in missing:
@@ -82,7 +89,60 @@ def write_shards(directory: str | Path, plan: ShardPlan, embed: Callable[[int, i
             np.save(file, rows, allow_pickle=False)
         add_to_seal(directory, [path])
         computed.append(number)
+    if part is None:
+        write_json(directory / _META, asdict(plan))
     return computed
+
+
+def require_part(directory: str | Path, plan: ShardPlan, part: StagePart, place: str | Path) -> None:
+    """Raises InputError unless `place` has a part's shards by this plan; `directory` may have some of them already."""
+    directory, place = Path(directory), Path(place)
+    begun = _plan_of(directory) == asdict(plan)
+    if (found := _plan_of(place)) is not None:
+        require_same(place / _PLAN, asdict(plan), found)
+    waiting, gathered = sealed_names(place), sealed_names(directory) if begun else set()
+    for number in _share(plan, part):
+        here, there = shard_path(place, number), shard_path(directory, number)
+        is_gathered = begun and there.exists() and there.name in waiting | gathered
+        if not (is_gathered or (here.exists() and here.name in waiting)):
+            raise MissingPart(part, here)
+
+
+def gather_shards(directory: str | Path, plan: ShardPlan, places: Mapping[StagePart, Path]) -> None:
+    """Moves the shards of all parts into `directory`, which is then as `write_shards` makes it; nothing is copied.
+
+    Each place must have passed `require_part`. May be called again after an interruption.
+    """
+    directory = Path(directory)
+    _begin(directory, plan)
+    (directory / _META).unlink(missing_ok=True)
+    for part, place in places.items():
+        waiting, names = sealed_names(place), (shard_path(place, number).name for number in _share(plan, part))
+        move_sealed(place, directory, [name for name in names if name in waiting])
+    write_json(directory / _META, asdict(plan))
+
+
+def _share(plan: ShardPlan, part: StagePart | None) -> range:
+    """The numbers of the shards of a part; None: of all."""
+    count = len(plan.shards())
+    return range(count) if part is None else range(*part.share(count))
+
+
+def _begin(directory: Path, plan: ShardPlan) -> None:
+    """Removes what another plan has left, and says by which plan shards are made from now on."""
+    directory.mkdir(parents=True, exist_ok=True)
+    if _plan_of(directory) != asdict(plan):
+        for stale in directory.glob("shard-*.npy"):
+            stale.unlink()
+        (directory / SEAL).unlink(missing_ok=True)
+        (directory / _META).unlink(missing_ok=True)
+    write_json(directory / _PLAN, asdict(plan))
+
+
+def _plan_of(directory: Path) -> dict | None:
+    """By which plan the shards of a directory were begun; earlier versions said so in `meta.json` alone."""
+    known = next((path for path in (directory / _PLAN, directory / _META) if path.exists()), None)
+    return None if known is None else _read_meta(known)
 
 
 def open_shards(directory: str | Path) -> list[np.ndarray]:
@@ -92,7 +152,7 @@ def open_shards(directory: str | Path) -> list[np.ndarray]:
     what `meta.json` says.
     """
     check_seal(directory)
-    meta_path = existing(existing(directory) / "meta.json")
+    meta_path = existing(existing(directory) / _META)
     plan = ShardPlan(**_read_meta(meta_path))
     return [
         _open_shard(shard_path(directory, number), (end - start, plan.dimension))
@@ -102,7 +162,7 @@ def open_shards(directory: str | Path) -> list[np.ndarray]:
 
 def read_plan(directory: str | Path) -> ShardPlan:
     """The plan in a shard directory's `meta.json`."""
-    return ShardPlan(**_read_meta(existing(directory) / "meta.json"))
+    return ShardPlan(**_read_meta(existing(directory) / _META))
 
 
 def blocks(shards: Iterable[np.ndarray], rows: int) -> Iterator[tuple[int, np.ndarray]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from glimmer.kilt.passages import PassageFile
 from glimmer.kilt.provenance import PageIndex
 from glimmer.models.forms import tokenizer_file
 from glimmer.models.tokenizer import Tokenizer
+from glimmer.parts import StagePart, all_parts, gathering, part_folder, require_parts, write_stamp
 from glimmer.retrieval.bm25 import build_bm25, search_bm25
 from glimmer.retrieval.contrastive import train_gtr
 from glimmer.retrieval.device_search import device_search
@@ -26,7 +29,7 @@ from glimmer.retrieval.gtr import GTR, gtr_from_t5, is_gtr, load_gtr, save_gtr, 
 from glimmer.retrieval.pairs import gold_pairs, hard_negatives, training_pairs
 from glimmer.retrieval.retrieved import Retrieved, retrieved_path, write_retrieved
 from glimmer.retrieval.search import search
-from glimmer.retrieval.shards import ShardPlan, open_shards, read_plan
+from glimmer.retrieval.shards import ShardPlan, gather_shards, open_shards, read_plan, require_part
 from glimmer.retrieval.towers import HALVES, half_directory, half_of, served_by, towers_in
 
 _Find = Callable[[Sequence[Example]], tuple[np.ndarray, np.ndarray]]
@@ -113,11 +116,13 @@ def embed_passages(
     dtype: str = "float32",
     passages_per_shard: int = 8192,
     tokens_per_batch: int | None = None,
+    part: StagePart | None = None,
 ) -> dict[str, Any]:
     """Embeds every passage with the tower in `gtr`; goes on where an interrupted run stopped.
 
     Of two towers each has its own embeddings, in `out/half-0` and `out/half-1`. `passage_tokens` defaults to what the
-    tower's directory says it was trained with. Returns a summary.
+    tower's directory says it was trained with. With `part` only its share of the shards is made, for
+    `gather_embeddings`, in the part's folder beside `out`. Returns a summary.
     """
     corpus = PassageFile(passages)
     check_seal(gtr)
@@ -126,18 +131,57 @@ def embed_passages(
         rows = (corpus[number] for number in range(start, end))
         return [passage_text(row["title"], row["text"]) for row in rows]
 
-    summaries = {}
-    for half, tower, place in _places(gtr, out):
+    summaries, plans = {}, {}
+    for half, tower, place in _places(gtr, out if part is None else part_folder(out, part)):
         model, plan = _plan(tower, corpus, passage_tokens, dtype, passages_per_shard)
         embedder = Embedder(model, Tokenizer(tokenizer_path(tower)), tokens_per_batch=tokens_per_batch)
-        computed = embed_corpus(embedder, read, place, plan=plan)
-        summaries[half] = {
-            "passages": plan.passages,
-            "dimension": plan.dimension,
-            "shards": len(plan.shards()),
-            "computed_now": len(computed),
-        }
+        computed = embed_corpus(embedder, read, place, plan=plan, part=part)
+        summaries[half], plans[half] = _of_shards(plan, len(computed)), plan
+    if part is not None:
+        write_stamp(out, part, _by_tower({half: asdict(plan) for half, plan in plans.items()}))
     return _by_tower(summaries)
+
+
+def gather_embeddings(
+    gtr: str | Path,
+    passages: str | Path,
+    out: str | Path,
+    of: int,
+    *,
+    passage_tokens: int | None = None,
+    dtype: str = "float32",
+    passages_per_shard: int = 8192,
+) -> dict[str, Any]:
+    """Makes `out` of the parts that `embed_passages` has left beside it, by renaming their shards.
+
+    Raises InputError, before any work, for a part that is missing or not whole, or is of another tower, corpus or
+    length, and where another process is at it.
+    """
+    corpus, summaries, work = PassageFile(passages), {}, []
+    check_seal(gtr)
+    with gathering(out):
+        for half, tower, place in _places(gtr, out):
+            plan = _plan(tower, corpus, passage_tokens, dtype, passages_per_shard)[1]
+            places = {part: dict(_halves(gtr, part_folder(out, part)))[half] for part in all_parts(of)}
+            require_parts(out, places, functools.partial(_require_shards, place, plan, places))
+            work.append((place, plan, places))
+            summaries[half] = _of_shards(plan, 0)
+        for place, plan, places in work:
+            gather_shards(place, plan, places)
+    return _by_tower(summaries)
+
+
+def _require_shards(place: Path, plan: ShardPlan, places: Mapping[StagePart, Path], part: StagePart) -> None:
+    require_part(place, plan, part, places[part])
+
+
+def _of_shards(plan: ShardPlan, computed: int) -> dict[str, int]:
+    counts = {"passages": plan.passages, "dimension": plan.dimension, "shards": len(plan.shards())}
+    return counts | {"computed_now": computed}
+
+
+def _halves(gtr: str | Path, embeddings: str | Path) -> list[tuple[int | None, Path]]:
+    return [(half, place) for half, _, place in _places(gtr, embeddings)]
 
 
 def _places(gtr: str | Path, embeddings: str | Path) -> list[tuple[int | None, Path, Path]]:

@@ -91,8 +91,8 @@ class Job:
 def jobs_of(study: Study, passages: int | None = None) -> list[Job]:
     """Every job of a study with given data, in the order in which they can run; `passages`: of the knowledge source.
 
-    A study's stages are once, whatever its seeds. Raises InputError where data are generated: they are small, and
-    measured (`glimmer plan --hours`).
+    A study's stages are once, whatever its seeds, by one job or as many as its `parts` say. Raises InputError where
+    data are generated: they are small, and measured (`glimmer plan --hours`).
     """
     if isinstance(study.data, GeneratedData):
         raise InputError(
@@ -150,21 +150,28 @@ def _stages(study: Study, passages: int) -> list[Job]:
     source = sum(file.about_bytes for file in PUBLISHED if file.task is None)
     text = passages * study.corpus.max_words * BYTES_PER_WORD  # at most: a page's last passage is shorter
     asked = sum(file.lines for file in PUBLISHED if file.task in study.tasks)
+    tokens = passages * study.lengths.passage * _TOKEN
     jobs = [
-        Job(stage="chunk", reads=source, writes=text, rate=CHUNK_RATE),
-        Job(stage="tokenize", reads=text, writes=passages * study.lengths.passage * _TOKEN, rate=TOKENIZE_RATE),
+        *_in_parts(Job(stage="chunk", reads=source, writes=text, rate=CHUNK_RATE), study.parts.chunk),
+        *_in_parts(Job(stage="tokenize", reads=text, writes=tokens, rate=TOKENIZE_RATE), study.parts.tokenize),
     ]
     if isinstance(study.retriever, Gtr):
         # GTR-Base, a T5 1.0, has one matrix less in its feed-forward than T5.1.1-Base and a width half again as large.
         tower = t5_1_1_base() if study.retriever.initial == "checkpoint" else study.dimensions()
         vectors = passages * study.retriever.dimension * _FLOAT
         embedded = passages * _encoder_macs(tower, study.retriever_length("passage"))
-        jobs.append(Job(stage="embed", macs=embedded, reads=text, writes=vectors))
+        jobs += _in_parts(Job(stage="embed", macs=embedded, reads=text, writes=vectors), study.parts.embed)
         questions = asked * _encoder_macs(tower, study.retriever_length("question"))
         products = asked * passages * study.retriever.dimension
         found = asked * study.retriever.depth * 2 * _FLOAT
         jobs.append(Job(stage="retrieve", macs=questions + products, reads=vectors, writes=found))
     return jobs
+
+
+def _in_parts(job: Job, of: int) -> list[Job]:
+    """A stage's job as so many equal ones. What gathers them moves bytes, and is not in the bill."""
+    shares = {name: getattr(job, name) / of for name in ("macs", "reads", "writes")}
+    return [dataclasses.replace(job, **shares)] * of
 
 
 def _training(run: Run) -> Job:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -17,6 +19,7 @@ from glimmer.kilt.formats import Example, read_examples, task_file
 from glimmer.kilt.passages import PassageFile
 from glimmer.models.batch import Batch
 from glimmer.models.tokenizer import Tokenizer
+from glimmer.parts import State, gather, reopened, stored
 
 
 class Corpus:
@@ -215,19 +218,54 @@ class Batcher:
         )
 
 
-def tokenize_passages(tokenizer: Tokenizer, passages: PassageFile, length: int, template: str, out: Path) -> None:
+TOKENS = "passages.npy"
+
+
+def tokenize_passages(
+    tokenizer: Tokenizer,
+    passages: PassageFile,
+    length: int,
+    template: str,
+    out: Path,
+    rows: tuple[int, int] | None = None,
+) -> None:
     """Writes the token ids of every passage, [passages, length] int32, as one .npy file, in blocks.
 
-    `template` holds {title} and {text}; the end token stands last, as in T5's inputs.
+    `template` holds {title} and {text}; the end token stands last, as in T5's inputs. `rows`: of passages [start, end).
     """
+    start, end = rows or (0, len(passages))
     # Written, not mapped: where a disk is full, writing says so, and a page that cannot be stored kills the process.
-    header = {"descr": "<i4", "fortran_order": False, "shape": (len(passages), length)}
-    require_space(out, 4 * len(passages) * length, "the passages' tokens")
+    require_space(out, 4 * (end - start) * length, "the passages' tokens")
     with atomic_write(out, "wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
+        np.lib.format.write_array_header_1_0(file, _header(end - start, length))
         block: list[str] = []
-        for number, passage in enumerate(passages):
+        for number, passage in enumerate(passages.rows(start, end), start=start + 1):
             block.append(template.format(title=passage["title"], text=passage["text"]))
-            if len(block) == 4096 or number == len(passages) - 1:
+            if len(block) == 4096 or number == end:
                 file.write(tokenizer.encode_array(block, length, end=True).astype("<i4", copy=False).tobytes())
                 block = []
+
+
+def gather_tokens(out: str | Path, of: int, made_of: Mapping[str, Any], *, passages: int, length: int) -> None:
+    """Makes the sealed directory of what `tokenize_passages` writes of all passages, to the byte, of its parts.
+
+    A part holds the tokens of its share of the passages. Raises as `glimmer.parts.gather` does.
+    """
+
+    def append(part: Path, whole: Path, state: State) -> State:
+        with (
+            stored(reopened(whole / TOKENS, state.get("bytes", 0))) as file,
+            open(part / TOKENS, "rb") as added,
+        ):
+            if not state:
+                np.lib.format.write_array_header_1_0(file, _header(passages, length))
+            np.lib.format.read_magic(added)
+            np.lib.format.read_array_header_1_0(added)
+            shutil.copyfileobj(added, file, 1 << 24)
+            return {"bytes": file.tell()}
+
+    gather(out, of, made_of, append=append)
+
+
+def _header(passages: int, length: int) -> dict[str, Any]:
+    return {"descr": "<i4", "fortran_order": False, "shape": (passages, length)}

@@ -47,7 +47,7 @@ def test_a_full_disk_is_named_leaves_nothing_and_after_space_is_made_all_is_writ
     with pytest.raises(InputError, match="stage.*: (the disk is full|no space for .*)") as caught:
         write(disk)
     assert "\n" not in str(caught.value) and str(disk) in str(caught.value)
-    left = set(contents(disk)) - {"filler", "stage/meta.json"}  # the plan of embeddings, from which they go on
+    left = set(contents(disk)) - {"filler", "stage/.plan.json"}  # the plan of embeddings, from which they go on
     assert not left
     (disk / "filler").unlink()
     write(disk)

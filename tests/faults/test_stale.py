@@ -111,6 +111,9 @@ KEYS: Mapping[str, tuple[Any, set[str], str]] = {
     "devices.microbatches": (2, NOTHING, "none"),
     "preemption.checkpoint_seconds": (None, NOTHING, "none"),
     "preemption.grace_seconds": (5, NOTHING, "none"),
+    "parts.chunk": (3, NOTHING, "none"),
+    "parts.tokenize": (3, NOTHING, "none"),
+    "parts.embed": (3, NOTHING, "none"),
 }
 ALONG = {"relevance_filter.k": {"relevance_filter.mode": "retrieved"}}  # what a key is not allowed without
 WITH_THEIR_SECTION = {"data.kind", "tokenizer.kind", "initial.kind", "retriever.kind", "retriever.initial", "sizes"}

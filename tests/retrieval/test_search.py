@@ -176,7 +176,7 @@ def test_an_interrupted_run_leaves_whole_shards_and_goes_on(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         write_shards(tmp_path, PLAN, fails_at_the_second)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [SEAL, "meta.json", "shard-00000.npy"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".plan.json", SEAL, "shard-00000.npy"]
     assert write_shards(tmp_path, PLAN, rows) == [1, 2]
 
 

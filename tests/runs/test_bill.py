@@ -1,6 +1,7 @@
 """The bill of a study on accelerators: its operations are the run's, its hours follow the machine."""
 
 import dataclasses
+from collections import Counter
 
 import pytest
 
@@ -8,6 +9,7 @@ from glimmer.compute import SIZES
 from glimmer.errors import InputError
 from glimmer.experiments import load_study, runs_for
 from glimmer.experiments.hours import operations
+from glimmer.experiments.sections import Parts
 from glimmer.runs import bill
 
 # Values of all parameters, as their model cards and papers count them.
@@ -47,11 +49,26 @@ def test_a_training_job_does_what_the_plan_of_its_run_says(study, jobs):
 
 def test_every_run_is_answered_and_every_stage_once(study, jobs):
     assert sorted(job.run for job in jobs if job.stage == "evaluate") == sorted(runs_for(study))
-    assert [job.stage for job in jobs if not job.run] == ["chunk", "tokenize", "embed", "retrieve"]
+    stages = [job.stage for job in jobs if not job.run]
+    assert list(dict.fromkeys(stages)) == ["chunk", "tokenize", "embed", "retrieve"]
+    split = dataclasses.asdict(study.parts) | {"retrieve": 1}
+    assert Counter(stages) == split and min(study.parts.chunk, study.parts.tokenize, study.parts.embed) > 1
+
+
+def test_a_stage_in_parts_is_the_same_work_in_jobs_that_are_as_much_shorter(study, jobs):
+    one = bill.jobs_of(load_study("kilt", {"parts": {}, "artifacts": ["figure2"], "seeds": [0]}))
+    together, alone = ({row["stage"]: row for row in bill.by_stage(part, machine())} for part in (jobs, one))
+    for stage in ("chunk", "tokenize", "embed"):
+        of = getattr(study.parts, stage)
+        assert (together[stage]["jobs"], alone[stage]["jobs"]) == (of, 1)
+        assert together[stage]["longest_job_hours"] == pytest.approx(alone[stage]["longest_job_hours"] / of)
+        for key in ("petaflop", "read_gigabytes", "written_gigabytes", "device_hours", "hours"):
+            assert together[stage][key] == pytest.approx(alone[stage][key]), key
 
 
 def test_work_on_passages_grows_with_their_number(study):
     asked = 87_372 + 88_869 + 104_966 + 2_284_168 + 147_909 + 61_844 + 2_837 + 5_600 + 10_444 + 5_000 + 3_724 + 5_359
+    study = dataclasses.replace(study, parts=Parts())
     once, twice = ({job.stage: job for job in bill.jobs_of(study, n) if not job.run} for n in (10**6, 2 * 10**6))
     assert twice["embed"].macs == 2 * once["embed"].macs
     assert twice["embed"].writes == 2 * once["embed"].writes == 2 * 10**6 * study.retriever.dimension * 4

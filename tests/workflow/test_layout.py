@@ -112,7 +112,7 @@ def test_a_study_with_a_machine_asks_for_the_minutes_of_its_plan():
     largest = {layout.runs[run].size for run in trained if asked[run] == longest}
     assert largest == {"XXL"}
     assert layout.resources("chunk")["runtime"](SimpleNamespace()) == pytest.approx(
-        34.76 * 2**30 / 5e6 * 1.5 / 60 + 15, abs=1
+        34.76 * 2**30 / 5e6 / layout.parts("chunk") * 1.5 / 60 + 15, abs=1
     )
     assert layout.resources("lengths")["runtime"] == 1440, "what the plan does not foresee"
 

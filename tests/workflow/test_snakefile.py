@@ -1,16 +1,19 @@
 """What Snakemake plans: every stage once, one training a run, and no training for a picture."""
 
+import dataclasses
 import os
 import re
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from glimmer.cli import _parser
 from glimmer.experiments import load_study, runs_for
+from glimmer.experiments.sections import Parts
 from glimmer.experiments.stages import STAGES
 from tests.analysis import synthetic
 
@@ -18,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MEASURING = {"generate", "generate_for_retriever", "chunk", "chunk_for_retriever", "tokenizer", "tokenize", "pretrain",
              "train_retriever", "embed", "retrieve", "filter_by_relevance", "lengths", "priors", "train",
              "evaluate"}  # fmt: skip
+GATHERING = {"gather_passages", "gather_tokens", "gather_embeddings"}  # of a stage in parts alone
 SHOWING = {"figures", "claims", "audit", "report", "crate"}
 
 
@@ -31,8 +35,13 @@ def planned(*arguments: str, cwd: Path = ROOT) -> dict[str, int]:
     """Rule -> number of jobs of a dry run."""
     done = snakemake(*arguments[:1], "--dry-run", "--nolock", *arguments[1:], cwd=cwd)
     assert done.returncode == 0, done.stderr[-2000:]
-    table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\ntotal", done.stdout + done.stderr, flags=re.S)
-    assert table, (done.stdout + done.stderr)[-2000:]
+    return job_counts(done.stdout + done.stderr)
+
+
+def job_counts(told: str) -> dict[str, int]:
+    """Rule -> number of jobs, of what Snakemake tells of a dry run."""
+    table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\ntotal", told, flags=re.S)
+    assert table, told[-2000:]
     return {name: int(count) for name, count in (line.split() for line in table[1].splitlines())}
 
 
@@ -117,7 +126,10 @@ def test_every_stage_of_the_table_has_a_rule_that_takes_what_makes_it_stale_from
     for name, stage in STAGES.items():
         assert f'layout.at(wildcards).decides("{name}")' in rules, name
         assert f'"glimmer {stage.command} ' in rules, name
-    assert rules.count("decides=lambda wildcards: layout.at(wildcards).decides(") == len(STAGES)
+    decided = Counter(re.findall(r'decides=lambda wildcards: layout\.at\(wildcards\)\.decides\("(\w+)"\)', rules))
+    in_parts = {field.name for field in dataclasses.fields(Parts)}
+    # By one job; or by one a part, and one that gathers.
+    assert decided == {name: 3 if name in in_parts else 1 for name in STAGES}
 
 
 @pytest.mark.slow
@@ -166,10 +178,12 @@ def test_rules_are_thin():
 
 def test_rules_that_measure_name_a_benchmark_and_resources():
     text = "".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
-    rules = {rule.split(":")[0]: rule for rule in re.split(r"^\s*rule (?=\w+:)", text, flags=re.M)[1:]}
-    for name in MEASURING:
-        absent = [part for part in ("benchmark:", "resources:", "threads:") if part not in rules[name]]
-        assert not absent, f"rule {name} lacks {absent}"
+    rules = [(rule.split(":")[0], rule) for rule in re.split(r"^\s*rule (?=\w+:)", text, flags=re.M)[1:]]
+    named = {name for name, _ in rules}
+    assert named >= MEASURING | GATHERING
+    for name, rule in rules:
+        absent = [part for part in ("benchmark:", "resources:", "threads:") if part not in rule]
+        assert not absent or name not in MEASURING | GATHERING, f"rule {name} lacks {absent}"
 
 
 @pytest.mark.slow

@@ -29,31 +29,87 @@ if GTR:
             " --init {input.initial:q} --passages {input.passages:q}"
             " --data {params.data:q} --out {output.gtr:q} --threads {threads} > {log:q} 2>&1"
 
-    rule embed:
-        input:
-            gtr=f"{W}/gtr",
-            passages=f"{W}/passages",
-        # Only the file of each tower that is written last: Snakemake deletes what a rule names before it runs it again, and
-        # shards that an interrupted call has left are to be resumed.
-        output:
-            meta=layout.embedded,
-        log:
-            f"{W}/logs/embed.log",
-        benchmark:
-            f"{W}/benchmarks/embed.tsv"
-        conda:
-            "../../environment.yml"
-        threads: layout.needs("embed")["threads"]
-        resources:
-            **layout.resources("embed"),
-        params:
-            study=lambda wildcards: [STUDY, *layout.at(wildcards).option],
-            decides=lambda wildcards: layout.at(wildcards).decides("embed"),
-            embeddings=lambda wildcards: layout.at(wildcards).path("embeddings"),
-        shell:
-            "glimmer embed --study {params.study:q} --set results={resources.results:q}"
-            " --gtr {input.gtr:q} --passages {input.passages:q}"
-            " --out {params.embeddings:q} --threads {threads} > {log:q} 2>&1"
+    if layout.parts("embed") == 1:
+
+        rule embed:
+            input:
+                gtr=f"{W}/gtr",
+                passages=f"{W}/passages",
+            # Only the file of each tower that is written last: Snakemake deletes what a rule names before it runs it again,
+            # and shards that an interrupted call has left are to be resumed.
+            output:
+                meta=layout.embedded,
+            log:
+                f"{W}/logs/embed.log",
+            benchmark:
+                f"{W}/benchmarks/embed.tsv"
+            conda:
+                "../../environment.yml"
+            threads: layout.needs("embed")["threads"]
+            resources:
+                **layout.resources("embed"),
+            params:
+                study=lambda wildcards: [STUDY, *layout.at(wildcards).option],
+                decides=lambda wildcards: layout.at(wildcards).decides("embed"),
+                embeddings=lambda wildcards: layout.at(wildcards).path("embeddings"),
+            shell:
+                "glimmer embed --study {params.study:q} --set results={resources.results:q}"
+                " --gtr {input.gtr:q} --passages {input.passages:q}"
+                " --out {params.embeddings:q} --threads {threads} > {log:q} 2>&1"
+
+    else:
+
+        rule embed:
+            input:
+                gtr=f"{W}/gtr",
+                passages=f"{W}/passages",
+            output:
+                stamp=temp(layout.stamp("embeddings", "embed")),
+            log:
+                f"{W}/logs/embed/{{part}}.log",
+            benchmark:
+                f"{W}/benchmarks/embed/{{part}}.tsv"
+            conda:
+                "../../environment.yml"
+            threads: layout.needs("embed")["threads"]
+            resources:
+                **layout.resources("embed"),
+            params:
+                study=lambda wildcards: [STUDY, *layout.at(wildcards).option],
+                decides=lambda wildcards: layout.at(wildcards).decides("embed"),
+                embeddings=lambda wildcards: layout.at(wildcards).path("embeddings"),
+                of=layout.parts("embed"),
+            shell:
+                "glimmer embed --study {params.study:q} --set results={resources.results:q}"
+                " --gtr {input.gtr:q} --passages {input.passages:q}"
+                " --part {wildcards.part:q}/{params.of:q}"
+                " --out {params.embeddings:q} --threads {threads} > {log:q} 2>&1"
+
+        rule gather_embeddings:
+            input:
+                gtr=f"{W}/gtr",
+                passages=f"{W}/passages",
+                stamps=layout.stamps("embeddings", "embed"),
+            output:
+                meta=layout.embedded,
+            log:
+                f"{W}/logs/gather-embeddings.log",
+            benchmark:
+                f"{W}/benchmarks/gather-embeddings.tsv"
+            conda:
+                "../../environment.yml"
+            threads: layout.needs("gather_embeddings")["threads"]
+            resources:
+                **layout.resources("gather_embeddings"),
+            params:
+                study=lambda wildcards: [STUDY, *layout.at(wildcards).option],
+                decides=lambda wildcards: layout.at(wildcards).decides("embed"),
+                embeddings=lambda wildcards: layout.at(wildcards).path("embeddings"),
+                of=layout.parts("embed"),
+            shell:
+                "glimmer embed --study {params.study:q} --set results={resources.results:q}"
+                " --gtr {input.gtr:q} --passages {input.passages:q} --gather {params.of:q}"
+                " --out {params.embeddings:q} --threads {threads} > {log:q} 2>&1"
 
 
 rule retrieve:

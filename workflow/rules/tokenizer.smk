@@ -49,25 +49,79 @@ else:
             " --out {output.tokenizer:q} > {log:q} 2>&1"
 
 
-rule tokenize:
-    input:
-        passages=f"{W}/passages",
-        tokenizer=f"{W}/tokenizer/tokenizer.json",
-    output:
-        tokens=directory(f"{W}/tokens"),
-    log:
-        f"{W}/logs/tokenize.log",
-    benchmark:
-        f"{W}/benchmarks/tokenize.tsv"
-    conda:
-        "../../environment.yml"
-    threads: layout.needs("tokenize")["threads"]
-    resources:
-        **layout.resources("tokenize"),
-    params:
-        study=lambda wildcards: [STUDY, *layout.at(wildcards).option],
-        decides=lambda wildcards: layout.at(wildcards).decides("tokenize"),
-    shell:
-        "glimmer tokenize --study {params.study:q} --set results={resources.results:q}"
-        " --tokenizer {input.tokenizer:q} --passages {input.passages:q}"
-        " --out {output.tokens:q} > {log:q} 2>&1"
+if layout.parts("tokenize") == 1:
+
+    rule tokenize:
+        input:
+            passages=f"{W}/passages",
+            tokenizer=f"{W}/tokenizer/tokenizer.json",
+        output:
+            tokens=directory(f"{W}/tokens"),
+        log:
+            f"{W}/logs/tokenize.log",
+        benchmark:
+            f"{W}/benchmarks/tokenize.tsv"
+        conda:
+            "../../environment.yml"
+        threads: layout.needs("tokenize")["threads"]
+        resources:
+            **layout.resources("tokenize"),
+        params:
+            study=lambda wildcards: [STUDY, *layout.at(wildcards).option],
+            decides=lambda wildcards: layout.at(wildcards).decides("tokenize"),
+        shell:
+            "glimmer tokenize --study {params.study:q} --set results={resources.results:q}"
+            " --tokenizer {input.tokenizer:q} --passages {input.passages:q}"
+            " --out {output.tokens:q} > {log:q} 2>&1"
+
+else:
+
+    rule tokenize:
+        input:
+            passages=f"{W}/passages",
+            tokenizer=f"{W}/tokenizer/tokenizer.json",
+        output:
+            stamp=temp(layout.stamp("tokens", "tokenize")),
+        log:
+            f"{W}/logs/tokenize/{{part}}.log",
+        benchmark:
+            f"{W}/benchmarks/tokenize/{{part}}.tsv"
+        conda:
+            "../../environment.yml"
+        threads: layout.needs("tokenize")["threads"]
+        resources:
+            **layout.resources("tokenize"),
+        params:
+            study=lambda wildcards: [STUDY, *layout.at(wildcards).option],
+            decides=lambda wildcards: layout.at(wildcards).decides("tokenize"),
+            tokens=lambda wildcards: layout.at(wildcards).path("tokens"),
+            of=layout.parts("tokenize"),
+        shell:
+            "glimmer tokenize --study {params.study:q} --set results={resources.results:q}"
+            " --tokenizer {input.tokenizer:q} --passages {input.passages:q}"
+            " --part {wildcards.part:q}/{params.of:q} --out {params.tokens:q} > {log:q} 2>&1"
+
+    rule gather_tokens:
+        input:
+            passages=f"{W}/passages",
+            tokenizer=f"{W}/tokenizer/tokenizer.json",
+            stamps=layout.stamps("tokens", "tokenize"),
+        output:
+            tokens=directory(f"{W}/tokens"),
+        log:
+            f"{W}/logs/gather-tokens.log",
+        benchmark:
+            f"{W}/benchmarks/gather-tokens.tsv"
+        conda:
+            "../../environment.yml"
+        threads: layout.needs("gather_tokens")["threads"]
+        resources:
+            **layout.resources("gather_tokens"),
+        params:
+            study=lambda wildcards: [STUDY, *layout.at(wildcards).option],
+            decides=lambda wildcards: layout.at(wildcards).decides("tokenize"),
+            of=layout.parts("tokenize"),
+        shell:
+            "glimmer tokenize --study {params.study:q} --set results={resources.results:q}"
+            " --tokenizer {input.tokenizer:q} --passages {input.passages:q}"
+            " --gather {params.of:q} --out {output.tokens:q} > {log:q} 2>&1"
