@@ -27,11 +27,12 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> None:
 def add_parts_arguments(parser: argparse.ArgumentParser) -> None:
     """`--part` and `--gather`, of a stage that can be split over jobs."""
     parts = parser.add_mutually_exclusive_group()
-    parts.add_argument("--part", type=_part, metavar="I/N", help="make part I of N alone, in OUT.parts")
+    parts.add_argument("--part", type=stage_part, metavar="I/N", help="make part I of N alone, in OUT.parts")
     parts.add_argument("--gather", type=_count, metavar="N", help="make OUT of its N parts, which go")
 
 
-def _part(text: str) -> StagePart:
+def stage_part(text: str) -> StagePart:
+    """ "2/8" of the command line as a part."""
     try:
         return StagePart.of_text(text)
     except InputError as error:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 
 from glimmer import preemption
-from glimmer.commands.arguments import study_of
+from glimmer.commands.arguments import stage_part, study_of
 from glimmer.commands.train import add_run_arguments, materials_of
-from glimmer.errors import InputError
 
 HELP = "precompute all or a part of the passage memory of one trained run; goes on where it was interrupted"
 PURPOSE = "stages"
@@ -21,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trained", required=True, metavar="DIR", help="what `glimmer train` wrote")
     parser.add_argument(
         "--part",
+        type=stage_part,
         default="1/1",
         metavar="I/N",
         help="part I of N alone, every N-th block (default: 1/1, all of them)",
@@ -31,20 +30,11 @@ def run(args: argparse.Namespace) -> int:
     """Writes the blocks of the part that are not there, and prints how many that were."""
     from glimmer.commands.runtime import prepare
 
-    part = _part(args.part)
     prepare(args)
     with preemption.heeded(study_of(args).preemption.grace_seconds):
         from glimmer.runs.evaluate import remember_run
 
-        computed = remember_run(materials_of(args), Path(args.trained), part)
+        computed = remember_run(materials_of(args), Path(args.trained), args.part)
     said = "reads no stored memory" if computed is None else f"{len(computed)} blocks of memory computed"
     print(f"run {args.run}: {said}")
     return 0
-
-
-def _part(text: str) -> tuple[int, int]:
-    """The two numbers of "3/8". Raises InputError for what is no part."""
-    number, of = map(int, text.split("/")) if re.fullmatch(r"[0-9]{1,9}/[0-9]{1,9}", text) else (0, 0)
-    if not 1 <= number <= of:
-        raise InputError("not a part", where="--part", expected="1/N to N/N, as in 3/8", found=text)
-    return number, of

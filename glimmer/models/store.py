@@ -32,15 +32,15 @@ from glimmer.files import (
     write_json,
 )
 from glimmer.models.memory_values import from_bytes, to_bytes
+from glimmer.parts import StagePart
 
 ROWS_PER_BLOCK = 64
 DIGEST_BYTES = 32
 """Behind the vectors of each passage."""
 
 Ids = Int[np.ndarray, " rows"]
-Part = tuple[int, int]
-"""(i, n): part i of n, from 1: every n-th block."""
-ALL: Part = (1, 1)
+ALL = StagePart(number=1, of=1)
+"""Of the blocks: a part of n is every n-th."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -185,7 +185,7 @@ def write_store(directory: str | Path, plan: StorePlan, tokens: Tokens, remember
 
 
 def write_blocks(
-    directory: str | Path, plan: StorePlan, tokens: Tokens, remember: Remember, part: Part = ALL
+    directory: str | Path, plan: StorePlan, tokens: Tokens, remember: Remember, part: StagePart = ALL
 ) -> list[int]:
     """Writes the blocks of a part that are not there, or not whole; returns the numbers of those computed now.
 
@@ -197,7 +197,7 @@ def write_blocks(
     directory = Path(directory)
     if not len(plan.ids):
         raise InputError("no passages to remember", where=directory, expected="at least one passage id")
-    mine, computed = range(part[0] - 1, plan.blocks, part[1]), []
+    mine, computed = range(part.number - 1, plan.blocks, part.of), []
     _prepare(directory, plan, mine)
     for block in mine:
         preemption.check()

@@ -23,7 +23,8 @@ from glimmer.files import SEAL, atomic_write, check_seal, numbered_lines, read_j
 from glimmer.kilt.formats import HEADLINE, Guess, write_guesses
 from glimmer.kilt.passages import PassageFile
 from glimmer.models.mesh import device_mesh, place_parameters
-from glimmer.models.store import ALL, Part
+from glimmer.models.store import ALL
+from glimmer.parts import StagePart
 from glimmer.runs.answer_log import AnswerLog
 from glimmer.runs.made_by import code_version, made_by, peak_memory
 from glimmer.runs.materials import Materials
@@ -96,7 +97,7 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
     return result | other
 
 
-def remember_run(materials: Materials, trained: Path, part: Part = ALL) -> list[int] | None:
+def remember_run(materials: Materials, trained: Path, part: StagePart = ALL) -> list[int] | None:
     """Writes one job's part of the memory that `evaluate_run` reads for the parameters that are kept.
 
     Returns the numbers of the blocks that were computed now; None where the run reads no stored memory.

@@ -12,7 +12,8 @@ import numpy as np
 from flax import nnx
 
 from glimmer.models.reader import Reader
-from glimmer.models.store import ALL, MemoryStore, Part, StorePlan, write_blocks, write_store
+from glimmer.models.store import ALL, MemoryStore, StorePlan, write_blocks, write_store
+from glimmer.parts import StagePart
 from glimmer.runs.made_by import code_version
 from glimmer.runs.materials import Materials
 
@@ -26,7 +27,7 @@ def write_memory(reader: Reader, materials: Materials, directory: Path) -> Memor
     return None if plan is None else write_store(directory, plan, *_making(reader, materials))
 
 
-def write_part(reader: Reader, materials: Materials, directory: Path, part: Part = ALL) -> list[int] | None:
+def write_part(reader: Reader, materials: Materials, directory: Path, part: StagePart = ALL) -> list[int] | None:
     """One job's part of the blocks that `write_memory` reads: the numbers of those computed now; None as there."""
     plan = _plan(reader, materials)
     return None if plan is None else write_blocks(directory, plan, *_making(reader, materials), part)

@@ -10,6 +10,7 @@ from glimmer.files import read_json
 from glimmer.models.batch import Batch
 from glimmer.models.memory_values import INT8_STEPS, RELATIVE_PRECISION
 from glimmer.models.store import MemoryStore, StorePlan, write_blocks, write_store
+from glimmer.parts import StagePart
 from glimmer.preemption import Preempted
 from tests.models.tiny import CONFIG, PASSAGE, K, program, ragged, ragged_batch
 
@@ -163,7 +164,9 @@ def test_a_store_that_is_whole_is_not_computed_again(tmp_path):
 
 
 def test_jobs_write_their_parts_in_any_order_and_the_store_is_that_of_one(tmp_path):
-    parts = [write_blocks(tmp_path / "memory", planned(MANY), same, remember, (i, 3)) for i in (3, 1)]
+    parts = [
+        write_blocks(tmp_path / "memory", planned(MANY), same, remember, StagePart(number=i, of=3)) for i in (3, 1)
+    ]
     assert parts == [[2, 5], [0, 3, 6]]
     rest = Counting()
     write_store(tmp_path / "memory", planned(MANY), same, rest)
@@ -173,7 +176,7 @@ def test_jobs_write_their_parts_in_any_order_and_the_store_is_that_of_one(tmp_pa
 
 
 def test_a_part_of_a_store_can_be_read_and_what_is_missing_is_named(tmp_path):
-    write_blocks(tmp_path / "memory", planned(MANY), same, remember, (1, 2))
+    write_blocks(tmp_path / "memory", planned(MANY), same, remember, StagePart(number=1, of=2))
     store = MemoryStore(tmp_path / "memory")
     assert store.read(np.array([[4, 38]]))[0, :, 0, 0].tolist() == [4, 38]
     with pytest.raises(InputError, match="block-0000001-.*not a whole memory store.*makes it again.*found nothing"):

@@ -10,6 +10,7 @@ from glimmer.commands.plan import cost
 from glimmer.experiments import load_study, runs_for
 from glimmer.experiments.settings import fid, lumen
 from glimmer.models.store import DIGEST_BYTES, StorePlan, write_store
+from glimmer.parts import StagePart
 from glimmer.runs import memory
 from glimmer.runs.bill import memory_bytes_per_passage
 from glimmer.runs.memory import write_memory, write_part
@@ -53,7 +54,7 @@ def files(directory):
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
 def test_jobs_write_what_the_evaluation_reads_and_it_makes_what_they_left_out(reader, computed, tmp_path, dtype):
     made = materials(dtype=dtype)
-    assert write_part(reader, made, tmp_path / "shared", (3, 3)) == [2]
+    assert write_part(reader, made, tmp_path / "shared", StagePart(number=3, of=3)) == [2]
     store = write_memory(reader, made, tmp_path / "shared")
     assert computed == [[0, 1]]
     alone = write_memory(reader, made, tmp_path / "alone")
