@@ -94,7 +94,9 @@ def _train(materials: Materials, out: Path, metrics: Path | None, profile: Path 
     with processes.together():
         materials.read_for_training()
     identity = {"run": materials.run.id, "digests": materials.digests}
-    processes.require_alike("what they train", identity)
+    # What is outside ids must be alike too: the mesh, and the shape of what is evaluated.
+    outside = vars(materials.study.devices) | {"evaluation": materials.study.evaluation.batch_size}
+    processes.require_alike("what they train", identity | outside)
     run, training = materials.run, materials.study.training
     batcher, examples, evaluation = materials.batcher, materials.train, materials.study.evaluation
     mixture = UniformMixture({task: len(rows) for task, rows in examples.items()}, seed=run.lot)
