@@ -23,15 +23,23 @@ _asked = threading.Event()
 
 
 class Preempted(GlimmerError):
-    """The process was asked to stop, and did."""
+    """The process, or another one of its training, was asked to stop, and did."""
 
     exit_code = EXIT_CODE
+
+    def __init__(self):
+        super().__init__("asked to stop; the same command goes on from what is saved")
+
+
+def asked() -> bool:
+    """Whether this process was asked to stop."""
+    return _asked.is_set()
 
 
 def check() -> None:
     """Raises Preempted if this process was asked to stop. Stands where stopping loses nothing, or a caller saves it."""
-    if _asked.is_set():
-        raise Preempted("asked to stop; the same command goes on from what is saved")
+    if asked():
+        raise Preempted
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 import yaml
@@ -23,6 +24,9 @@ from glimmer.models.checkpoint import save_t5
 from glimmer.models.config import T5Config
 from glimmer.models.t5 import T5
 from glimmer.runs.materials import Materials
+from glimmer.training.checkpoints import restore_parameters
+from glimmer.training.state import split_reader
+from tests.free_port import free_port
 
 MODEL = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_heads": 2, "encoder_layers": 2, "decoder_layers": 1}
 STUDY = {
@@ -214,6 +218,76 @@ def test_a_run_is_not_evaluated_on_other_files_than_it_was_trained_on(road, caps
     finally:
         changed.write_bytes(before)
         add_to_seal(kept, [changed])
+
+
+LISTENING = """
+import json, os, sys
+log, written = sys.argv.pop(1), []
+
+def note(event, arguments):
+    if event == "open" and isinstance(arguments[0], str) and (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR):
+        written.append(arguments[0])
+    elif event in ("os.mkdir", "os.remove", "os.rmdir"):
+        written.append(os.fspath(arguments[0]))
+    elif event == "os.rename":
+        written.extend(map(os.fspath, arguments[:2]))
+
+sys.addaudithook(note)
+from glimmer.cli import main
+code = main(sys.argv[1:])
+open(log, "w").write(json.dumps([os.path.abspath(path) for path in written if path != log]))
+sys.exit(code)
+"""
+
+
+def trained_by(count, road, run, out, directory):
+    """What each of `count` processes that train a run by the command says, and which files it wrote."""
+    port, processes = free_port(), []
+    for index in range(count):
+        options = {"run": run.id, "out": out, "metrics": directory / f"metrics-{index}.csv"} | road.places
+        meeting = {"coordinator": f"127.0.0.1:{port}", "processes": count, "process": index}
+        arguments = [part for name, value in (options | meeting).items() for part in (f"--{name}", str(value))]
+        log = str(directory / f"written-{index}.json")
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-c", LISTENING, log, "train", "--study", str(road.config), *arguments],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=Path(__file__).resolve().parents[1],
+            )
+        )
+    told = [process.communicate(timeout=500) for process in processes]
+    assert [process.returncode for process in processes] == [0] * count, told
+    said = [[line for line in out.splitlines() if not line.startswith("[Gloo]")] for out, _ in told]
+    return said, [read_json(directory / f"written-{index}.json") for index in range(count)]
+
+
+@pytest.mark.slow
+def test_two_processes_train_a_run_as_one_does_and_the_first_alone_writes(road, tmp_path):
+    run = road.runs["fid", True]
+    alone, out = (tmp_path / name / "trained" for name in ("alone", "together"))
+    assert road.glimmer("train", run=run.id, out=alone, **road.places) == 0
+    said, written = trained_by(2, road, run, out, tmp_path)
+    one, two = (read_json(place / "training.json") for place in (alone, out))
+    assert [entry["step"] for entry in two["curve"]] == [1, 2]
+    for mine, theirs in zip(one["curve"], two["curve"], strict=True):
+        assert theirs == pytest.approx(mine, rel=1e-4)
+    for part, moved in one["training_units"]["moved"].items():
+        assert two["training_units"]["moved"][part] == pytest.approx(moved, rel=1e-2), part
+    materials = Materials(study=road.study, run=run, work=road.work, data=road.places["data"],
+                          initial=road.places["init"])  # fmt: skip
+    like = split_reader(materials.reader).trained
+    kept = [jax.tree.leaves(restore_parameters(place, one["selection"]["keep"], like)) for place in (alone, out)]
+    for mine, theirs in zip(*kept, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=2e-4)
+    assert said[0][-1].startswith(f"run {run.id}: kept step") and said[1] == []
+    assert (tmp_path / "metrics-0.csv").exists() and not (tmp_path / "metrics-1.csv").exists()
+    under = str(tmp_path / "together") + "/"
+    assert any(path.startswith(under) and "checkpoints" not in path for path in written[0])
+    checkpoints = under + "checkpoints"
+    assert all(path.startswith(checkpoints) for path in written[1] if path.startswith(str(tmp_path)))
+    assert not [path for path in written[1] if path.startswith((str(road.work), str(road.study.results_directory)))]
 
 
 LONGER = {"steps": 300, "evaluate_every": 100, "batch_size": 2}

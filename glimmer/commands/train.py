@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from glimmer import preemption
+from glimmer import preemption, processes
 from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.output import add_json_argument, show
 from glimmer.commands.runtime import add_runtime_arguments, prepare, pretend_devices
 from glimmer.errors import InputError
 from glimmer.experiments import run_of
+from glimmer.processes import Place
 
 HELP = "train one run of a study; resumes where it was interrupted"
 PURPOSE = "stages"
@@ -30,7 +32,20 @@ def add_arguments(parser) -> None:
     )
     parser.add_argument("--metrics", metavar="FILE", help="CSV file that gets a row a step while training runs")
     parser.add_argument("--profile", metavar="DIR", help="directory for a JAX profiler trace of a few steps")
+    _add_process_arguments(parser)
     add_json_argument(parser)
+
+
+def _add_process_arguments(parser) -> None:
+    """What says which process this is of several that train one run, on the devices of all of them."""
+    parser.add_argument("--coordinator", metavar="HOST:PORT", help="of several processes: where process 0 listens")
+    parser.add_argument(
+        "--processes",
+        metavar="N",
+        help="how many processes train this run together, each started by this command; `slurm`: the tasks of this"
+        " step, as SLURM's variables say",
+    )
+    parser.add_argument("--process", type=int, metavar="I", help="which of them this is, from 0")
 
 
 def add_run_arguments(parser, required: bool = True) -> None:
@@ -54,7 +69,11 @@ def materials_of(args):
 
 def run(args) -> int:
     """Trains and prints which step is to be evaluated; with --compile-only, prints what a step would need."""
+    place = Place.stated(args.coordinator, args.processes, args.process)
     if args.compile_only:
+        if place is not None:
+            raise InputError("one process compiles", where="--compile-only", expected="--virtual-devices N for those"
+                             " of other hosts", found=place)  # fmt: skip
         return _compile_only(args)
     missing = [f"--{name}" for name in ("work", "data", "init", "out") if getattr(args, name) is None]
     if missing or args.virtual_devices is not None:
@@ -62,19 +81,25 @@ def run(args) -> int:
         raise InputError("not enough to train on", where="glimmer train", found=given,
                          expected="--work, --data, --init and --out, or --compile-only")  # fmt: skip
     prepare(args)
-    with preemption.heeded(study_of(args).preemption.grace_seconds):
+    with processes.joined(place), preemption.heeded(study_of(args).preemption.grace_seconds):
         from glimmer.runs.train import train_run
 
         watched = {name: path and Path(path) for name, path in (("metrics", args.metrics), ("profile", args.profile))}
-        result = train_run(materials_of(args), Path(args.out), **watched)
+        result = train_run(processes.after_the_first(lambda: materials_of(args)), Path(args.out), **watched)
+        reports = processes.is_first()
+    if reports:
+        _report(args.run, result)
+    return 0
+
+
+def _report(run: str, result: dict[str, Any]) -> None:
     selection = result["selection"]
     kept = (
         "nothing kept"
         if selection is None
         else "kept step {step} with dev average {dev_average}".format_map(selection[selection["keep"]])
     )
-    print(f"run {args.run}: {kept}; {result['stopped']}")
-    return 0
+    print(f"run {run}: {kept}; {result['stopped']}")
 
 
 def _compile_only(args) -> int:

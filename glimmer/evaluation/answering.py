@@ -11,9 +11,9 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
-from glimmer import preemption
+from glimmer import processes
 from glimmer.models.batch import Batch
-from glimmer.models.mesh import place_batch, rows_multiple
+from glimmer.models.mesh import own_rows, place_own_rows, rows_multiple, whole
 from glimmer.models.reader import Reader
 from glimmer.models.store import MemoryStore
 from glimmer.models.tokenizer import Tokenizer
@@ -68,16 +68,17 @@ class Answerer:
         rows = [int(row) for row in task.rows]
         starts = range(answered, len(rows), self.batch_size)
         for start in tqdm(starts, desc=f"answering {task.task}", disable=True if quiet else None, leave=False):
-            preemption.check()
+            processes.check_stop()
             yield list(self._batch(reader, task, rows[start : start + self.batch_size], store))
 
     def _batch(self, reader: SplitReader, task: TaskExamples, rows: Sequence[int], store) -> Iterator[Answer]:
         padded = [*rows, *[rows[-1]] * (self.batch_size - len(rows))]  # one shape, one program
-        batch = self.batcher.batch([(task, row) for row in padded])
+        own = own_rows(self.batch_size, self.mesh)
+        batch = self.batcher.batch([(task, padded[place]) for place in own])
         ids: Int[np.ndarray, "B k"] = np.stack([self.batcher.passage_ids(task, row) for row in padded])
-        memory = None if store is None else store.read(ids)
-        placed = place_batch((batch, memory), self.mesh)
-        tokens, order = (np.asarray(x) for x in self._answer(reader, *placed))
+        memory = None if store is None else store.read(ids[own])
+        placed = place_own_rows((batch, memory), self.mesh)
+        tokens, order = map(whole, self._answer(reader, *placed))
         for row, words, found, places in zip(rows, tokens, ids, order, strict=False):
             ranked = [int(found[place]) for place in places if found[place] >= 0]
             yield Answer(row=row, text=self.tokenizer.decode(words), passages=ranked)

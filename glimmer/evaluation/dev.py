@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from glimmer import preemption
+from glimmer import processes
 from glimmer.evaluation.answering import Answerer
 from glimmer.evaluation.kilt_scores.answers import answer_scores
 from glimmer.kilt.formats import HEADLINE
@@ -54,7 +54,7 @@ class AnswerLoss:
 
 
 def _when_done(total: jax.Array) -> np.ndarray:
-    preemption.check()
+    processes.check_stop()
     return np.asarray(total, np.float64)
 
 

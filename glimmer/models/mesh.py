@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Shaped
+from jaxtyping import Array, Int, Shaped
 
 from glimmer.errors import InputError
 from glimmer.experiments.sections import Devices
@@ -62,13 +63,14 @@ def device_mesh(layout: Devices | None = None, devices: Sequence[jax.Device] | N
 
 def where_to_read(layout: Devices) -> contextlib.AbstractContextManager:
     """A context in which a reader is read from its checkpoint: on the host where `layout` splits parameters, since no
-    device may hold all of them; else on the first device. Raises InputError for a jax that has no CPU."""
-    if layout.fsdp * layout.model == 1:
+    device may hold all of them, or where there are several processes, which put their parts from there; else on the
+    first device. Raises InputError for a jax that has no CPU."""
+    if layout.fsdp * layout.model == 1 and jax.process_count() == 1:
         return contextlib.nullcontext()
     try:
         return jax.default_device(jax.local_devices(backend="cpu")[0])
     except RuntimeError:
-        raise InputError("parameters that are split over devices are read on the host first", where="JAX_PLATFORMS",
+        raise InputError("parameters of several devices or processes are read on the host first", where="JAX_PLATFORMS",
                          expected="cpu among them", found="no CPU") from None  # fmt: skip
 
 
@@ -95,17 +97,65 @@ def on_mesh(tree: Any, mesh: Mesh, put: Callable[[Array, NamedSharding], Any]) -
 
 
 def place_parameters(tree: Any, mesh: Mesh) -> Any:
-    """Puts a tree of parameters (or of optimiser state shaped like them) on the mesh."""
-    return on_mesh(tree, mesh, jax.device_put)
+    """Puts a tree of parameters (or of optimiser state shaped like them) on the mesh.
+
+    Over several processes each puts its parts of what all of them have whole, and what lies on the mesh stays.
+    """
+    return on_mesh(tree, mesh, _global if mesh.is_multi_process else jax.device_put)
+
+
+def _global(leaf: Array, sharding: NamedSharding) -> Array:
+    # jax.device_put would first send every array to every process, to see that all have the same.
+    if isinstance(leaf, jax.Array) and leaf.sharding.is_equivalent_to(sharding, leaf.ndim):
+        return leaf
+    host = np.asarray(leaf)
+    return jax.make_array_from_callback(host.shape, sharding, lambda place: host[place])
+
+
+def whole(x: Array | np.ndarray) -> Shaped[np.ndarray, "..."]:
+    """An array on the host, whole, wherever its parts lie; all processes must ask."""
+    if not isinstance(x, jax.Array) or x.is_fully_addressable or x.is_fully_replicated:
+        return np.asarray(x)
+    from jax.experimental import multihost_utils
+
+    return multihost_utils.process_allgather(x, tiled=True)
 
 
 def place_batch(tree: Any, mesh: Mesh, microbatches: int = 1) -> Any:
-    """Puts a batch on the mesh, its first axis split over the devices that share rows.
+    """Puts a batch on the mesh, its first axis split over the devices that share rows; every process has all of it.
 
     Raises InputError if they do not divide its rows, or those of each of `microbatches`.
     """
-    require_rows(jax.tree.leaves(tree)[0].shape[0], mesh, microbatches)
+    rows = jax.tree.leaves(tree)[0].shape[0]
+    if mesh.is_multi_process:
+        own = own_rows(rows, mesh, microbatches)
+        return place_own_rows(jax.tree.map(lambda x: np.asarray(x)[own], tree), mesh, microbatches)
+    require_rows(rows, mesh, microbatches)
     return jax.device_put(tree, batch_sharding(mesh))
+
+
+def own_rows(rows: int, mesh: Mesh, microbatches: int = 1) -> Int[np.ndarray, " own"]:
+    """Which of a batch's `rows` lie on this process's devices, in order: all of them for a process that is alone.
+
+    Processes whose devices share rows with each other's, over `model`, have the same. Raises InputError as
+    `place_batch` does.
+    """
+    require_rows(rows, mesh, microbatches)
+    places = batch_sharding(mesh).addressable_devices_indices_map((rows,)).values()
+    return np.unique(np.concatenate([np.arange(rows)[place] for place in places]))
+
+
+def place_own_rows(tree: Any, mesh: Mesh, microbatches: int = 1) -> Any:
+    """Puts a batch on the mesh of which this process has the `own_rows` alone: `place_batch` where that is all.
+
+    Raises InputError as `place_batch` does.
+    """
+    if not mesh.is_multi_process:
+        return place_batch(tree, mesh, microbatches)
+    sharding = batch_sharding(mesh)
+    placed = jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), tree)
+    require_rows(jax.tree.leaves(placed)[0].shape[0], mesh, microbatches)
+    return placed
 
 
 def require_rows(rows: int, mesh: Mesh, microbatches: int = 1) -> None:

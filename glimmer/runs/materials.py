@@ -54,6 +54,11 @@ class Materials:
         """The run's reader, from the initial checkpoint. Training gives up its arrays."""
         return self.initial_reader()
 
+    def read_for_training(self) -> None:
+        """Reads all that training is made of, so that what is missing or wrong is said before anything else."""
+        for part in ("reader", "batcher", "train", "dev", "digests"):
+            getattr(self, part)
+
     def initial_reader(self) -> Reader:
         """The run's reader, read from the initial checkpoint anew."""
         any_vocabulary = isinstance(self.study.tokenizer, UnigramTokenizer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -12,12 +13,13 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from glimmer import processes
 from glimmer.compute import peak_operations, training_macs
 from glimmer.errors import InputError
 from glimmer.evaluation.answering import Answerer
 from glimmer.evaluation.dev import AnswerLoss, dev_scores
 from glimmer.files import check_seal, only_one, remove_directory, sealed_directory, write_json
-from glimmer.models.mesh import device_mesh, place_parameters
+from glimmer.models.mesh import device_mesh, own_rows, place_parameters
 from glimmer.results.failed_runs import FailedRun, forget_failure, record_failure
 from glimmer.runs.made_by import code_version, peak_memory
 from glimmer.runs.materials import Materials
@@ -37,7 +39,8 @@ def train_run(
     """Trains a run and writes `out`: training.json, and the best and last parameters (none for an untrained baseline).
 
     Checkpoints lie in `checkpoints` beside `out` while training lasts, so that an interrupted run resumes. `metrics` is
-    a CSV file of every step, `profile` a directory for a trace of a few.
+    a CSV file of every step, `profile` a directory for a trace of a few. Of several processes that train it together
+    all must call this, on one file system, and process 0 alone writes (checkpoints apart, which all write).
     Raises InputError for a run that has another's parameters, or that another process is training; NotFinite, having
     left a record among the study's results, where its numbers go wrong.
     """
@@ -48,17 +51,25 @@ def train_run(
     if not run.reader.trained:
         untrained = {"curve": [], "selection": None, "training_units": None, "stopped": "untrained baseline"}
         return _write(out, untrained | {"seconds": 0.0} | _identity(materials), None)
-    with only_one(out.parent / "training.lock"):
+    with contextlib.ExitStack() as held:
+        with processes.together():
+            if processes.is_first():
+                held.enter_context(only_one(out.parent / "training.lock"))
         try:
             result = _train(materials, out, metrics, profile)
         except NotFinite as fault:
-            wrong = {name: getattr(fault, name) for name in ("step", "what", "batch", "last_saved")}
-            record_failure(
-                materials.study.results_directory, FailedRun(run=run.id, code_version=code_version(), **wrong)
-            )
+            if processes.is_first():
+                _record(materials, fault)
             raise
-        forget_failure(materials.study.results_directory, run.id)
+        if processes.is_first():
+            forget_failure(materials.study.results_directory, run.id)
         return result
+
+
+def _record(materials: Materials, fault: NotFinite) -> None:
+    wrong = {name: getattr(fault, name) for name in ("step", "what", "batch", "last_saved")}
+    failed = FailedRun(run=materials.run.id, code_version=code_version(), **wrong)
+    record_failure(materials.study.results_directory, failed)
 
 
 def _telemetry(materials: Materials, metrics: Path | None, profile: Path | None) -> Telemetry:
@@ -74,20 +85,29 @@ def _telemetry(materials: Materials, metrics: Path | None, profile: Path | None)
         operations=2 * float(macs),
         peak=None if peak is None else peak * len(devices),
         device=f"{devices[0].device_kind} x {len(devices)}",
-        metrics=metrics,
-        profile=profile,
+        metrics=metrics if processes.is_first() else None,
+        profile=profile if processes.is_first() else None,
     )
 
 
 def _train(materials: Materials, out: Path, metrics: Path | None, profile: Path | None) -> dict[str, Any]:
+    with processes.together():
+        materials.read_for_training()
+    identity = {"run": materials.run.id, "digests": materials.digests}
+    # What is outside ids must be alike too: the mesh, and the shape of what is evaluated.
+    outside = vars(materials.study.devices) | {"evaluation": materials.study.evaluation.batch_size}
+    processes.require_alike("what they train", identity | outside)
     run, training = materials.run, materials.study.training
     batcher, examples, evaluation = materials.batcher, materials.train, materials.study.evaluation
     mixture = UniformMixture({task: len(rows) for task, rows in examples.items()}, seed=run.lot)
     mesh = device_mesh(materials.study.devices)
     answerer = Answerer(batcher, materials.tokenizer, materials.study.lengths.target, evaluation.batch_size, mesh)
 
+    own = own_rows(training.batch_size, mesh, materials.study.devices.microbatches)
+
     def make_batch(step: int):
-        chosen = mixture.rows(step, training.batch_size)
+        drawn = mixture.rows(step, training.batch_size)
+        chosen = (drawn[place] for place in own)
         return batcher.batch([(examples[task], int(examples[task].rows[place])) for task, place in chosen])
 
     losses = {
@@ -120,15 +140,13 @@ def _train(materials: Materials, out: Path, metrics: Path | None, profile: Path 
         ),
         checkpoints,
         mesh,
-        identity={"run": run.id, "digests": materials.digests},
+        identity=identity,
         rows=rows,
         telemetry=_telemetry(materials, metrics, profile),
     )
     units = _units(materials, mixture, outcome.selection, checkpoints, mesh)
     left = dataclasses.asdict(outcome) | {"training_units": units} | _identity(materials)
-    written = _write(out, left, checkpoints)
-    remove_directory(checkpoints)  # at once: half of it would be taken for a run to resume
-    return written
+    return _write(out, left, checkpoints)
 
 
 def _identity(materials: Materials) -> dict[str, Any]:
@@ -147,6 +165,16 @@ def _units(
 
 
 def _write(out: Path, result: dict[str, Any], checkpoints: Path | None) -> dict[str, Any]:
+    """Leaves the result, with the parameters under `checkpoints` instead of these; all processes must come here."""
+    with processes.together():
+        if processes.is_first():
+            _write_alone(out, result, checkpoints)
+            if checkpoints is not None:
+                remove_directory(checkpoints)  # at once: half of it would be taken for a run to resume
+    return result
+
+
+def _write_alone(out: Path, result: dict[str, Any], checkpoints: Path | None) -> None:
     with sealed_directory(out) as temporary:
         write_json(temporary / "training.json", result)
         if checkpoints is not None:
@@ -156,4 +184,3 @@ def _write(out: Path, result: dict[str, Any], checkpoints: Path | None) -> dict[
                         check_seal(checkpoints, f"{which}/{step.name}/")
                     # A link costs nothing however large the checkpoint; the original goes with its directory.
                     shutil.copytree(checkpoints / which, temporary / which, copy_function=os.link)
-    return result

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import jax
 import orbax.checkpoint as ocp
 
+from glimmer import processes
 from glimmer.errors import InputError
 from glimmer.files import SEAL, add_to_seal, check_seal, disk_is_full, existing, full_disk_named
 
@@ -119,6 +120,7 @@ class RunCheckpoints:
     def restore_latest(self, like: Any, identity: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
         """The latest state, shaped and placed like `like`, and its progress; None if there is none of this identity.
 
+        All processes take part, and each reads its parts, however many there were when it was saved.
         Raises InputError for files that are not those that were saved; of `between`, they are passed over and said.
         A step directory that lacks one of the two, as a writer that was killed can leave it, counts as none; and so
         does one beside which the best parameters, of another step, are gone.
@@ -133,8 +135,11 @@ class RunCheckpoints:
         try:
             later = self._progress("between", identity)
         except InputError as error:
-            print(f"passed over, for step {step} before it: {error}", flush=True)
+            if processes.is_first():
+                print(f"passed over, for step {step} before it: {error}", flush=True)
             later = None
+        steps = [latest and latest[0], later and later[0], self.best_step]
+        processes.require_alike("the checkpoints that they see", steps)
         # Of other evaluations it is of before them, or of a run whose latest state is lost.
         belongs = later is not None and later[1]["curve"] == progress["curve"]
         if belongs and later[0] > step and _best_of(progress) in (None, self.best_step):
@@ -164,10 +169,13 @@ class RunCheckpoints:
         self.settle()
         for manager in (self._between, self._latest, self._best):
             _empty(manager)
-        shutil.rmtree(self._root / "last", ignore_errors=True)
-        (self._root / SEAL).unlink(missing_ok=True)
+        if processes.is_first():
+            shutil.rmtree(self._root / "last", ignore_errors=True)
+            (self._root / SEAL).unlink(missing_ok=True)
 
     def _seal(self, which: str, step: int) -> None:
+        if not processes.is_first():
+            return
         files = (path for path in (self._root / which / str(step)).rglob("*") if path.is_file())
         add_to_seal(self._root, files, instead_of=f"{which}/")
 

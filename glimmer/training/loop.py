@@ -16,17 +16,17 @@ import optax
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from glimmer import preemption
+from glimmer import preemption, processes
 from glimmer.errors import CheckFailed
 from glimmer.models.batch import Batch
-from glimmer.models.mesh import place_batch, place_parameters
+from glimmer.models.mesh import place_own_rows, place_parameters
 from glimmer.preemption import Preempted
 from glimmer.training.ahead import made_ahead
 from glimmer.training.checkpoints import RunCheckpoints
 from glimmer.training.curve import Curve, Fault, Selection, TrainingPlan
 from glimmer.training.losses import DistillationWeights
 from glimmer.training.state import SplitReader, compile_step, initial_state
-from glimmer.training.telemetry import Telemetry, in_words
+from glimmer.training.telemetry import AHEAD, Telemetry, in_words
 
 
 class NotFinite(CheckFailed):
@@ -67,20 +67,22 @@ def train(
 ) -> TrainingResult:
     """Trains `reader`; resumes from the latest checkpoint of `identity`. Leaves best and last under `directory`.
 
-    `make_batch(step)` must depend on the step alone; `on_dev` gives what the curve says of the reader as it then is on
-    dev: "dev_average", by which the best step is chosen, and whatever else is to stand beside it.
+    `make_batch(step)` gives the rows of a batch that are this process's (`own_rows`: all, where it is alone), and must
+    depend on the step alone; `on_dev` gives what the curve says of the reader as it then is on dev: "dev_average", by
+    which the best step is chosen, and whatever else is to stand beside it.
     The trained arrays of `reader` are given up to the first step.
     The result is the same, bit for bit on one device, however often training was interrupted.
     Raises NotFinite where a loss or a parameter is no finite number, before anything of it is evaluated or saved: it
     names the step, `rows(step - 1)`, which are the ids of that batch's examples, and the checkpoint before.
-    Raises Preempted where the process was asked to stop, having saved all steps that were done.
+    Raises Preempted where the process was asked to stop, having saved all steps that were done. Of several processes
+    that train together all stop at the same step, where any of them was asked to; process 0 alone prints.
     """
     with contextlib.closing(
         _Session(reader, optimizer, make_batch, on_dev, plan, directory, mesh, identity, rows, telemetry or Telemetry())
     ) as session:
         while session.curve.stopped is None:
             try:
-                preemption.check()
+                session.check()
                 if not session.curve.is_due:  # it is where an evaluation was cut short
                     session.step()
                 if session.save_is_due:
@@ -125,7 +127,14 @@ class _Session:
         self._started = self._saved_at = time.monotonic()
         telemetry.begin(start, progress.get("telemetry"), self._seconds)
         self._batches = made_ahead(make_batch(step) for step in itertools.count(start))
-        self._bar = tqdm(total=plan.steps, initial=start, desc=f"training {self._settings.name}", disable=None)
+        self._wishes = processes.Wishes("stop", "save", behind=AHEAD)
+        self._heard: dict[str, bool] = {}
+        self._bar = tqdm(
+            total=plan.steps,
+            initial=start,
+            desc=f"training {self._settings.name}",
+            disable=None if processes.is_first() else True,
+        )
 
     def _resume(self) -> dict[str, Any]:
         """The progress that was saved with the state, which it takes; or none."""
@@ -138,10 +147,16 @@ class _Session:
             self._checkpoints.save_best(best, self._state.parameters)  # stopped between the two: the latest is the best
         return progress
 
+    def check(self) -> None:
+        """Raises Preempted if this process was asked to stop, or any of those that it trains with."""
+        self._heard = self._wishes.heard(stop=preemption.asked(), save=processes.is_first() and self._checkpoint_is_old)
+        if self._heard["stop"]:
+            raise Preempted
+
     def step(self) -> None:
         """Sends off one more step."""
         with self._telemetry.waiting("input"):
-            batch = place_batch(next(self._batches), self._mesh, self._plan.microbatches)
+            batch = place_own_rows(next(self._batches), self._mesh, self._plan.microbatches)
         with self._telemetry.sending():
             self._state, losses = self._step_function(
                 self._state, self._reader.fixed, batch, self._weights, self._run_key
@@ -152,7 +167,11 @@ class _Session:
 
     @property
     def save_is_due(self) -> bool:
-        """Whether the last checkpoint is as old as the plan lets it become."""
+        """Whether the last checkpoint is as old as the plan lets it become, by the clock of process 0."""
+        return self._heard["save"] if self._mesh.is_multi_process else self._checkpoint_is_old
+
+    @property
+    def _checkpoint_is_old(self) -> bool:
         seconds = self._plan.checkpoint_seconds
         return seconds is not None and time.monotonic() - self._saved_at >= seconds
 
@@ -163,21 +182,24 @@ class _Session:
             with self._telemetry.waiting("checkpoints"):
                 self._checkpoints.save_between(self.curve.step, self._state, self._progress())
         self._saved_at = time.monotonic()
+        self._wishes.forget()
 
     def evaluate(self) -> None:
         """Adds an entry to the curve, and saves what it is of."""
         self._require_finite()
         with self._telemetry.waiting("evaluation"):
             on_dev = self._on_dev(dataclasses.replace(self._reader, trained=self._state.parameters))
-        is_best = self.curve.evaluated(on_dev)
+        is_best = self.curve.evaluated(processes.of_the_first(on_dev))
         with self._telemetry.waiting("checkpoints"):
             progress = self._progress()
             self._checkpoints.save_latest(self.curve.step, self._state, progress)
             if is_best:  # after the latest, which says so: a stop in between can then be mended
                 self._checkpoints.save_best(self.curve.step, self._state.parameters)
         self._saved_at, self._seconds_saved = time.monotonic(), progress["seconds"]
+        self._wishes.forget()
         self._telemetry.evaluated(self.curve.entries[-1])
-        _report(self._bar, self.curve.entries[-1], self._plan, progress["seconds"], self._telemetry)
+        if processes.is_first():
+            _report(self._bar, self.curve.entries[-1], self._plan, progress["seconds"], self._telemetry)
 
     def _progress(self) -> dict[str, Any]:
         seconds = self._seconds + time.monotonic() - self._started

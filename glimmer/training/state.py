@@ -68,7 +68,7 @@ def split_reader(reader: Reader, frozen: tuple[str, ...] = ()) -> SplitReader:
 def initial_state(trained: Any, optimizer: optax.GradientTransformation, mesh: Mesh | None = None) -> TrainState:
     """Step 0. On a mesh that splits parameters, what the optimizer keeps is made in parts, and is never whole."""
     step = jnp.zeros((), jnp.int32)
-    if mesh is None or not splits_parameters(mesh):
+    if not _is_placed(mesh):
         return TrainState(step=step, parameters=trained, optimizer=optimizer.init(trained))
     shardings = parameter_shardings(jax.eval_shape(optimizer.init, trained), mesh)
     kept = jax.jit(optimizer.init, out_shardings=shardings)(trained)
@@ -108,7 +108,12 @@ def compile_step(
     return jax.jit(step, donate_argnums=0)
 
 
+def _is_placed(mesh: Mesh | None) -> bool:
+    """Whether it is said where each array lies: where parameters are split, or lie on devices of several processes."""
+    return mesh is not None and (splits_parameters(mesh) or mesh.is_multi_process)
+
+
 def _as_placed(tree: Any, mesh: Mesh | None) -> Any:
-    if mesh is None or not splits_parameters(mesh):
+    if not _is_placed(mesh):
         return tree
     return on_mesh(tree, mesh, jax.lax.with_sharding_constraint)

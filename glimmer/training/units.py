@@ -17,6 +17,7 @@ import numpy as np
 from flax import nnx
 
 from glimmer.experiments.sections import Training
+from glimmer.models.mesh import whole
 from glimmer.training.mixture import UniformMixture
 from glimmer.training.optimizer import learning_rate, scorer_learning_rate
 from glimmer.training.state import SplitReader
@@ -87,12 +88,12 @@ def _part_of(path: tuple) -> str:
 
 
 def _add(part: _PartWeights, leaf: Any, after: Any = None) -> None:
-    weights = np.asarray(leaf[...], np.float64)
+    weights = whole(leaf[...]).astype(np.float64)
     part.count += weights.size
     part.squares += float(np.sum(weights**2))
     if after is not None:
         part.is_trained = True
-        part.moved_squares += float(np.sum((np.asarray(after[...], np.float64) - weights) ** 2))
+        part.moved_squares += float(np.sum((whole(after[...]).astype(np.float64) - weights) ** 2))
 
 
 def _ratio(size: float, of: float) -> float | None:

@@ -21,7 +21,7 @@ class Scripted:
     def batches(self, reader, task, store, answered):
         for batch in BATCHES[answered // 2 :]:
             if self.given == self.stops_after:
-                raise Preempted("asked to stop")
+                raise Preempted
             self.given += 1
             yield batch
 
