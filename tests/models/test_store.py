@@ -81,7 +81,7 @@ class Counting:
 
     def __call__(self, block):
         if len(self.calls) == self.stops_at:
-            raise Preempted("asked to stop")
+            raise Preempted
         self.calls.append(block.tolist())
         return remember(block)
 

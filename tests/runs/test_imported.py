@@ -228,7 +228,7 @@ def test_the_report_marks_it_in_the_table_and_says_below_the_figure_what_the_mar
     results, _ = shown
     assert main(["report", "--study", "sample", "--results", str(results)]) == 0
     text = (results / "sample" / "report.html").read_text()
-    row = re.search(r"<tr><td>(?:(?!</td>).)*My reader .*?</tr>", text).group()
+    row = re.search(r"<tr><th>(?:(?!</th>).)*My reader .*?</tr>", text).group()
     assert '<span class="tag">foreign</span>' in row and "href" not in row, "no run is behind it"
     assert LEGEND in text[text.index('id="figure2"') : text.index("points, as drawn")]
     choices = json.loads(re.search(r'id="metric-data">(.*?)</script>', text).group(1))
