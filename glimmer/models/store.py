@@ -108,7 +108,7 @@ class StorePlan:
 
     def checksum(self, passage: int, vectors: bytes | memoryview) -> bytes:
         """What stands behind the vectors of a passage."""
-        digest = hashlib.sha256(self.digest + int(passage).to_bytes(8, "little"))
+        digest = hashlib.sha256(self.digest + passage.to_bytes(8, "little"))
         digest.update(vectors)
         return digest.digest()
 
@@ -159,7 +159,7 @@ class MemoryStore:
                     for row, vectors in group:
                         file.seek(row % plan.rows_per_block * plan.record_bytes)
                         record = file.read(plan.record_bytes)
-                        if not plan.wrote(self.ids[row], record):
+                        if not plan.wrote(int(self.ids[row]), record):
                             raise _not_whole(path, f"other bytes for passage {self.ids[row]}")
                         vectors[:] = np.frombuffer(record, np.uint8)[:-DIGEST_BYTES].reshape(vectors.shape)
             except FileNotFoundError:
@@ -230,7 +230,7 @@ def _prepare(directory: Path, plan: StorePlan, mine: Iterable[int]) -> None:
 
 def _write_block(plan: StorePlan, ids: Ids, stored: UInt8[np.ndarray, "rows P bytes"], path: Path) -> None:
     with atomic_write(path, "wb") as file:
-        for passage, vectors in zip(ids, stored, strict=True):
+        for passage, vectors in zip(ids.tolist(), stored, strict=True):
             content = vectors.tobytes()
             file.write(content)
             file.write(plan.checksum(passage, content))
@@ -240,7 +240,9 @@ def _is_whole(plan: StorePlan, ids: Ids, path: Path) -> bool:
     """Whether a block is there with every byte that was written; it is read once."""
     try:
         with open(path, "rb") as file:
-            return all(plan.wrote(passage, file.read(plan.record_bytes)) for passage in ids) and not file.read(1)
+            return all(plan.wrote(passage, file.read(plan.record_bytes)) for passage in ids.tolist()) and not file.read(
+                1
+            )
     except FileNotFoundError:
         return False
 
@@ -260,8 +262,8 @@ def _read_plan(directory: Path) -> StorePlan:
         ids = np.load(existing(directory / "ids.npy"), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise InputError("not the passages that were stored", where=directory / "ids.npy", found=str(error)) from None
-    settings = {key: described[key] for key in ("made_with", "shape", "dtype", "rows_per_block")}
-    plan = StorePlan(ids=ids, **settings)
+    settings = {key: described[key] for key in ("made_with", "dtype", "rows_per_block")}
+    plan = StorePlan(ids=ids, shape=tuple(described["shape"]), **settings)
     if plan.described != described:
         raise InputError("not the passages that were stored", where=directory / "ids.npy",
                          expected=f"those of {path.name}", found="others")  # fmt: skip

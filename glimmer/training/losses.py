@@ -34,18 +34,18 @@ class DistillationWeights:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Losses:
-    """Scalars of one batch: the sum that is minimised and its two parts.
+    """Scalars of one batch: the sum that is minimised and its two parts; plain numbers once they have left the device.
 
     `distill_uniform` is what the second part would be if all scores were equal: above it nothing was learned from the
     teacher. `ranking_entropy` is that of softmax(s / tau) over a question's k passages, a share of ln k: 1 where all
     scores are equal, 0 where one passage has all. Both are None where nothing is distilled.
     """
 
-    total: Float[Array, ""]
-    language_model: Float[Array, ""]
-    distillation: Float[Array, ""]
-    distill_uniform: Float[Array, ""] | None = None
-    ranking_entropy: Float[Array, ""] | None = None
+    total: Float[Array, ""] | float
+    language_model: Float[Array, ""] | float
+    distillation: Float[Array, ""] | float
+    distill_uniform: Float[Array, ""] | float | None = None
+    ranking_entropy: Float[Array, ""] | float | None = None
 
 
 def language_model_loss(log_probability: Float[Array, "B A"], answer: Int[Array, "B A"], pad_id: int = 0):
