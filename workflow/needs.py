@@ -21,7 +21,8 @@ def needs(rule: str, study: str) -> dict[str, int]:
 def minutes(study: Study) -> Mapping[tuple[str, str], int]:
     """(rule, run) -> minutes to ask for, of the jobs that the plan foresees on the study's machine; empty without one.
 
-    The run is "" where a stage is one job. Rules whose work has no shape (lengths, filter) are not in it.
+    No fewer than the study states of the rule: the plan knows operations, and neither disks nor hosts. The run is ""
+    where a stage is one job. Rules whose work has no shape (lengths, filter) are not in it.
     """
     machine = _of_study(study.name).get("machine")
     if machine is None:
@@ -31,7 +32,8 @@ def minutes(study: Study) -> Mapping[tuple[str, str], int]:
         on = bill.Machine(
             device=machine["device"], devices=needs(job.stage, study.name)["gpu"] or 1, share=machine["share"]
         )
-        foreseen[job.stage, job.run] = min(bill.minutes(job, on), machine["longest"])
+        stated = _of_study(study.name).get(job.stage, {}).get("runtime", 0)
+        foreseen[job.stage, job.run] = min(max(bill.minutes(job, on), stated), machine["longest"])
     return foreseen
 
 
