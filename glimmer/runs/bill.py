@@ -35,7 +35,7 @@ SHARE_OF_PEAK = 0.25
 """What public trainings of T5 reach on a Hopper card in bfloat16 is 24 to 28 percent."""
 
 CHUNK_RATE, TOKENIZE_RATE = 5e6, 0.7e6
-"""Bytes a second of one core, assumed: of the order seen on a busy machine. `python -m benchmarks.text` measures both."""
+"""Bytes a second of one core, assumed: of the order seen on a busy machine; `python -m benchmarks.text` tells."""
 
 BYTES_PER_WORD = 6
 _FLOAT = 4
