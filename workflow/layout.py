@@ -96,6 +96,16 @@ class Layout:
         return self.results + ("/replicate-{replicate}" if self.study.replicates else "")
 
     @property
+    def published_places(self) -> list[str]:
+        """Where what stages publish lies: of each replicate, or of the study that has none."""
+        return [f"{self.results}/replicate-{seed}" for seed in self.replicates] or [self.results]
+
+    @property
+    def place_among_results(self) -> str:
+        """The folder below the results that is this replicate's own, with a slash; nothing of a whole study."""
+        return "" if self.replicate is None else f"replicate-{self.replicate}/"
+
+    @property
     def option(self) -> list[str]:
         """How a stage's command is told of the replicate."""
         return [] if self.replicate is None else ["--replicate", str(self.replicate)]
@@ -283,8 +293,7 @@ class Layout:
         names = ["retrieval", "filter", "lengths", "priors"] + (
             ["reading"] if isinstance(self.study.initial, PretrainedInitial) else []
         )
-        places = [f"{self.results}/replicate-{seed}" for seed in self.replicates] or [self.results]
-        files = [f"{place}/{name}.json" for place in places for name in names]
+        files = [f"{place}/{name}.json" for place in self.published_places for name in names]
         files = [file for file in files if Path(file).exists()] if self.draws_only else files
         if self.draws_only:  # a call that measures comes to the report only when no run has failed
             files += sorted(str(path) for path in self.study.results_directory.glob(f"{FOLDER}/*.json"))
