@@ -22,7 +22,7 @@ def minutes(study: Study) -> Mapping[tuple[str, str], int]:
     """(rule, run) -> minutes to ask for, of the jobs that the plan foresees on the study's machine; empty without one.
 
     No fewer than the study states of the rule: the plan knows operations, and neither disks nor hosts. The run is ""
-    where a stage is one job. Rules whose work has no shape (lengths, filter) are not in it.
+    where a stage is one job, or several equal ones. A rule that copies is not in it.
     """
     machine = _of_study(study.name).get("machine")
     if machine is None:

@@ -114,7 +114,8 @@ def test_a_study_with_a_machine_asks_for_the_minutes_of_its_plan():
     assert layout.resources("chunk")["runtime"](SimpleNamespace()) == pytest.approx(
         34.76 * 2**30 / 5e6 / layout.parts("chunk") * 1.5 / 60 + 15, abs=1
     )
-    assert layout.resources("lengths")["runtime"] == 1440, "what the plan does not foresee"
+    assert layout.resources("tokenizer")["runtime"] == 30, "what the plan does not foresee"
+    assert layout.resources("lengths")["runtime"](SimpleNamespace()) == 1440
     assert layout.resources("retrieve")["runtime"](SimpleNamespace()) == 1440, "the plan counts no disk and no host"
 
 
