@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from fractions import Fraction
 from statistics import fmean
 from typing import Any, Protocol
@@ -128,16 +128,17 @@ class Times(Protocol):
         """Of one job; None where nothing is known of it."""
 
 
-def jobs_of(study: Study, passages: int | None = None) -> list[Job]:
-    """Every job of a study, in the order in which they can run; `passages`: of the knowledge source.
+def jobs_of(study: Study, passages: int | None = None, runs: Collection[Run] | None = None) -> list[Job]:
+    """Every job of a study, in the order in which they can run; `passages`: of the knowledge source. `runs` are the
+    study's, where they are known already.
 
     A stage is one job or as many as the study's `parts` say, once, or once a replicate.
     """
     passages = passages_of(study, passages)
-    runs = runs_for(study).values()
+    runs = runs_for(study).values() if runs is None else runs
     stages = _stages(study, passages) * (len(study.seeds) if study.replicates else 1)
     return [*stages, *(_training(run) for run in runs if run.reader.is_trained_by_its_run),
-            *(_evaluation(study, run, passages) for run in runs)]  # fmt: skip
+            *(job for run in runs for job in _evaluation(study, run, passages))]  # fmt: skip
 
 
 def passages_of(study: Study, stated: int | None = None) -> int:
@@ -333,18 +334,27 @@ def _training(run: Run) -> Job:
     return Job(stage="train", size=run.size, run=run.id, macs=macs, reads=weights, writes=_KEPT_CHECKPOINTS * weights)
 
 
-def _evaluation(study: Study, run: Run, passages: int) -> Job:
-    """Memory of every passage that a question retrieves, and answers: by kept parameters, and again by the others."""
+def _evaluation(study: Study, run: Run, passages: int) -> list[Job]:
+    """Memory of every passage that a question retrieves, and answers: by kept parameters, and again by the others.
+
+    In parts, the memory for the kept ones is made by jobs of its own.
+    """
     asked = most_questions(study)
     reader, most = run.reader, sum(asked[task] for task in run.reader.train_tasks)
     stored = _stored_passages(run, most, passages)
-    memory = stored * memory_macs_per_passage(run.dimensions, reader.alpha, study.lengths.passage)
-    store = stored * memory_bytes_per_passage(study, run)
+    memory = float(stored * memory_macs_per_passage(run.dimensions, reader.alpha, study.lengths.passage))
+    store = float(stored * memory_bytes_per_passage(study, run))
     answers = hours.operations(run.settings, asked)["evaluate"]
     times = 2 if study.evaluation.both and reader.is_trained_by_its_run else 1
-    reads = run.dimensions.parameters * _FLOAT + store
-    return Job(stage="evaluate", size=run.size, run=run.id, macs=times * float(memory + answers),
-               reads=float(times * reads), writes=float(times * store))  # fmt: skip
+    weights = float(run.dimensions.parameters * _FLOAT)
+    of = study.parts.remember if run.reads_memory else 1
+    made = times - 1 if of > 1 else times
+    job = Job(stage="evaluate", size=run.size, run=run.id, macs=made * memory + times * answers,
+              reads=times * (weights + store), writes=made * store)  # fmt: skip
+    if of == 1:
+        return [job]
+    part = Job(stage="remember", size=run.size, run=run.id, macs=memory / of, reads=weights, writes=store / of)
+    return [part] * of + [job]
 
 
 def largest_stores(study: Study, passages: int) -> dict[str, float]:

@@ -112,10 +112,11 @@ def _of_benchmarks(study: Study, runs: Mapping[str, Run], seed: int | None, cloc
     for path in sorted({*of_replicate.rglob("*.tsv"), *(whole / "benchmarks").glob("evaluate/*.tsv")}):
         stage, name = _rule(path), path.stem
         in_folder = path.parent.name != "benchmarks"
-        if in_folder and name in runs:
-            if seed is not None and runs[name].seed != seed:
+        run, _, part = name.partition("-")
+        if in_folder and run in runs:
+            if seed is not None and runs[run].seed != seed:
                 continue
-            place = (stage, name, runs[name].seed, "")
+            place = (stage, run, runs[run].seed, part)
         elif in_folder == (getattr(study.parts, stage, 1) > 1):
             place = (stage, "", seed, name if in_folder else "")
         else:

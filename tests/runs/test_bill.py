@@ -51,7 +51,7 @@ def test_a_training_job_does_what_the_plan_of_its_run_says(study, jobs):
 def test_every_run_is_answered_and_every_stage_once_or_a_part(study, jobs):
     assert sorted(job.run for job in jobs if job.stage == "evaluate") == sorted(runs_for(study))
     stages = [job.stage for job in jobs if not job.run]
-    split = dataclasses.asdict(study.parts)
+    split = {stage: of for stage, of in dataclasses.asdict(study.parts).items() if stage != "remember"}
     once = [
         "gather_passages",
         "gather_tokens",
@@ -75,6 +75,19 @@ def test_what_gathers_parts_reads_them_three_times_and_writes_them_once(jobs):
     assert renamed.reads == renamed.writes == 0
 
 
+def test_memory_in_parts_is_work_that_answering_no_longer_has(study, jobs):
+    """By the parameters that are kept; those that `evaluation.both` answers with besides make theirs as they answer."""
+    one = bill.jobs_of(dataclasses.replace(study, parts=dataclasses.replace(study.parts, remember=1)))
+    assert study.parts.remember > 1 and not any(job.stage == "remember" for job in one)
+    for id, run in runs_for(study).items():
+        parts = [job for job in jobs if (job.stage, job.run) == ("remember", id)]
+        (split,), (whole,) = ([job for job in each if (job.stage, job.run) == ("evaluate", id)] for each in (jobs, one))
+        assert len(parts) == (study.parts.remember if run.reader.alpha < 1 else 0)
+        for name in ("macs", "writes"):
+            together = getattr(split, name) + sum(getattr(job, name) for job in parts)
+            assert together == pytest.approx(getattr(whole, name))
+
+
 def test_a_stage_by_one_job_is_not_gathered(study):
     stages = {job.stage for job in bill.jobs_of(dataclasses.replace(study, parts=Parts()))}
     assert not any(stage.startswith("gather") for stage in stages)
@@ -83,10 +96,13 @@ def test_a_stage_by_one_job_is_not_gathered(study):
 def test_a_store_is_written_as_often_as_questions_are_answered(study):
     """Once with the parameters that are kept, and again with the others where the study asks for both."""
     once, both = (
-        {job.run: job for job in bill.jobs_of(dataclasses.replace(study, evaluation=evaluation)) if job.run
-         and job.stage == "evaluate"}
+        {
+            job.run: job
+            for job in bill.jobs_of(dataclasses.replace(study, evaluation=evaluation, parts=Parts()))
+            if job.stage == "evaluate"
+        }
         for evaluation in (dataclasses.replace(study.evaluation, both=False), study.evaluation)
-    )  # fmt: skip
+    )
     assert study.evaluation.both
     for id, run in runs_for(study).items():
         times = 2 if run.reader.is_trained_by_its_run else 1
