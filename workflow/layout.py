@@ -211,12 +211,19 @@ class Layout:
         """What training leaves of a run's parameters."""
         return f"{self.work}/runs/{self.runs[run].trained_id}/trained"
 
-    @property
+    def remembered(self, run: str) -> list[str]:
+        """What says that each part of a run's memory is made; empty where evaluation makes it all, or reads none."""
+        of = self.parts("remember")
+        if of == 1 or not self.runs[run].reads_memory:
+            return []
+        return [f"{self.work}/runs/{run}/memory.parts/{part.name}" for part in all_parts(of)]
+
+    @functools.cached_property
     def files_of_data(self) -> list[str]:
         """What a stage that reads the data depends on: the folder made here, or the user's files one by one."""
         return [self.data] if self.makes_data else self.users_files
 
-    @property
+    @functools.cached_property
     def users_files(self) -> list[str]:
         """The user's KILT-format files that the study reads, one by one, under whichever name they have."""
         return [str(path) for path in files_of_data(self.study, self.users_data)]
@@ -226,7 +233,7 @@ class Layout:
         return str(work_file(self._work, name))
 
     def parts(self, stage: str) -> int:
-        """How many jobs a stage over the knowledge source is split into."""
+        """How many jobs a stage over the knowledge source, or a run's memory, is split into."""
         return getattr(self.study.parts, stage)
 
     def stamp(self, name: str, stage: str) -> str:
@@ -269,7 +276,7 @@ class Layout:
         files = sorted((REPOSITORY / "workflow" / "rules").glob("*.smk"), key=lambda file: file.stem == "analysis")
         return [str(path) for path in (files[-1:] if self.draws_only else files)]
 
-    @property
+    @functools.cached_property
     def stages(self) -> list[str]:
         """What every reader needs of the stages before training."""
         return [self.path(name) for name in ("passages", "tokenizer", "tokens", "retrieved", "filtered")]
@@ -321,7 +328,7 @@ class Layout:
 
     @functools.cached_property
     def _minutes(self) -> Mapping[tuple[str, str], int]:
-        return minutes(self.study)
+        return minutes(self.study, self.runs.values())
 
     def resources(self, rule: str) -> dict[str, Any]:
         """`needs` without the threads, which are a directive of their own; and where results go. GPUs are asked for on

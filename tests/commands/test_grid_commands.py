@@ -35,6 +35,9 @@ def test_macs_gives_figure_2_s_speed(capsys):
         "plan --study smoke --hours --from nowhere",
         "plan --study embedded --hours --cores 0",
         "plan --study sample --check seed",
+        "plan --study sample --compare --hours",
+        "plan --study smoke --compare --set results=nowhere --set work=nowhere",
+        "plan --study smoke --device measured --set results=nowhere --set work=nowhere",
     ],
 )
 def test_bad_input_exits_2_with_one_line(capsys, words):
@@ -123,9 +126,25 @@ def test_a_check_compares_with_what_result_files_say_and_tells_the_error_of_each
     assert total["predicted_hours"] == pytest.approx(total["hours"] * (1 + total["error_percent"] / 100))
 
 
+@pytest.mark.parametrize("device", [[], ["--device", "H100", "--start-up", "30"]])
+def test_a_comparison_has_a_row_a_stage_and_tells_the_error_of_each_and_of_all(capsys, device):
+    found = json.loads(printed(capsys, "plan", "--study", "sample", "--compare", "--json", *device))
+    study = load_study("sample")
+    done = {path.stem: json.loads(path.read_text()) for path in Path("results/sample/runs").glob("*.json")}
+    rows = {row["stage"]: row for row in found["stages"]}
+    assert rows["evaluate"]["measured"] == len(done) and rows["evaluate"]["jobs"] == len(runs_for(study))
+    assert rows["evaluate"]["seconds"] == pytest.approx(
+        sum(run["wall_seconds"][part] for run in done.values() for part in ("memory", "evaluate"))
+    )
+    off = [abs(one - other) for row in rows.values() for one, other in row["pairs"]]
+    assert found["total"]["error_percent"] == pytest.approx(100 * sum(off) / found["total"]["seconds"])
+    assert rows["chunk"]["says"] == "no measurement" and "chunk" in found["total"]["without_measurement"]
+
+
 def test_the_registry_and_its_commands_import_no_jax():
     code = (
         "import sys\nfrom glimmer.cli import main; main(['plan', '--study', 'smoke']);"
+        " main(['plan', '--study', 'sample', '--compare']);"
         " main(['runs', '--study', 'sample']); sys.exit('jax' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
