@@ -25,6 +25,7 @@ from analysis.report.cells import Cell, CellTable, ordered_runs
 from analysis.report.findings_by_kind import audit_kinds, audit_text
 from analysis.report.forest import forest
 from analysis.report.rendering import rendered
+from analysis.report.repository import repository_address
 from analysis.sources import existing_results
 from analysis.stage_files import stage_document, stage_files
 from glimmer import experiments
@@ -74,6 +75,7 @@ def build(study_name: str, results: Path, reference_runs: Path | None = None) ->
             "glossary": GLOSSARY,
             "coverage": coverage(study),
             "made_by": made_by(study),
+            "repository": repository_address(),
             **_artifacts(study, reference, claim_entries),
             **_of_claims(claims, claim_entries),
             **_of_audit(audit),

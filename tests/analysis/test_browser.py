@@ -299,6 +299,30 @@ def test_without_scripts_a_choice_that_does_nothing_is_not_shown(page, reports):
     assert page.ask("document.getElementById('metric').offsetHeight") == 0
 
 
+CLIPBOARD = """Object.defineProperty(navigator, 'clipboard', {{value: {{writeText: text => {{
+    window.written = text; return Promise.{}() }}}}}})"""
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_command_is_copied_or_else_selected_by_the_button_behind_it(page, reports, allowed):
+    page.open(reports["invented"], 1280)
+    page.ask(CLIPBOARD.format("resolve" if allowed else "reject"))
+    command = page.ask("document.querySelector('code.command').textContent")
+    button = "document.querySelector('code.command + button.copy')"
+    assert page.ask(f"{button}.click(); new Promise(done => setTimeout(() => done(window.written), 100))") == command
+    assert page.ask(f"{button}.textContent") in (("Copied",) if allowed else ("Copied", "Selected"))
+    assert page.ask("String(getSelection())") == ("" if allowed else command)
+    assert command in page.ask("document.querySelector('[role=status]').textContent")
+    runs = page.ask("document.querySelectorAll('.run-entry').length")
+    assert page.ask("document.querySelectorAll('.run-entry button.copy').length") == runs > 2
+
+
+def test_without_scripts_there_is_no_button_that_would_do_nothing(page, reports):
+    page.open(reports["invented"], 1280, scripts=False)
+    assert page.ask("document.querySelectorAll('button').length") == 0
+    assert "snakemake" in page.ask("document.querySelector('code.command').textContent")
+
+
 def test_a_column_sorts_by_its_numbers_both_ways(page, reports):
     page.open(reports["invented"], 1280)
     rows = "document.querySelector('#readers table').querySelectorAll('tbody tr')"
