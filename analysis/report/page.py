@@ -199,7 +199,7 @@ def _figure(
     reference = figure.beside(reference)
     shown = takeaway.takeaway(figure.name, study, claims)
     both = overlay.overlays(figure, study, reference)
-    notes = [missing_note(study.of(figure.name)), _mark_note(figure, study)]
+    notes = [missing_note(study.of(figure.name)), _mark_note(figure, study), _legend_note(figure, study)]
     notes += ["Each panel has a scale of its own: compare differences, not heights."] if reference and not both else []
     return {
         "name": figure.name,
@@ -218,6 +218,15 @@ def _figure(
 
 def _mark_note(figure: FigureArtifact, study: StudyResults) -> str:
     return f"{LEGEND}." if figure.foreign(study) else ""
+
+
+def _legend_note(figure: FigureArtifact, study: StudyResults) -> str:
+    """What KILT in a legend means on a page whose numbers may be none of KILT's."""
+    is_named = study.study != PAPER and any(result.label == _ALL_TASKS for result in study.of(figure.name))
+    return f"{_ALL_TASKS}, in a legend, is the paper's word for training on all tasks." if is_named else ""
+
+
+_ALL_TASKS = "KILT"
 
 
 def _table(

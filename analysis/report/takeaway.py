@@ -75,12 +75,17 @@ _OTHER_EFFECT = "No takeaway: a claim's verdict and its effect do not fit."
 
 
 def _outcome(rows: Sequence[Mapping[str, Any]]) -> str:
-    """`undecided`; of several claims `all 3 claims undecided`, or `of 3 claims 1 not tested and 2 undecided`."""
+    """`undecided`; of several claims `all 3 claims undecided`, or `of 3 claims 1 is not tested and 2 are undecided`."""
     counts = Counter(_word(row) for row in rows)
     if len(counts) <= 1:
         word = next(iter(counts), NOT_TESTED)
-        return word if len(rows) <= 1 else f"all {len(rows)} claims {word}"
-    return f"of {len(rows)} claims {listed([f'{n} {word}' for word, n in counts.items()])}"
+        many = "both" if len(rows) == 2 else f"all {len(rows)}"
+        return word if len(rows) <= 1 else f"{many} claims {word}"
+    return f"of {len(rows)} claims {listed([_number(n, word) for word, n in counts.items()])}"
+
+
+def _number(n: int, word: str) -> str:
+    return f"{n} {'is' if n == 1 else 'are'} {word}"
 
 
 _WORDS = {AGAINST: "against the paper", NO_DIFFERENCE: "without a difference seen", MISSING: "not measured"}
@@ -122,7 +127,7 @@ def _artifacts(row: Mapping[str, Any]) -> set[str]:
 
 def _tally(rows: Sequence[Mapping[str, Any]]) -> str:
     counts = Counter(_verdict(row) for row in rows)
-    return listed([f"{n} {'is' if n == 1 else 'are'} {verdict}" for verdict, n in counts.items()]).rstrip(",")
+    return listed([_number(n, verdict) for verdict, n in counts.items()]).rstrip(",")
 
 
 def _verdict(row: Mapping[str, Any]) -> str:

@@ -460,6 +460,13 @@ def test_the_first_screen_says_how_one_run_is_made_again(results):
     assert "One run alone" not in _page(results, "paper")[0]
 
 
+def test_a_legend_that_says_kilt_is_explained_where_the_numbers_are_not_kilts(results):
+    note = "KILT, in a legend, is the paper's word"
+    text, _ = _page(results)
+    assert note in text[text.index('<article id="figure7">') :].split("</article>")[0] and text.count(note) == 1
+    assert note not in _page(results, "paper")[0]
+
+
 def test_panels_side_by_side_say_that_their_scales_differ(results):
     text, _ = _page(results)
     figure2 = text[text.index('<article id="figure2">') :]
@@ -587,16 +594,16 @@ def _claim(verdict, number=0, **changes):
         ([], ""),
         ([_claim("not tested")], "not tested"),
         ([_claim("undecided", excludes_paper_effect=True)], "not as large as in the paper"),
-        ([_claim("undecided"), _claim("undecided", 1)], "all 2 claims undecided"),
+        ([_claim("undecided"), _claim("undecided", 1)], "both claims undecided"),
         ([_claim("supported", rests_on="by construction")], "supported by construction"),
         (
             [_claim("not tested"), _claim("contradicted", 1, rests_on="by k alone"), _claim("not tested", 2)],
-            "of 3 claims 2 not tested and 1 contradicted by k alone",
+            "of 3 claims 2 are not tested and 1 is contradicted by k alone",
         ),
         ([_claim("undecided"), _claim("in the paper's direction", 1, family="secondary")], "undecided"),
         (
             [_claim("in the paper's direction", family="secondary"), _claim("against it", 1, family="secondary")],
-            "of 2 claims 1 in the paper's direction and 1 against the paper",
+            "of 2 claims 1 is in the paper's direction and 1 is against the paper",
         ),
         ([_claim("supported", points=["table1/GLIMMER (shared)"])], "not tested"),
         ([_claim("supported", points=["figure2/performance/GLIMMER", "table1/GLIMMER (shared)"])], ""),
