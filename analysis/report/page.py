@@ -10,9 +10,9 @@ from analysis import figures, reproduced
 from analysis.figures import BASELINES, FigureArtifact, TableArtifact, style
 from analysis.figures.artifact import missing_note
 from analysis.report import (
+    difference_pictures,
     ledger_tables,
     opening,
-    overlay,
     pictures,
     pipeline,
     reader_tables,
@@ -97,7 +97,7 @@ def _artifacts(
         return {
             "opening": {
                 "sentence": opening.sentence(study, reference),
-                "planes": opening.quality_and_cost(study, reference),
+                "planes": difference_pictures.quality_and_cost(study, reference),
                 "levels": opening.levels(study),
                 "claims": opening.strip(claims, reported=study.study == PAPER),
                 "untested": opening.untested(claims),
@@ -198,7 +198,7 @@ def _figure(
 ) -> dict[str, Any]:
     reference = figure.beside(reference)
     shown = takeaway.takeaway(figure.name, study, claims)
-    both = overlay.overlays(figure, study, reference)
+    both = difference_pictures.overlays(figure, study, reference)
     notes = [missing_note(study.of(figure.name)), _mark_note(figure, study), _legend_note(figure, study)]
     notes += ["Each panel has a scale of its own: compare differences, not heights."] if reference and not both else []
     return {

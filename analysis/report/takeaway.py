@@ -67,21 +67,22 @@ def takeaway(artifact: str, study: StudyResults, claims: Sequence[Mapping[str, A
         return Takeaway(note=unfit)
     if not about and any(artifact in _artifacts(row) for row in claims):
         return Takeaway(note="No takeaway: every claim on it is of other figures or tables too.")
-    return Takeaway(tally=_outcome(own or about), note=_basis(own, about))
+    return Takeaway(tally=_outcome(own or about, "primary claims" if own else "claims"), note=_basis(own, about))
 
 
 _OTHER_NUMBERS = "No takeaway: the claims were evaluated on other numbers than those drawn."
 _OTHER_EFFECT = "No takeaway: a claim's verdict and its effect do not fit."
 
 
-def _outcome(rows: Sequence[Mapping[str, Any]]) -> str:
-    """`undecided`; of several claims `all 3 claims undecided`, or `of 3 claims 1 is not tested and 2 are undecided`."""
+def _outcome(rows: Sequence[Mapping[str, Any]], kind: str) -> str:
+    """`undecided`; of several claims `all 3 claims undecided`, or `of 3 claims 1 is not tested and 2 are undecided`.
+    `kind`: what they are called."""
     counts = Counter(_word(row) for row in rows)
     if len(counts) <= 1:
         word = next(iter(counts), NOT_TESTED)
         many = "both" if len(rows) == 2 else f"all {len(rows)}"
-        return word if len(rows) <= 1 else f"{many} claims {word}"
-    return f"of {len(rows)} claims {listed([_number(n, word) for word, n in counts.items()])}"
+        return word if len(rows) <= 1 else f"{many} {kind} {word}"
+    return f"of {len(rows)} {kind} {listed([_number(n, word) for word, n in counts.items()])}"
 
 
 def _number(n: int, word: str) -> str:
