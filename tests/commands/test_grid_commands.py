@@ -1,8 +1,10 @@
 """`glimmer macs`, `runs` and `plan`: what they print and how they fail."""
 
 import json
+import shutil
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,8 @@ def test_macs_gives_figure_2_s_speed(capsys):
         "macs --reader fid --k 5 --tokens 0",
         "runs --study nope",
         "runs --study smoke --set training.steps=0",
+        "runs --study smoke --where training.stepz=6",
+        "runs --study smoke --where k",
         "plan --study smoke --set scale.passages={25:1}",
         "plan --study smoke --hours --from nowhere",
         "plan --study embedded --hours --cores 0",
@@ -89,6 +93,53 @@ def test_runs_say_which_result_is_not_trusted_and_give_no_number_of_it(capsys, t
     captured = capsys.readouterr()
     assert f"left out runs/{id}.json" in captured.err
     assert {row["average_percent"] for row in json.loads(captured.out)} == {None}
+
+
+@pytest.mark.parametrize(
+    ("words", "is_so"),
+    [
+        ("--reader glimmer", lambda run: run.reader.name == "glimmer"),
+        ("--reader fid lumen", lambda run: run.reader.name != "glimmer"),
+        ("--seed 1", lambda run: run.seed == 1),
+        ("--where alpha=1/3", lambda run: run.reader.alpha == Fraction(1, 3)),
+        ("--where alpha=1", lambda run: run.reader.alpha == 1),
+        ("--where beta=null", lambda run: run.reader.beta is None),
+        ("--where lambda=10", lambda run: run.reader.lambda_ == 10),
+        ("--where memory=frozen", lambda run: run.reader.memory == "frozen"),
+        ("--where memory=trained", lambda run: run.reader.memory == "trained"),
+        ("--where trained=false", lambda run: not run.reader.trained),
+        ("--where train_tasks=[nq]", lambda run: run.reader.train_tasks == ("nq",)),
+        ("--where reader.k=4 --where m=2", lambda run: (run.reader.k, run.reader.m) == (4, 2)),
+        ("--where training.steps=6", lambda run: run.settings["training"]["steps"] == 6),
+        ("--where training.patience=null", lambda run: True),
+        ("--where training.steps=7", lambda run: False),
+        (
+            "--reader glimmer --seed 0 --where m=2",
+            lambda run: (run.reader.name, run.seed, run.reader.m) == ("glimmer", 0, 2),
+        ),
+    ],
+)
+def test_runs_can_be_asked_for_by_reader_seed_and_settings(capsys, words, is_so):
+    """What a setting leaves out, since it is the default, is found by its value all the same."""
+    rows = json.loads(printed(capsys, "runs", "--study", "smoke", "--set", "seeds=[0,1]", *words.split(), "--json"))
+    runs = runs_for(load_study("smoke", {"seeds": [0, 1]}))
+    assert [row["id"] for row in rows] == [run.id for run in runs.values() if is_so(run)]
+
+
+def test_missing_runs_are_those_without_a_result_that_can_be_trusted(capsys, tmp_path):
+    words = ["runs", "--study", "sample", "--missing", "--json"]
+    rows = json.loads(printed(capsys, "runs", "--study", "sample", "--json"))
+    assert json.loads(printed(capsys, *words)) == [row for row in rows if row["average_percent"] is None]
+    shutil.copytree("results/sample", tmp_path / "sample")
+    measured = next(row["id"] for row in rows if row["average_percent"] is not None)
+    (tmp_path / "sample" / "runs" / f"{measured}.json").write_text("{}")
+    now = json.loads(printed(capsys, *words, "--set", f"results={tmp_path}"))
+    assert {row["id"] for row in now} == {row["id"] for row in rows if row["average_percent"] is None} | {measured}
+
+
+def test_where_no_run_is_so_a_line_says_it(capsys):
+    said = printed(capsys, "runs", "--study", "smoke", "--where", "k=999")
+    assert said.startswith("none of the ") and said.count("\n") == 1
 
 
 def test_plan_adds_up_and_training_costs_nothing_where_nothing_trains(capsys):
