@@ -35,6 +35,7 @@ TARGETS = {
     "figures": drawing.pictures,
     "claims": drawing.each("claims.json"),
     "report": [*drawing.each("report.html"), f"{RESULTS}/index.html"],
+    "checkpoints": layout.published_checkpoints,  # of no other target: a study without them makes its own
     "crate": drawing.each("ro-crate-metadata.json"),
 }
 for target in TARGETS:

@@ -101,6 +101,12 @@ class Layout:
         return [f"{self.results}/replicate-{seed}" for seed in self.replicates] or [self.results]
 
     @property
+    def published_checkpoints(self) -> list[str]:
+        """The pretrained checkpoint of each of these places; none where the study pretrains none."""
+        pretrains = isinstance(self.study.initial, PretrainedInitial)
+        return [f"{place}/init" for place in self.published_places] if pretrains else []
+
+    @property
     def place_among_results(self) -> str:
         """The folder below the results that is this replicate's own, with a slash; nothing of a whole study."""
         return "" if self.replicate is None else f"replicate-{self.replicate}/"

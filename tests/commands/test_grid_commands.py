@@ -163,10 +163,10 @@ def test_hours_of_runs_side_by_side_are_no_less_than_an_even_share_and_no_more_t
     assert all(row["seconds"] == pytest.approx(7 + sum(row[part] for part in parts)) for row in two["runs"])
 
 
-@pytest.mark.parametrize("left_out", ["reader", "seed"])
-def test_a_check_compares_with_what_result_files_say_and_tells_the_error_of_each_and_of_all(capsys, left_out):
-    found = json.loads(printed(capsys, "plan", "--study", "pilot", "--check", left_out, "--json"))
-    files = {path.stem: json.loads(path.read_text()) for path in Path("results/pilot/runs").glob("*.json")}
+@pytest.mark.parametrize(("study", "left_out"), [("sample", "reader"), ("pilot", "seed")])
+def test_a_check_compares_with_what_result_files_say_and_tells_the_error_of_each_and_of_all(capsys, study, left_out):
+    found = json.loads(printed(capsys, "plan", "--study", study, "--check", left_out, "--json"))
+    files = {path.stem: json.loads(path.read_text()) for path in Path(f"results/{study}/runs").glob("*.json")}
     assert {row["id"]: row["seconds"] for row in found["runs"]} == {
         id: pytest.approx(sum(file["wall_seconds"].values())) for id, file in files.items()
     }

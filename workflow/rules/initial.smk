@@ -50,9 +50,3 @@ if layout.study.initial.kind == "pretrain":
             "../../environment.yml"
         shell:
             "cp -r {input.initial:q} {output.initial:q} 2> {log:q}"
-
-    # Only asked for by name: a study without published checkpoints makes its own.
-    rule checkpoints:
-        input:
-            [f"{place}/init" for place in layout.published_places],
-        localrule: True
