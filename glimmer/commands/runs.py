@@ -10,7 +10,7 @@ from typing import Any
 from glimmer.commands.arguments import add_study_arguments, study_of
 from glimmer.commands.output import add_json_argument, beside, show
 from glimmer.experiments import Run, Study, parse_overrides, runs_for
-from glimmer.experiments.selection import READERS, Selection, is_alike
+from glimmer.experiments.run_filter import READERS, RunFilter, is_alike
 from glimmer.results import Runs, load_runs
 from glimmer.results.foreign import FOREIGN, LEGEND, MARK, ForeignReader, load_foreign
 
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     """
     study = study_of(args)
     runs = runs_for(study)
-    asked = Selection(readers=tuple(args.reader), seeds=tuple(args.seed), where=parse_overrides(args.where))
+    asked = RunFilter(readers=tuple(args.reader), seeds=tuple(args.seed), where=parse_overrides(args.where))
     chosen = asked.of(runs.values())
     measured = load_runs(study.results_directory, only=runs)
     for refused in measured.refused:
@@ -95,7 +95,7 @@ def _rows(planned: Run, study: Study, measured: Runs, args: argparse.Namespace) 
     return [{**short, "points": len(planned.points)}]
 
 
-def _is_asked_for(reader: ForeignReader, asked: Selection) -> bool:
+def _is_asked_for(reader: ForeignReader, asked: RunFilter) -> bool:
     """A foreign reader is of no run: only its replicate, k and m are known, and nothing else of it is equal to what is
     asked for."""
     known = {"k": reader.k, "m": reader.m or reader.k}

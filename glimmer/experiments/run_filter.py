@@ -18,7 +18,7 @@ _SECTION = "reader."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Selection:
+class RunFilter:
     """Runs whose reader's name is among `readers`, whose seed among `seeds` (empty: any), and whose settings have every
     value of `where`.
 
