@@ -1,9 +1,9 @@
 """How a reader's answers grow in seconds and bytes with k, m, alpha, beta and the passages' length.
 
 One GLIMMER of small dimensions answers from memory that is there; one of its sizes changes at a time. Seconds are
-fitted to the closed form of glimmer/compute.py (`exact`): seconds = a + b x operations. Bytes are those that the compiler
-reserves for the program, arguments and parameters included; there is no closed form of them, and they are fitted to
-the size itself.
+fitted to the closed form of glimmer/compute.py (`exact`): seconds = a + b x operations. Bytes are those that the
+compiler reserves for the program, arguments and parameters included; there is no closed form of them, and they are
+fitted to the size itself.
 """
 
 from __future__ import annotations
