@@ -169,7 +169,9 @@ def recorded_claim(directory: Path, id: str) -> Mapping[str, Any] | None:
         rows = {row["id"]: row for row in document["claims"]}
     except (KeyError, TypeError, AttributeError):
         return None
-    is_current = of_claims == experiments.claims_digest() and of_runs == sum(1 for _ in directory.glob("runs/*.json"))
+    is_current = of_claims == experiments.config_digest("claims") and of_runs == sum(
+        1 for _ in directory.glob("runs/*.json")
+    )
     return rows.get(id) if is_current else None
 
 

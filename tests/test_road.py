@@ -18,7 +18,7 @@ import yaml
 from flax import nnx
 
 from glimmer.cli import main
-from glimmer.experiments import claims_digest, load_study, runs_for
+from glimmer.experiments import config_digest, load_study, runs_for
 from glimmer.files import add_to_seal, read_json
 from glimmer.models.checkpoint import save_t5
 from glimmer.models.config import T5Config
@@ -143,7 +143,7 @@ def test_a_run_is_trained_answered_and_scored(road, reader):
     assert [entry["step"] for entry in result["learning_curve"]] == ([1, 2] if run.reader.trained else [])
     check_selection(result)
     check_units(result, road)
-    assert result["claims"] == claims_digest()
+    assert result["claims"] == config_digest("claims")
     assert (result["memory_bytes_per_passage"] > 0) is (run.reader.name == "glimmer")
 
 

@@ -44,6 +44,8 @@ REPORT_CODE = (
     "analysis/audits/finding.py",
     "analysis/report/*.py",
     "analysis/report/templates/*",
+    "CITATION.cff",
+    "pyproject.toml",
 )
 CRATE_CODE = (*_RESULTS, "analysis/names.py", "analysis/crate.py", "Snakefile", "CITATION.cff")
 

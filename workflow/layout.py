@@ -96,6 +96,16 @@ class Layout:
         return self.results + ("/replicate-{replicate}" if self.study.replicates else "")
 
     @property
+    def published_places(self) -> list[str]:
+        """Where what stages publish lies: of each replicate, or of the study that has none."""
+        return [f"{self.results}/replicate-{seed}" for seed in self.replicates] or [self.results]
+
+    @property
+    def place_among_results(self) -> str:
+        """The folder below the results that is this replicate's own, with a slash; nothing of a whole study."""
+        return "" if self.replicate is None else f"replicate-{self.replicate}/"
+
+    @property
     def option(self) -> list[str]:
         """How a stage's command is told of the replicate."""
         return [] if self.replicate is None else ["--replicate", str(self.replicate)]
@@ -201,12 +211,19 @@ class Layout:
         """What training leaves of a run's parameters."""
         return f"{self.work}/runs/{self.runs[run].trained_id}/trained"
 
-    @property
+    def remembered(self, run: str) -> list[str]:
+        """What says that each part of a run's memory is made; empty where evaluation makes it all, or reads none."""
+        of = self.parts("remember")
+        if of == 1 or not self.runs[run].reads_memory:
+            return []
+        return [f"{self.work}/runs/{run}/memory.parts/{part.name}" for part in all_parts(of)]
+
+    @functools.cached_property
     def files_of_data(self) -> list[str]:
         """What a stage that reads the data depends on: the folder made here, or the user's files one by one."""
         return [self.data] if self.makes_data else self.users_files
 
-    @property
+    @functools.cached_property
     def users_files(self) -> list[str]:
         """The user's KILT-format files that the study reads, one by one, under whichever name they have."""
         return [str(path) for path in files_of_data(self.study, self.users_data)]
@@ -216,7 +233,7 @@ class Layout:
         return str(work_file(self._work, name))
 
     def parts(self, stage: str) -> int:
-        """How many jobs a stage over the knowledge source is split into."""
+        """How many jobs a stage over the knowledge source, or a run's memory, is split into."""
         return getattr(self.study.parts, stage)
 
     def stamp(self, name: str, stage: str) -> str:
@@ -259,7 +276,7 @@ class Layout:
         files = sorted((REPOSITORY / "workflow" / "rules").glob("*.smk"), key=lambda file: file.stem == "analysis")
         return [str(path) for path in (files[-1:] if self.draws_only else files)]
 
-    @property
+    @functools.cached_property
     def stages(self) -> list[str]:
         """What every reader needs of the stages before training."""
         return [self.path(name) for name in ("passages", "tokenizer", "tokens", "retrieved", "filtered")]
@@ -283,8 +300,7 @@ class Layout:
         names = ["retrieval", "filter", "lengths", "priors"] + (
             ["reading"] if isinstance(self.study.initial, PretrainedInitial) else []
         )
-        places = [f"{self.results}/replicate-{seed}" for seed in self.replicates] or [self.results]
-        files = [f"{place}/{name}.json" for place in places for name in names]
+        files = [f"{place}/{name}.json" for place in self.published_places for name in names]
         files = [file for file in files if Path(file).exists()] if self.draws_only else files
         if self.draws_only:  # a call that measures comes to the report only when no run has failed
             files += sorted(str(path) for path in self.study.results_directory.glob(f"{FOLDER}/*.json"))
@@ -312,7 +328,7 @@ class Layout:
 
     @functools.cached_property
     def _minutes(self) -> Mapping[tuple[str, str], int]:
-        return minutes(self.study)
+        return minutes(self.study, self.runs.values())
 
     def resources(self, rule: str) -> dict[str, Any]:
         """`needs` without the threads, which are a directive of their own; and where results go. GPUs are asked for on

@@ -1,19 +1,21 @@
-"""Reading exercises as token arrays."""
+"""Reading exercises as token arrays. Checking a recipe needs no jax, so batches are asked for where they are made."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool
 
 from glimmer.experiments.sections import Lengths
 from glimmer.experiments.strict import read
-from glimmer.models.batch import Batch
 from glimmer.models.tokenizer import Tokenizer
 from worlds.generate import TWO_PAGES, BenchmarkSettings, ReadingExample, sample_reading_examples
+
+if TYPE_CHECKING:
+    from glimmer.models.batch import Batch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,8 @@ def exercise_batch(
 
     Exercises of one world share passages: each is tokenized once.
     """
+    from glimmer.models.batch import Batch
+
     rows: dict[tuple[str, str], int] = {}
     places = [[rows.setdefault(passage, len(rows)) for passage in example.passages] for example in examples]
     passages = tokenizer.encode_array(

@@ -8,6 +8,7 @@ reader of the study starts from what comes out.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -23,9 +24,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from glimmer.errors import InputError
 from glimmer.experiments.settings import TASKS, fid, lumen
-from glimmer.files import atomic_directory, write_json
 from glimmer.models.batch import Batch
-from glimmer.models.checkpoint import save_t5
 from glimmer.models.config import T5Config
 from glimmer.models.reader import Reader, token_log_probability
 from glimmer.models.t5 import T5
@@ -34,6 +33,7 @@ from glimmer.training.ahead import made_ahead
 from glimmer.training.losses import language_model_loss
 from worlds.exercises import TextForms, evidence_of, exercise_batch
 from worlds.generate import TWO_PAGES, ReadingExample
+from worlds.kept import KeptStages, origin, save_checkpoint
 from worlds.mimetic import mimetic_t5
 from worlds.recipe import CurriculumStage, Examination, Recipe
 
@@ -52,14 +52,20 @@ def write_initial_checkpoint(
     out: str | Path,
     log: Log = lambda _: None,
 ) -> dict[str, Any]:
-    """Pretrains, examines, and writes a Hugging Face directory with the tokenizer and reading.json; returns that."""
+    """Pretrains, examines, and writes a Hugging Face directory with the tokenizer and reading.json; returns that.
+
+    The checkpoint after the last finished stage lies beside `out` (`OUT.stages`) until then: a call that was stopped
+    is gone on with from there.
+    """
     started = time.perf_counter()
     pieces = Tokenizer(tokenizer)
     if len(pieces) > config.vocabulary:
         raise InputError(
             "tokenizer too large", where=tokenizer, expected=f"{config.vocabulary} pieces", found=len(pieces)
         )
-    model = pretrain(recipe, config, pieces, forms, log)
+    made_of = functools.partial(origin, recipe, config, tokenizer, forms)
+    kept = KeptStages(f"{out}.stages", tokenizer, made_of)
+    model = pretrain(recipe, config, pieces, forms, log, kept)
     trained = time.perf_counter()
     examined = (model, recipe.examination, recipe.seed, pieces, forms)
     reading = {
@@ -67,23 +73,36 @@ def write_initial_checkpoint(
         **reading_gate(*examined),
         "seconds": {"training": trained - started, "examination": time.perf_counter() - trained},
     }
-    with atomic_directory(out) as temporary:
-        save_t5(model, temporary, tokenizer)
-        write_json(temporary / "reading.json", reading)
+    if kept.resumed_after:
+        reading["seconds"]["stages_before"] = kept.resumed_after  # whose seconds are not among these
+    save_checkpoint(model, out, tokenizer, made_of(), reading)
+    kept.forget()
     return reading
 
 
-def pretrain(recipe: Recipe, config: T5Config, tokenizer: Tokenizer, forms: TextForms, log: Log = lambda _: None) -> T5:
-    """Runs every stage of `recipe`. `log` gets a row of the curve now and then.
+def pretrain(
+    recipe: Recipe,
+    config: T5Config,
+    tokenizer: Tokenizer,
+    forms: TextForms,
+    log: Log = lambda _: None,
+    kept: KeptStages | None = None,
+) -> T5:
+    """Runs every stage of `recipe` that `kept` does not have. `log` gets a row of the curve now and then.
 
-    Same recipe, configuration and tokenizer, same weights. After each stage a row says what was learnt of each kind.
+    Same recipe, configuration and tokenizer, same weights, stopped between or not: a stage starts with an Adam and a
+    random stream of its own. After each stage a row says what was learnt of each kind.
     """
     # On a CPU, where memory is slow, computing activations again is faster than keeping them.
     training = dataclasses.replace(config, dropout=0.0, rematerialise=True)
-    model = mimetic_t5(training, jax.random.key(recipe.seed))
-    for number, stage in enumerate(recipe.stages):
+    done, model = (kept and kept.latest(len(recipe.stages), training)) or (0, None)
+    if model is None:
+        model = mimetic_t5(training, jax.random.key(recipe.seed))
+    for number, stage in enumerate(recipe.stages[done:], start=done):
         model = run_stage(model, stage, np.random.default_rng([recipe.seed, number]), tokenizer, forms, log)
         log({"stage": stage.name, "answered": stage_answered(model, stage, recipe.seed, number, tokenizer, forms)})
+        if kept is not None:
+            kept.keep(model, number + 1)
     model.config = config
     return model
 

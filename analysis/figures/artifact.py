@@ -148,6 +148,7 @@ class FigureArtifact(DrawnArtifact):
     def _draw(self, axes: Axes, panel: DrawnPanel, source: StudyResults) -> None:
         """Draws one panel from one source with its heading, axis labels and legend."""
         from analysis.figures.marks import draw_foreign, say
+        from analysis.figures.style import set_heading
 
         results = source.of(self.name, panel.name)
         axes.set_xlabel(panel.x_label)
@@ -156,12 +157,7 @@ class FigureArtifact(DrawnArtifact):
             draw_foreign(axes, results, self.foreign(source, panel.name))
         if not any(result.value is not None for result in results):
             say(axes, "no results yet" if results else "not part of this study")
-        handles, labels = axes.get_legend_handles_labels()
-        heading = f"{panel.heading}{heading_of(source, results)}"
-        axes.set_title(heading, loc="left", fontsize=9.5, fontweight="bold", pad=22 if handles else 8)
-        if handles:
-            place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 0.985), "ncols": 3, "borderaxespad": 0.2}
-            axes.legend(handles, labels, handlelength=1.9, columnspacing=1.1, handletextpad=0.5, **place)
+        set_heading(axes, f"{panel.heading}{heading_of(source, results)}")
 
 
 def drawing_of(entry: Artifact) -> Callable[[Axes, Sequence[PointResult]], None]:

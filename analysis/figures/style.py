@@ -8,6 +8,7 @@ import io
 import re
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -76,6 +77,15 @@ def new_figure(width: float, height: float) -> Figure:
 def house_look():
     """Context manager under which all drawing and saving happens."""
     return matplotlib.rc_context(RC)
+
+
+def set_heading(axes: Axes, heading: str) -> None:
+    """A heading above the axes, and between both a legend of what has a label."""
+    handles, labels = axes.get_legend_handles_labels()
+    axes.set_title(heading, loc="left", fontsize=9.5, fontweight="bold", pad=22 if handles else 8)
+    if handles:
+        place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 0.985), "ncols": 3, "borderaxespad": 0.2}
+        axes.legend(handles, labels, handlelength=1.9, columnspacing=1.1, handletextpad=0.5, **place)
 
 
 def svg_text(figure: Figure, *, title: str, description: str, id_prefix: str = "") -> str:

@@ -12,9 +12,8 @@ import math
 from typing import Protocol
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
-from glimmer.evaluation.intervals import quantiles
+from glimmer.evaluation.intervals import quantiles, student_quantile, student_share
 
 CONFIDENCE = 0.95
 _SLACK = 1e-9  # of floating point, not a tolerance
@@ -77,10 +76,10 @@ class Replicated:
         return low - _SLACK <= effect <= high + _SLACK
 
     def p_above(self, bound: float = 0.0) -> float:
-        return float(stdtr(self._freedom, -self._t(bound)))
+        return student_share(self._freedom, -self._t(bound))
 
     def p_below(self, bound: float = 0.0) -> float:
-        return float(stdtr(self._freedom, self._t(bound)))
+        return student_share(self._freedom, self._t(bound))
 
     @property
     def _freedom(self) -> int:
@@ -88,7 +87,7 @@ class Replicated:
 
     def _around(self, share: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
         """The mean +- t sqrt(share s^2)."""
-        width = float(stdtrit(self._freedom, (1 + confidence) / 2)) * self._deviation * math.sqrt(share)
+        width = student_quantile(self._freedom, (1 + confidence) / 2) * self._deviation * math.sqrt(share)
         return float(self.draws.mean()) - width, float(self.draws.mean()) + width
 
     @property

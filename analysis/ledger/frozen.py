@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from glimmer.experiments.documents import claims_digest
+from glimmer.experiments.documents import config_digest
 from glimmer.results import StudyResults
 
 
@@ -14,7 +14,7 @@ def frozen(study: StudyResults, what: str = "claims") -> dict[str, Any]:
 
     Runs of before digests were kept count under "none".
     """
-    now = claims_digest(what)
+    now = config_digest(what)
     planned = {id for point in study.planned.values() for id in point.run_ids}
     kept = Counter(run.get(what) or "none" for id, run in study.runs.by_id.items() if id in planned)
     total, same = sum(kept.values()), kept[now]

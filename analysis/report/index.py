@@ -9,6 +9,7 @@ from analysis.report import opening
 from analysis.report.findings_by_kind import audit_text
 from analysis.report.page import about, coverage, entries, optional
 from analysis.report.rendering import rendered
+from analysis.report.repository import repository_address
 from glimmer.errors import InputError
 from glimmer.results import PAPER, load_reference, load_results
 
@@ -22,7 +23,8 @@ def build_index(results: Path) -> str:
         raise InputError("no report to list", where=results, expected="NAME/report.html of one study or more")
     studies = [_study(name, results) for name in names]
     studies.sort(key=lambda study: (study["name"] == PAPER, -study["coverage"]["points_present"]))
-    return rendered("index.html.j2", {"studies": studies, "papers": _papers(results)})
+    context = {"studies": studies, "papers": _papers(results), "repository": repository_address()}
+    return rendered("index.html.j2", context)
 
 
 def _study(name: str, results: Path) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from analysis import figures, reproduced
 from analysis.figures import BASELINES, FigureArtifact, TableArtifact, style
 from analysis.figures.artifact import missing_note
 from analysis.report import (
+    difference_pictures,
     ledger_tables,
     opening,
-    overlay,
     pictures,
     pipeline,
     reader_tables,
@@ -25,6 +25,7 @@ from analysis.report.cells import Cell, CellTable, ordered_runs
 from analysis.report.findings_by_kind import audit_kinds, audit_text
 from analysis.report.forest import forest
 from analysis.report.rendering import rendered
+from analysis.report.repository import repository_address
 from analysis.sources import existing_results
 from analysis.stage_files import stage_document, stage_files
 from glimmer import experiments
@@ -74,6 +75,7 @@ def build(study_name: str, results: Path, reference_runs: Path | None = None) ->
             "glossary": GLOSSARY,
             "coverage": coverage(study),
             "made_by": made_by(study),
+            "repository": repository_address(),
             **_artifacts(study, reference, claim_entries),
             **_of_claims(claims, claim_entries),
             **_of_audit(audit),
@@ -95,7 +97,7 @@ def _artifacts(
         return {
             "opening": {
                 "sentence": opening.sentence(study, reference),
-                "planes": opening.quality_and_cost(study, reference),
+                "planes": difference_pictures.quality_and_cost(study, reference),
                 "levels": opening.levels(study),
                 "claims": opening.strip(claims, reported=study.study == PAPER),
                 "untested": opening.untested(claims),
@@ -196,8 +198,8 @@ def _figure(
 ) -> dict[str, Any]:
     reference = figure.beside(reference)
     shown = takeaway.takeaway(figure.name, study, claims)
-    both = overlay.overlays(figure, study, reference)
-    notes = [missing_note(study.of(figure.name)), _mark_note(figure, study)]
+    both = difference_pictures.overlays(figure, study, reference)
+    notes = [missing_note(study.of(figure.name)), _mark_note(figure, study), _legend_note(figure, study)]
     notes += ["Each panel has a scale of its own: compare differences, not heights."] if reference and not both else []
     return {
         "name": figure.name,
@@ -216,6 +218,15 @@ def _figure(
 
 def _mark_note(figure: FigureArtifact, study: StudyResults) -> str:
     return f"{LEGEND}." if figure.foreign(study) else ""
+
+
+def _legend_note(figure: FigureArtifact, study: StudyResults) -> str:
+    """What KILT in a legend means on a page whose numbers may be none of KILT's."""
+    is_named = study.study != PAPER and any(result.label == _ALL_TASKS for result in study.of(figure.name))
+    return f"{_ALL_TASKS}, in a legend, is the paper's word for training on all tasks." if is_named else ""
+
+
+_ALL_TASKS = "KILT"
 
 
 def _table(

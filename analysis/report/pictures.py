@@ -33,18 +33,20 @@ def inline(svg: str, linked: Mapping[str, PointResult]) -> str:
     """SVG for a place inside HTML: no XML head, as wide as its place, and every marker linked and titled."""
     svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg[svg.index("<svg") :], count=2)
     svg = _lean(svg.replace('role="img"', 'role="group"', 1))  # an image's links could not be reached
-    return re.sub(r'<a xlink:href="([^"]+)">', lambda match: _anchor(linked[html.unescape(match.group(1))]), svg)
+    return re.sub(r'<a href="([^"]+)">', lambda match: _anchor(linked[html.unescape(match.group(1))]), svg)
 
 
 def _lean(svg: str) -> str:
     """The same picture in a third of the bytes: no indents, no groups that say nothing, no fonts that the page sets
     itself."""
-    svg = _ungrouped(re.sub(r'<g id="[^"]*">', "<g>", svg))
+    head = re.sub(r' (?:xmlns(?::xlink)?|version)="[^"]*"', "", svg[: svg.index(">")])  # HTML knows no namespaces
+    svg = re.sub(r"(<(?:a|use)\b[^>]*?) xlink:href=", r"\1 href=", head + svg[svg.index(">") :])
+    svg = _ungrouped(re.sub(r'<g id="[^"]*">', "<g>", re.sub(r'<g id="[^"]*"/>', "", svg)))
     svg = re.sub(r"<defs>\s*<style[^>]*>[^<]*</style>\s*</defs>", "", svg)  # report.css has it for all pictures
     svg = re.sub(r' transform="rotate\(-0 [^)]*\)"', "", svg)
     svg = re.sub(r"font-family: [^;\"]*; ", "", svg)
-    svg = re.sub(r' (?:d|x|y|transform|points)="[^"]*"', lambda place: _rounded(place.group()), svg)
-    return re.sub(r"\s*\n\s*", lambda found: "" if svg[found.start() - 1] == ">" else " ", svg)
+    svg = re.sub(r"\s*\n\s*", lambda found: "" if svg[found.start() - 1] == ">" else " ", svg)
+    return re.sub(r' (?:d|x|y|transform|points)="[^"]*"', lambda place: _rounded(place.group()), svg)
 
 
 def _ungrouped(svg: str) -> str:
@@ -89,8 +91,10 @@ def with_shared_styles(page: str) -> str:
 
 
 def _rounded(attribute: str) -> str:
-    """Coordinates to a tenth of a point; words and numbers that people read are no attributes."""
-    return re.sub(r"\d+\.\d{2,}", lambda number: f"{float(number.group()):.1f}".removesuffix(".0"), attribute)
+    """Coordinates to a tenth of a point, with no more space than they need; words and numbers that people read are no
+    attributes."""
+    short = re.sub(r"\d+\.\d{2,}", lambda number: f"{float(number.group()):.1f}".removesuffix(".0"), attribute)
+    return re.sub(r" (?=[MLCQz\"])|(?<=[MLCQ]) ", "", short) if short.startswith(' d="') else short
 
 
 def _anchor(result: PointResult) -> str:
@@ -140,8 +144,7 @@ def _learning_curve(rows: Mapping[str, list], main: Mapping[str, PointResult], k
         named.add(name)
     axes.set_xlabel("training step")
     axes.set_ylabel(label)
-    axes.set_title(f"{label[0].upper()}{label[1:]}", loc="left", fontsize=9.5, fontweight="bold", pad=22)
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.985), ncols=3, borderaxespad=0.2)
+    style.set_heading(axes, f"{label[0].upper()}{label[1:]}")
     ends = "; ".join(f"{main[i].label}: from {rows[i][0][1]:.2f} to {rows[i][-1][1]:.2f}" for i in order)
     words = f"{label} over training steps of {len(rows)} runs. {ends}."
     svg = style.svg_text(picture, title=f"Learning curves: {label}", id_prefix=f"learning-{key}-", description=words)

@@ -38,6 +38,7 @@ _STAMP = "%Y-%m-%d"
 def main(arguments: Sequence[str] | None = None) -> int:
     """0; 1 where a row failed; 2 for a wrong call; 130 where it was stopped."""
     args = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a group's process is ended with this one
     try:
         return _child(args) if args.child else _parent(args)
     except KeyboardInterrupt:

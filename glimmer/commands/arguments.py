@@ -51,3 +51,9 @@ def study_of(args: argparse.Namespace, stage: str | None = None) -> Study:
     if args.replicate is not None:
         study = study.replicate(args.replicate)
     return study if stage is None else view(study, stage)
+
+
+def other_study(args: argparse.Namespace, name: str) -> Study:
+    """Another study than the one that the command line names, in the same places."""
+    places = {key: value for key, value in parse_overrides(args.overrides).items() if key in ("work", "results")}
+    return load_study(name, places)

@@ -8,13 +8,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from glimmer.commands.arguments import add_study_arguments, study_of
+from glimmer.commands.arguments import add_study_arguments, other_study, study_of
 from glimmer.commands.output import add_json_argument, beside, show
 from glimmer.compute import operation_counts
 from glimmer.errors import InputError
 from glimmer.experiments import Run, Study, hours, runs_for
 from glimmer.results import load_runs
-from glimmer.runs import bill
+from glimmer.runs import bill, foretold
 
 HELP = "foretell what a study will cost: runs, operations, bytes of memory; hours, from measured runs or of a device"
 PURPOSE = "study"
@@ -36,7 +36,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--device",
         metavar="NAME",
-        help="a row a stage for accelerators of this kind (H100, A100, v5p), from shapes alone; --json has the jobs",
+        help="a row a stage for accelerators of this kind (H100, A100, v5p), from shapes alone; --json has the jobs."
+        f" {foretold.MEASURED}: for this machine, by jobs that it has done",
+    )
+    parser.add_argument(
+        "--compare",
+        nargs="?",
+        const="default",
+        choices=("job", "reader", "replicate", "study", "default"),
+        help="a row a stage: what other jobs foretell of each measured one, and what it took. Left out are the job,"
+        " runs of readers like it, its replicate, or all of the study (default: replicate, or reader without them)."
+        " With --device, what shapes foretell",
+    )
+    parser.add_argument(
+        "--by",
+        action="append",
+        default=[],
+        metavar="STUDY",
+        help="with --compare, and --device measured: another study whose measured jobs tell too; may be repeated",
+    )
+    parser.add_argument(
+        "--clock", choices=("wall", "cpu"), default="wall", help="with the same: seconds of which (default: wall)"
     )
     parser.add_argument("--devices", type=int, default=8, help="with --device: how many a job has (default: 8)")
     parser.add_argument("--jobs", type=int, default=1, help="with --device: jobs at a time (default: 1)")
@@ -50,8 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--passages",
         type=int,
-        default=bill.KILT_PASSAGES,
-        help=f"with --device: that `glimmer chunk` makes of all pages (default, a guess: {bill.KILT_PASSAGES:,})",
+        help="with --device: that `glimmer chunk` makes of all pages (default, a guess: of KILT"
+        f" {bill.KILT_PASSAGES:,}, of a generated page {bill.GENERATED_PASSAGES})",
     )
     parser.add_argument(
         "--from",
@@ -75,6 +95,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints a row a run, then the total. FLOPs are two for a multiply-accumulate."""
     study = study_of(args)
+    if args.compare:
+        return _compared(study, args)
     if args.device:
         return _billed(study, args)
     if args.check:
@@ -94,16 +116,59 @@ def run(args: argparse.Namespace) -> int:
 
 def _billed(study: Study, args: argparse.Namespace) -> int:
     """A row a stage, then the total and what it stands on."""
-    machine = bill.Machine(device=args.device, devices=args.devices, jobs=args.jobs, share=args.share, price=args.price)
-    jobs = bill.jobs_of(study, args.passages)
+    machine = _machine(study, args)
+    passages = bill.passages_of(study, args.passages)
+    jobs = bill.jobs_of(study, passages)
     rows = bill.by_stage(jobs, machine)
-    stores = bill.largest_stores(study, args.passages)
-    total = {"study": study.name, **bill.total(rows), **stores, "passages": args.passages, **vars(machine)}
+    stores = bill.largest_stores(study, passages)
+    stated = {key: value for key, value in vars(machine).items() if key != "rates"}
+    total = {"study": study.name, **bill.total(rows), **stores, "passages": passages, **stated}
     if args.format == "json":
         each = [vars(job) | {"seconds": machine.seconds(job)} for job in jobs]
         show({"total": total, "stages": rows, "jobs": each}, "json")
         return 0
     show(rows, args.format)
+    beside("", args.format)
+    beside(total, args.format)
+    return 0
+
+
+def _machine(study: Study, args: argparse.Namespace) -> bill.Times:
+    """The one that is stated. Raises InputError for one without a peak that has done no job of the studies."""
+    if args.device != foretold.MEASURED:
+        return bill.Machine(
+            device=args.device, devices=args.devices, jobs=args.jobs, share=args.share, price=args.price
+        )
+    rates = foretold.rates(_timed(study, args))
+    if not rates:
+        raise InputError("no measured job", where=study.work_directory, expected="benchmarks/, or run files in results")
+    return foretold.MeasuredMachine(rates=rates, jobs=args.jobs)
+
+
+def _timed(study: Study, args: argparse.Namespace) -> list[foretold.Timed]:
+    """What was measured of the study, and of those beside it."""
+    others = [foretold.timed_jobs(other_study(args, name), clock=args.clock) for name in args.by]
+    return [*foretold.timed_jobs(study, args.passages, args.clock), *(one for group in others for one in group)]
+
+
+def _compared(study: Study, args: argparse.Namespace) -> int:
+    """A row a stage, then the line of the whole."""
+    if args.hours or args.check:
+        raise InputError("--compare goes with --device alone", where="--hours, --check", found="both")
+    timed = _timed(study, args)
+    if args.device in (None, foretold.MEASURED):
+        by_default = "replicate" if study.replicates else "reader"
+        left_out = by_default if args.compare == "default" else args.compare
+        foretell, by = foretold.from_others(timed, left_out), {"left_out": f"the same {left_out}"}
+    else:
+        machine = _machine(study, args)
+        foretell, by = (lambda one: machine.seconds(one.job) + args.start_up), {"device": args.device}
+    rows = foretold.compare(study, timed, foretell, args.passages)
+    total = {"study": study.name, **by, "clock": args.clock, **foretold.whole(rows)}
+    if args.format == "json":
+        show({"total": total, "stages": rows}, "json")
+        return 0
+    show([{key: value for key, value in row.items() if key != "pairs"} for row in rows], args.format)
     beside("", args.format)
     beside(total, args.format)
     return 0

@@ -19,7 +19,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
 
 RESAMPLES = 10_000
 _CHUNK_ELEMENTS = 4_000_000  # of one block of drawn indices: 32 MB
@@ -43,10 +42,24 @@ class Interval:
         return "below" if self.high < threshold else "crosses"
 
 
+def student_quantile(freedom: int, share: float) -> float:
+    """The value below which Student's t of this freedom lies with a probability of `share`."""
+    from scipy.special import stdtrit  # slow to import, and planning a study comes by here
+
+    return float(stdtrit(freedom, share))
+
+
+def student_share(freedom: int, value: float) -> float:
+    """The probability that Student's t of this freedom lies below a value."""
+    from scipy.special import stdtr
+
+    return float(stdtr(freedom, value))
+
+
 def student_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
     """Of the mean of R >= 2 independent draws: mean -+ t s / sqrt(R), s their standard deviation (Student 1908)."""
     draws = np.asarray(values, dtype=float)
-    t = stdtrit(len(draws) - 1, (1 + confidence) / 2)
+    t = student_quantile(len(draws) - 1, (1 + confidence) / 2)
     width = float(t * draws.std(ddof=1) / np.sqrt(len(draws)))
     return float(draws.mean()) - width, float(draws.mean()) + width
 

@@ -1,6 +1,6 @@
 """The registry: studies, artifacts, points, runs and their ids. Pure data, no jax."""
 
-from glimmer.experiments.documents import claims_digest
+from glimmer.experiments.documents import config_digest
 from glimmer.experiments.entries import load_registry
 from glimmer.experiments.grid import Run, artifacts_of, points, run_of, runs_for
 from glimmer.experiments.registry import Artifact, Panel, Point, Series
@@ -26,7 +26,7 @@ __all__ = [
     "Series",
     "Study",
     "artifacts_of",
-    "claims_digest",
+    "config_digest",
     "load_registry",
     "load_study",
     "paper_values",

@@ -77,7 +77,7 @@ def _count_values(node: yaml.Node | None, known: dict[int, int]) -> int:
     return known[id(node)]
 
 
-def claims_digest(name: str = "claims") -> str | None:
+def config_digest(name: str) -> str | None:
     """12 hex digits of the sha256 of what config/`name`.yaml says, whatever its comments and layout; None without one.
 
     A result file keeps it, of claims and of endpoints: whether they were stated before or after a result was seen can

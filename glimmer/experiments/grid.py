@@ -33,6 +33,11 @@ class Run:
     points: tuple[str, ...]
 
     @property
+    def reads_memory(self) -> bool:
+        """Whether it answers from precomputed memory of its passages."""
+        return self.reader.alpha < 1 and self.reader.k > 0
+
+    @property
     def lot(self) -> int:
         """The seed of whatever is drawn by lot in training and answering: `seed`, or another one for a twin of it."""
         return (self.seed + self.reader.draw * _BETWEEN_TWINS) % 2**32

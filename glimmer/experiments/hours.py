@@ -214,10 +214,13 @@ def error_percent(foreseen: float, outcome: float) -> float:
 
 
 def _group(run: Finished, left_out: LeftOut) -> str | int:
-    if left_out == "seed":
-        return run.settings["seed"]
-    reader = {key: value for key, value in run.settings["reader"].items() if key in _SHAPE}
-    return canonical_json([run.settings["model"], reader])
+    return run.settings["seed"] if left_out == "seed" else shape(run.settings)
+
+
+def shape(settings: Mapping[str, Any]) -> str:
+    """What runs with equal costs have in common: the model's sizes, and what the reader computes."""
+    reader = {key: value for key, value in settings["reader"].items() if key in _SHAPE}
+    return canonical_json([settings["model"], reader])
 
 
 _SHAPE = ("name", "alpha", "beta", "k", "m", "reranker")

@@ -369,12 +369,14 @@ class Preemption:
 class Parts:
     """How many jobs a stage over the knowledge source is split into, which changes no byte: no part of an id.
 
-    Each has a part of the pages, or of the passages, for itself, and one more puts together what they leave.
+    Each has a part of the pages, or of the passages, for itself, and one more puts together what they leave. So many
+    jobs `remember` the passages of each reader that answers from memory; with one, the job that answers does.
     """
 
     chunk: Count = 1
     tokenize: Count = 1
     embed: Count = 1
+    remember: Count = 1
 
 
 Data = GeneratedData | KiltData

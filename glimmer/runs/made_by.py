@@ -15,7 +15,7 @@ from typing import Any
 import jax
 
 import glimmer
-from glimmer.experiments import Run, Study, claims_digest
+from glimmer.experiments import Run, Study, config_digest
 from glimmer.files import canonical_json, sha256_file
 from glimmer.results.run_files import CHANGES
 
@@ -29,8 +29,8 @@ def made_by(study: Study, run: Run) -> dict[str, Any]:
         "settings": run.settings,
         "seed": run.seed,
         "code_version": code_version(),
-        "claims": claims_digest(),
-        "endpoints": claims_digest("endpoints"),
+        "claims": config_digest("claims"),
+        "endpoints": config_digest("endpoints"),
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")},
         **container(),

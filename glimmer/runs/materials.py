@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
+from glimmer.errors import InputError
 from glimmer.experiments import Run, Study, run_of
-from glimmer.experiments.sections import UnigramTokenizer
+from glimmer.experiments.sections import PretrainedInitial, UnigramTokenizer
 from glimmer.experiments.stages import work_file
 from glimmer.files import check_seal, existing, sha256_file
 from glimmer.kilt.formats import task_file
@@ -24,6 +25,9 @@ from glimmer.models.tokenizer import Tokenizer
 from glimmer.runs.inputs import hold, inputs_of_run, outside_inputs
 from glimmer.runs.slices import DevSlices, dev_slices
 from glimmer.training.examples import AnswerChoice, Batcher, Corpus, TaskExamples
+
+_VOCABULARY = "tokenizer.json"
+"""Beside a pretrained checkpoint: the vocabulary that it was pretrained with."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,6 +51,9 @@ class Materials:
         hold(study, outside_inputs(study, data=data, initial=initial, size=run.size))
         for name in ("tokens", "retrieved", "filtered"):  # passages are checked where they are opened
             check_seal(work_file(Path(work), name))
+        if isinstance(study.initial_for(run.size), PretrainedInitial):
+            check_seal(initial)
+            _require_same_vocabulary(Path(initial) / _VOCABULARY, work_file(Path(work), "tokenizer"))
         return cls(study=study, run=run, work=Path(work), data=Path(data), initial=Path(initial))
 
     @functools.cached_property
@@ -180,3 +187,10 @@ class Materials:
 
     def _kept_rows(self, task: str) -> Path:
         return self._file("filtered") / f"{task}.npy"
+
+
+def _require_same_vocabulary(of_checkpoint: Path, tokenizer: Path) -> None:
+    """Raises InputError where a study's vocabulary is not the one that its checkpoint was pretrained with."""
+    if of_checkpoint.exists() and (expected := sha256_file(of_checkpoint)) != (found := sha256_file(tokenizer)):
+        raise InputError("not the vocabulary that the checkpoint was pretrained with; make one of them again",
+                         where=tokenizer, expected=f"sha256 {expected} ({of_checkpoint})", found=found)  # fmt: skip

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = {path.parent.name: path for path in sorted((ROOT / "results").glob("*/report.html"))}
 WIDTHS = (1280, 390)
 HEAVY = 400_000  # bytes
+PAGES = 8  # of print, at most
 
 BROKEN = """[...document.querySelectorAll('a')].map(a => a.getAttribute('href') || a.getAttribute('xlink:href'))
     .filter(href => !href || href[0] == '#' && !document.getElementById(decodeURIComponent(href.slice(1))))"""
@@ -243,16 +244,26 @@ def test_a_committed_report_is_no_heavy_page(reports, name):
     assert reports[name].stat().st_size < HEAVY
 
 
-def test_a_report_of_a_whole_grid_is_no_heavy_page(tmp_path):
-    """Every run of the embedded study in three replicates, with claims, audit and what stages publish."""
-    synthetic.write_paper(tmp_path)
-    synthetic.write_study(tmp_path, "embedded", n=40)
-    synthetic.write_stages(tmp_path, "embedded")
+@pytest.fixture(scope="module")
+def whole_grid(tmp_path_factory) -> Path:
+    """A report of every run of the embedded study in three replicates, with claims, audit and what stages publish."""
+    results = tmp_path_factory.mktemp("grid")
+    synthetic.write_paper(results)
+    synthetic.write_study(results, "embedded", n=40)
+    synthetic.write_stages(results, "embedded")
     for command in (["claims"], ["audit", "--record"], ["report"]):
-        assert main([*command, "--study", "embedded", "--results", str(tmp_path)]) == 0
-    page = tmp_path / "embedded" / "report.html"
-    assert page.read_text().count('class="run-entry"') > 40
-    assert page.stat().st_size < HEAVY
+        assert main([*command, "--study", "embedded", "--results", str(results)]) == 0
+    return results / "embedded" / "report.html"
+
+
+def test_a_report_of_a_whole_grid_is_no_heavy_page(whole_grid):
+    assert whole_grid.read_text().count('class="run-entry"') > 40
+    assert whole_grid.stat().st_size < HEAVY
+
+
+def test_a_report_of_a_whole_grid_prints_on_eight_pages(page, whole_grid):
+    page.open(whole_grid, 1280)
+    assert _pages(page) <= PAGES
 
 
 def test_scores_by_task_of_every_run_unfold_from_the_pages_own_data(page, reports):
@@ -299,6 +310,30 @@ def test_without_scripts_a_choice_that_does_nothing_is_not_shown(page, reports):
     assert page.ask("document.getElementById('metric').offsetHeight") == 0
 
 
+CLIPBOARD = """Object.defineProperty(navigator, 'clipboard', {{value: {{writeText: text => {{
+    window.written = text; return Promise.{}() }}}}}})"""
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_command_is_copied_or_else_selected_by_the_button_behind_it(page, reports, allowed):
+    page.open(reports["invented"], 1280)
+    page.ask(CLIPBOARD.format("resolve" if allowed else "reject"))
+    command = page.ask("document.querySelector('code.command').textContent")
+    button = "document.querySelector('code.command + button.copy')"
+    assert page.ask(f"{button}.click(); new Promise(done => setTimeout(() => done(window.written), 100))") == command
+    assert page.ask(f"{button}.textContent") in (("Copied",) if allowed else ("Copied", "Selected"))
+    assert page.ask("String(getSelection())") == ("" if allowed else command)
+    assert command in page.ask("document.querySelector('[role=status]').textContent")
+    runs = page.ask("document.querySelectorAll('.run-entry').length")
+    assert page.ask("document.querySelectorAll('.run-entry button.copy').length") == runs > 2
+
+
+def test_without_scripts_there_is_no_button_that_would_do_nothing(page, reports):
+    page.open(reports["invented"], 1280, scripts=False)
+    assert page.ask("document.querySelectorAll('button').length") == 0
+    assert "snakemake" in page.ask("document.querySelector('code.command').textContent")
+
+
 def test_a_column_sorts_by_its_numbers_both_ways(page, reports):
     page.open(reports["invented"], 1280)
     rows = "document.querySelector('#readers table').querySelectorAll('tbody tr')"
@@ -322,6 +357,11 @@ def test_a_column_of_fractions_sorts_by_what_they_are(page, reports):
 @pytest.mark.parametrize("name", [*COMMITTED, "invented"])
 def test_a_report_prints(page, reports, name):
     page.open(reports[name], 1280)
+    assert _pages(page) <= {"paper": 16}.get(name, PAGES) and page.complaints() == []
+
+
+def _pages(page) -> int:
+    """As how many pages it is printed."""
     printed = base64.b64decode(page.send("Page.printToPDF", preferCSSPageSize=True)["data"])
-    assert printed.startswith(b"%PDF") and page.complaints() == []
-    assert len(re.findall(rb"/Type\s*/Page\b(?!s)", printed)) <= {"paper": 16, "invented": 10}.get(name, 8)
+    assert printed.startswith(b"%PDF")
+    return len(re.findall(rb"/Type\s*/Page\b(?!s)", printed))

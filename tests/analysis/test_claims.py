@@ -19,7 +19,7 @@ from glimmer import experiments
 from glimmer.cli import main
 from glimmer.errors import InputError
 from glimmer.evaluation.intervals import average_interval, difference_interval
-from glimmer.experiments.documents import claims_digest, repository_path
+from glimmer.experiments.documents import config_digest, repository_path
 from glimmer.results import StudyResults, load_results
 from tests.analysis import synthetic
 
@@ -391,7 +391,7 @@ def test_the_ledger_says_whether_claims_were_fixed_before_the_runs(results):
         return ledger(results)[0]["frozen"]["note"]
 
     assert note().startswith("The claims changed since: ")
-    for digest, start in ((claims_digest(), "The claims are as they were"), ("0" * 12, "The claims changed")):
+    for digest, start in ((config_digest("claims"), "The claims are as they were"), ("0" * 12, "The claims changed")):
         for path in (results / "smoke" / "runs").glob("*.json"):
             path.write_text(json.dumps(json.loads(path.read_text()) | {"claims": digest}))
         assert note().startswith(start)
@@ -402,13 +402,13 @@ def test_a_comment_changes_no_digest_and_a_word_does(tmp_path, monkeypatch):
     path = tmp_path / "claims.yaml"
     monkeypatch.setattr("glimmer.experiments.documents.repository_path", lambda name: path)
     path.write_text("# a word first\n" + text)
-    same = claims_digest()
+    same = config_digest("claims")
     path.write_text(text)
-    assert claims_digest() == same
+    assert config_digest("claims") == same
     path.write_text(text.replace("family: primary", "family: secondary", 1))
-    assert claims_digest() != same
+    assert config_digest("claims") != same
     path.unlink()
-    assert claims_digest() is None
+    assert config_digest("claims") is None
 
 
 def test_a_missing_run_makes_its_claims_missing_and_no_other(results):

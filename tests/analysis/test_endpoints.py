@@ -13,7 +13,7 @@ from analysis.ledger.endpoints import Endpoint, endpoints_document, evaluate_end
 from analysis.ledger.frozen import frozen
 from glimmer.errors import InputError
 from glimmer.experiments import load_study, points
-from glimmer.experiments.documents import claims_digest, repository_path
+from glimmer.experiments.documents import config_digest, repository_path
 from glimmer.results import load_results
 
 TEXT = repository_path("config/endpoints.yaml").read_text()
@@ -149,12 +149,12 @@ def test_runs_that_cannot_be_paired_leave_an_endpoint_undecided(results):
 def test_the_document_says_whether_endpoints_stood_before_the_runs(results, monkeypatch):
     boot = answered(results, {FID: 0.75, UNTRAINED: 0.1})
     monkeypatch.setattr(ledger, "load_endpoints", lambda study: (above("one", FID, UNTRAINED),))
-    runs, now = boot.results.runs.by_id.values(), claims_digest("endpoints")
-    assert now != claims_digest()
+    runs, now = boot.results.runs.by_id.values(), config_digest("endpoints")
+    assert now != config_digest("claims")
     for digest, start in ((None, "The endpoints changed since: "), (now, "The endpoints are as they were"),
-                          (claims_digest(), "The endpoints changed since: ")):  # fmt: skip
+                          (config_digest("claims"), "The endpoints changed since: ")):  # fmt: skip
         for run in runs:
-            run |= {"endpoints": digest, "claims": claims_digest()}
+            run |= {"endpoints": digest, "claims": config_digest("claims")}
         document = endpoints_document(boot.results, boot)
         assert [row["id"] for row in document["endpoints"]] == ["one"]
         assert document["frozen"]["note"].startswith(start) and document["frozen"]["digest"] == now

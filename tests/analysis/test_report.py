@@ -13,12 +13,14 @@ from analysis import figures
 from analysis.figures import style
 from analysis.ledger.verdicts import VERDICTS
 from analysis.names import TASK_NAMES
-from analysis.report import ledger_tables, opening, overlay, reader_tables, shown_tables
+from analysis.report import difference_pictures, ledger_tables, opening, reader_tables, shown_tables
 from analysis.report.cells import percent
 from analysis.report.forest import forest
 from analysis.report.rendering import plain
+from analysis.report.repository import repository_address
 from analysis.report.takeaway import takeaway
 from glimmer.cli import main
+from glimmer.errors import InputError
 from glimmer.files import write_json
 from glimmer.results import load_reference, load_results
 from tests.analysis import synthetic
@@ -94,8 +96,7 @@ def test_the_page_asks_for_nothing_outside_itself(results):
     assert text.count("<img") == text.count('loading="lazy"') == len(page.sources)
     assert not re.search(r"@import|url\((?!#)|<link|<iframe|fetch\(|XMLHttpRequest", text)
     addresses = set(re.findall(r"https?://[^\s\"'<]+", text))
-    namespaces = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
-    assert addresses <= namespaces | {PAPERS_ADDRESS}, "only XML namespaces, and where the paper is"
+    assert addresses <= {PAPERS_ADDRESS}, "only where the paper is"
 
 
 def test_every_drawn_point_leads_to_its_run_and_says_its_value(results):
@@ -374,7 +375,7 @@ def test_without_lumen_there_is_nothing_to_draw_others_beside(results):
     (results / "smoke" / "runs" / f"{lumen.point.run_ids[0]}.json").unlink()
     study = load_results("smoke", results)
     assert opening.differences(study) == []
-    assert opening.quality_and_cost(study, load_reference(results)) == []
+    assert difference_pictures.quality_and_cost(study, load_reference(results)) == []
     text, _ = _page(results)
     assert "No two readers have results yet." in text
 
@@ -458,6 +459,15 @@ def test_the_first_screen_says_how_one_run_is_made_again(results):
     assert "One run alone" not in _page(results, "paper")[0]
 
 
+def test_a_legend_that_says_kilt_is_explained_where_the_numbers_are_not_kilts(results):
+    """Figure 7 of the paper calls so what is trained on all tasks."""
+    note = "KILT, in a legend, is the"
+    (results / "embedded").mkdir()
+    text, _ = _page(results, "embedded")
+    assert note in text[text.index('<article id="figure7">') :].split("</article>")[0] and text.count(note) == 1
+    assert note not in _page(results, "paper")[0]
+
+
 def test_panels_side_by_side_say_that_their_scales_differ(results):
     text, _ = _page(results)
     figure2 = text[text.index('<article id="figure2">') :]
@@ -498,8 +508,8 @@ def test_ours_and_the_papers_start_from_the_same_point(results):
     synthetic.write_study(results, "kilt", n=20)
     study, reference = load_results("kilt", results), load_reference(results)
     figure = next(one for one in figures.everything() if one.name == "figure4")
-    (svg,) = overlay.overlays(figure, study, reference)
-    base = overlay.base_of(study, study.of("figure4"))
+    (svg,) = difference_pictures.overlays(figure, study, reference)
+    base = difference_pictures.base_of(study, study.of("figure4"))
     words = re.search(r"<desc[^>]*>(.*?)</desc>", svg, re.DOTALL).group(1)
     assert words.count("+0.0") >= 2
     for source, mark in ((study, ""), (reference, " (the paper)")):
@@ -510,7 +520,7 @@ def test_ours_and_the_papers_start_from_the_same_point(results):
 
 def test_two_series_of_one_reader_have_markers_of_their_own():
     blue, other = style.Look(color="#00f", marker="s"), style.Look(color="#f00", marker="s")
-    told = overlay.told_apart({"a": blue, "b": blue, "c": blue, "d": other})
+    told = difference_pictures.told_apart({"a": blue, "b": blue, "c": blue, "d": other})
     assert told["a"] == blue and told["d"] == other
     assert len({look.marker for name, look in told.items() if name != "d"}) == 3
     assert {look.color for name, look in told.items() if name != "d"} == {"#00f"}
@@ -562,13 +572,54 @@ def test_what_speaks_against_a_claim_is_a_title_as_well(results):
 
 def test_a_verdict_that_its_own_effect_denies_gives_no_title(results):
     assert _decided(results, "supported", better="LUMEN").text is None
-    assert _decided(results, "contradicted", better="GLIMMER").text is None
+    assert _decided(results, "contradicted", better="GLIMMER").title == ""
 
 
 @pytest.mark.parametrize("verdict", ["undecided", "not tested", "missing"])
 def test_what_is_not_decided_gives_no_title_and_says_so(results, verdict):
     shown = _decided(results, verdict)
-    assert shown.text is None and shown.note == f"No takeaway: of its primary claims, 1 is {verdict}."
+    assert shown.text is None and shown.claim is None
+    assert shown.title == {"missing": "not measured"}.get(verdict, verdict)
+    assert shown.note == "Verdicts of its primary claims, none decided by measuring."
+
+
+def _evaluated(verdict, number=0, **changes):
+    """A row of claims.json about Figure 2 alone."""
+    row = {"id": f"claim-{number}", "statement": "a", "family": "primary", "rests_on": "measured", "verdict": verdict}
+    return row | {"points": ["figure2/performance/GLIMMER"], "requirements": []} | changes
+
+
+@pytest.mark.parametrize(
+    ("claims", "title"),
+    [
+        ([], ""),
+        ([_evaluated("not tested")], "not tested"),
+        ([_evaluated("undecided", excludes_paper_effect=True)], "not as large as in the paper"),
+        ([_evaluated("undecided"), _evaluated("undecided", 1)], "both primary claims undecided"),
+        ([_evaluated("supported", rests_on="by construction")], "supported by construction"),
+        (
+            [
+                _evaluated("not tested"),
+                _evaluated("contradicted", 1, rests_on="by k alone"),
+                _evaluated("not tested", 2),
+            ],
+            "of 3 primary claims 2 are not tested and 1 is contradicted by k alone",
+        ),
+        ([_evaluated("undecided"), _evaluated("in the paper's direction", 1, family="secondary")], "undecided"),
+        (
+            [
+                _evaluated("in the paper's direction", family="secondary"),
+                _evaluated("against it", 1, family="secondary"),
+            ],
+            "of 2 claims 1 is in the paper's direction and 1 is against the paper",
+        ),
+        ([_evaluated("supported", points=["table1/GLIMMER (shared)"])], "not tested"),
+        ([_evaluated("supported", points=["figure2/performance/GLIMMER", "table1/GLIMMER (shared)"])], ""),
+    ],
+)
+def test_a_title_without_a_decided_claim_counts_the_verdicts_of_its_claims(results, claims, title):
+    shown = takeaway("figure2", load_results("smoke", results), claims)
+    assert shown.text is None and shown.title == title
 
 
 @pytest.mark.parametrize(
@@ -587,12 +638,13 @@ def test_a_title_is_of_no_claim_that_measuring_did_not_decide_or_of_another_figu
 
 
 @pytest.mark.parametrize(
-    ("effect", "interval", "said"), [(77.7, [70.0, 80.0], "other numbers than those drawn"), (7.5, [-1.0, 16.0], "")]
+    ("effect", "interval", "said"),
+    [(77.7, [70.0, 80.0], "other numbers than those drawn"), (7.5, [-1.0, 16.0], "do not fit")],
 )
 def test_other_numbers_than_those_drawn_or_an_interval_around_nothing_give_no_title(results, effect, interval, said):
     part = {"requirement": "GLIMMER above LUMEN", "effect": effect, "unit": "points", "interval": interval}
     shown = _decided(results, requirements=[part])
-    assert shown.text is None and said in shown.note
+    assert shown.text is None and shown.title == "" and said in shown.note
 
 
 PAPERS_TITLES = {
@@ -617,7 +669,8 @@ def test_a_figure_has_the_takeaway_as_its_heading_and_its_own_title_below(result
     text, page = _page(results)
     assert f"<h3>Figure 2: {shown.text}</h3>" in text and "Quality and speed of the three readers." in text
     assert "#claim-glimmer-above-lumen" in page.links
-    assert "<h3>Table 2: training the memory encoder</h3>" in text, "no claim of it was evaluated"
+    assert "<h3>Table 2: not tested</h3>" in text, "no claim of it was evaluated"
+    assert "<b>Training the memory encoder.</b>" in text
 
 
 def test_readers_can_be_read_by_other_metrics_and_what_a_file_lacks_is_no_number(results):
@@ -683,3 +736,51 @@ def test_many_findings_of_a_kind_are_counted_and_lead_to_the_file(results):
     text, page = _page(results)
     assert text.count('<tr id="finding-') == 12 and "finding-worst" in page.ids
     assert "9 more of this kind" in text and "1 failure, 20 notes" in text and "audit.json" in page.links
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """A folder with a registry of its own, from which commands are called."""
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "experiments.yaml").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+CITED = ("CITATION.cff", "repository-code: https://example.org/a\n")
+LISTED = (
+    "pyproject.toml",
+    "[project.urls]\nHomepage = 'https://example.org/c'\n'Source Code' = 'https://example.org/b'\n",
+)
+
+
+@pytest.mark.parametrize(
+    ("files", "address"),
+    [
+        ([], None),
+        ([("CITATION.cff", "title: a\n")], None),
+        ([("pyproject.toml", "[project.urls]\nHomepage = 'https://example.org/c'\n")], None),
+        ([CITED], "https://example.org/a"),
+        ([LISTED], "https://example.org/b"),
+        ([LISTED, CITED], "https://example.org/a"),
+    ],
+)
+def test_the_address_of_the_repository_is_the_one_that_it_states(elsewhere, files, address):
+    for name, text in files:
+        (elsewhere / name).write_text(text)
+    assert repository_address() == address
+
+
+@pytest.mark.parametrize("stated", ["javascript:alert(1)", "/home/me/code", "17", 'https://example.org/"><b>'])
+def test_what_is_no_web_address_is_refused(elsewhere, stated):
+    (elsewhere / "CITATION.cff").write_text(json.dumps({"repository-code": stated}))
+    with pytest.raises(InputError, match="address"):
+        repository_address()
+
+
+@pytest.mark.parametrize("address", [None, "https://example.org/a"])
+def test_the_page_leads_to_the_repository_or_says_how_its_address_is_stated(results, monkeypatch, address):
+    monkeypatch.setattr("analysis.report.page.repository_address", lambda: address)
+    text, page = _page(results)
+    assert (address in page.links) if address else ("repository-code" in text)
+    assert ("repository-code" in text) == (address is None)

@@ -1,8 +1,10 @@
 """`glimmer macs`, `runs` and `plan`: what they print and how they fail."""
 
 import json
+import shutil
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -31,10 +33,15 @@ def test_macs_gives_figure_2_s_speed(capsys):
         "macs --reader fid --k 5 --tokens 0",
         "runs --study nope",
         "runs --study smoke --set training.steps=0",
+        "runs --study smoke --where training.stepz=6",
+        "runs --study smoke --where k",
         "plan --study smoke --set scale.passages={25:1}",
         "plan --study smoke --hours --from nowhere",
         "plan --study embedded --hours --cores 0",
         "plan --study sample --check seed",
+        "plan --study sample --compare --hours",
+        "plan --study smoke --compare --set results=nowhere --set work=nowhere",
+        "plan --study smoke --device measured --set results=nowhere --set work=nowhere",
     ],
 )
 def test_bad_input_exits_2_with_one_line(capsys, words):
@@ -88,6 +95,53 @@ def test_runs_say_which_result_is_not_trusted_and_give_no_number_of_it(capsys, t
     assert {row["average_percent"] for row in json.loads(captured.out)} == {None}
 
 
+@pytest.mark.parametrize(
+    ("words", "is_so"),
+    [
+        ("--reader glimmer", lambda run: run.reader.name == "glimmer"),
+        ("--reader fid lumen", lambda run: run.reader.name != "glimmer"),
+        ("--seed 1", lambda run: run.seed == 1),
+        ("--where alpha=1/3", lambda run: run.reader.alpha == Fraction(1, 3)),
+        ("--where alpha=1", lambda run: run.reader.alpha == 1),
+        ("--where beta=null", lambda run: run.reader.beta is None),
+        ("--where lambda=10", lambda run: run.reader.lambda_ == 10),
+        ("--where memory=frozen", lambda run: run.reader.memory == "frozen"),
+        ("--where memory=trained", lambda run: run.reader.memory == "trained"),
+        ("--where trained=false", lambda run: not run.reader.trained),
+        ("--where train_tasks=[nq]", lambda run: run.reader.train_tasks == ("nq",)),
+        ("--where reader.k=4 --where m=2", lambda run: (run.reader.k, run.reader.m) == (4, 2)),
+        ("--where training.steps=6", lambda run: run.settings["training"]["steps"] == 6),
+        ("--where training.patience=null", lambda run: True),
+        ("--where training.steps=7", lambda run: False),
+        (
+            "--reader glimmer --seed 0 --where m=2",
+            lambda run: (run.reader.name, run.seed, run.reader.m) == ("glimmer", 0, 2),
+        ),
+    ],
+)
+def test_runs_can_be_asked_for_by_reader_seed_and_settings(capsys, words, is_so):
+    """What a setting leaves out, since it is the default, is found by its value all the same."""
+    rows = json.loads(printed(capsys, "runs", "--study", "smoke", "--set", "seeds=[0,1]", *words.split(), "--json"))
+    runs = runs_for(load_study("smoke", {"seeds": [0, 1]}))
+    assert [row["id"] for row in rows] == [run.id for run in runs.values() if is_so(run)]
+
+
+def test_missing_runs_are_those_without_a_result_that_can_be_trusted(capsys, tmp_path):
+    words = ["runs", "--study", "sample", "--missing", "--json"]
+    rows = json.loads(printed(capsys, "runs", "--study", "sample", "--json"))
+    assert json.loads(printed(capsys, *words)) == [row for row in rows if row["average_percent"] is None]
+    shutil.copytree("results/sample", tmp_path / "sample")
+    measured = next(row["id"] for row in rows if row["average_percent"] is not None)
+    (tmp_path / "sample" / "runs" / f"{measured}.json").write_text("{}")
+    now = json.loads(printed(capsys, *words, "--set", f"results={tmp_path}"))
+    assert {row["id"] for row in now} == {row["id"] for row in rows if row["average_percent"] is None} | {measured}
+
+
+def test_where_no_run_is_so_a_line_says_it(capsys):
+    said = printed(capsys, "runs", "--study", "smoke", "--where", "k=999")
+    assert said.startswith("none of the ") and said.count("\n") == 1
+
+
 def test_plan_adds_up_and_training_costs_nothing_where_nothing_trains(capsys):
     found = json.loads(printed(capsys, "plan", "--study", "smoke", "--json"))
     assert found["total"]["runs"] == len(found["runs"])
@@ -123,9 +177,25 @@ def test_a_check_compares_with_what_result_files_say_and_tells_the_error_of_each
     assert total["predicted_hours"] == pytest.approx(total["hours"] * (1 + total["error_percent"] / 100))
 
 
+@pytest.mark.parametrize("device", [[], ["--device", "H100", "--start-up", "30"]])
+def test_a_comparison_has_a_row_a_stage_and_tells_the_error_of_each_and_of_all(capsys, device):
+    found = json.loads(printed(capsys, "plan", "--study", "sample", "--compare", "--json", *device))
+    study = load_study("sample")
+    done = {path.stem: json.loads(path.read_text()) for path in Path("results/sample/runs").glob("*.json")}
+    rows = {row["stage"]: row for row in found["stages"]}
+    assert rows["evaluate"]["measured"] == len(done) and rows["evaluate"]["jobs"] == len(runs_for(study))
+    assert rows["evaluate"]["seconds"] == pytest.approx(
+        sum(run["wall_seconds"][part] for run in done.values() for part in ("memory", "evaluate"))
+    )
+    off = [abs(one - other) for row in rows.values() for one, other in row["pairs"]]
+    assert found["total"]["error_percent"] == pytest.approx(100 * sum(off) / found["total"]["seconds"])
+    assert rows["chunk"]["says"] == "no measurement" and "chunk" in found["total"]["without_measurement"]
+
+
 def test_the_registry_and_its_commands_import_no_jax():
     code = (
         "import sys\nfrom glimmer.cli import main; main(['plan', '--study', 'smoke']);"
+        " main(['plan', '--study', 'sample', '--compare']);"
         " main(['runs', '--study', 'sample']); sys.exit('jax' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

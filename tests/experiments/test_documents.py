@@ -2,7 +2,7 @@
 
 import pytest
 
-from glimmer.experiments import claims_digest
+from glimmer.experiments import config_digest
 from glimmer.experiments.documents import yaml_value
 from glimmer.experiments.study import parse_overrides
 
@@ -10,11 +10,11 @@ from glimmer.experiments.study import parse_overrides
 def test_the_digest_of_the_claims_is_of_what_they_say(tmp_path, monkeypatch):
     (tmp_path / "experiments.yaml").write_text("")
     monkeypatch.setattr("glimmer.experiments.documents.repository_path", lambda name: tmp_path / "experiments.yaml")
-    assert claims_digest() is None
+    assert config_digest("claims") is None
     digests = []
     for text in ("claims:\n  - {id: a, tolerance: 1}\n", "# why\nclaims: [{tolerance: 1, id: a}]", "claims: [{id: b}]"):
         (tmp_path / "claims.yaml").write_text(text)
-        digests.append(claims_digest())
+        digests.append(config_digest("claims"))
     assert digests[0] == digests[1] != digests[2] and len(digests[0]) == 12
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from glimmer import files
 from glimmer.errors import InputError
+from glimmer.experiments import load_study, runs_for
 from glimmer.files import SEAL, add_to_seal, check_seal, sealed_directory, write_json
 from glimmer.kilt.chunking import write_passages
 from glimmer.kilt.formats import Page
@@ -15,6 +16,7 @@ from glimmer.kilt.passages import PassageFile
 from glimmer.models.store import MemoryStore, StorePlan, write_store
 from glimmer.retrieval.retrieved import Retrieved, read_retrieved, write_retrieved
 from glimmer.retrieval.shards import ShardPlan, open_shards, write_shards
+from glimmer.runs.materials import Materials
 from glimmer.runs.train import _write
 from glimmer.training.checkpoints import RunCheckpoints
 
@@ -279,3 +281,21 @@ def test_a_save_that_was_killed_before_its_seal_does_not_stop_a_run(tmp_path, mo
     _write(out, {"curve": []}, tmp_path / "c")
     check_seal(out)
     assert (out / "best/2").is_dir()
+
+
+def test_rot_in_a_pretrained_checkpoint_or_its_vocabulary_is_found_when_a_run_is_put_together(tmp_path):
+    study = load_study("smoke")
+    run, init, vocabulary = next(iter(runs_for(study))), tmp_path / "init", tmp_path / "work/tokenizer/tokenizer.json"
+    for name in ("tokens", "retrieved", "filtered", "tokenizer"):
+        (tmp_path / "work" / name).mkdir(parents=True)
+    vocabulary.write_text('{"model": "unigram", "pieces": 512}')
+    with sealed_directory(init) as temporary:
+        (temporary / "model.safetensors").write_bytes(bytes(range(256)))
+        (temporary / "tokenizer.json").write_bytes(vocabulary.read_bytes())
+
+    def put_together():
+        Materials.of(study, run, work=tmp_path / "work", data=tmp_path, initial=init)
+
+    put_together()
+    whole = [init / "model.safetensors", init / "tokenizer.json", init / SEAL, vocabulary]
+    assert found_in_all(whole, put_together) > 100

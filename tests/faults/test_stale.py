@@ -114,6 +114,7 @@ KEYS: Mapping[str, tuple[Any, set[str], str]] = {
     "parts.chunk": (3, NOTHING, "none"),
     "parts.tokenize": (3, NOTHING, "none"),
     "parts.embed": (3, NOTHING, "none"),
+    "parts.remember": (3, NOTHING, "none"),
 }
 ALONG = {"relevance_filter.k": {"relevance_filter.mode": "retrieved"}}  # what a key is not allowed without
 WITH_THEIR_SECTION = {"data.kind", "tokenizer.kind", "initial.kind", "retriever.kind", "retriever.initial", "sizes"}

@@ -2,10 +2,11 @@
 
 import dataclasses
 from collections import Counter
+from fractions import Fraction
 
 import pytest
 
-from glimmer.compute import SIZES
+from glimmer.compute import SIZES, Workload, training_macs
 from glimmer.errors import InputError
 from glimmer.experiments import load_study, runs_for
 from glimmer.experiments.hours import operations
@@ -47,12 +48,66 @@ def test_a_training_job_does_what_the_plan_of_its_run_says(study, jobs):
         assert macs == operations(runs[id].settings, nobody)["train"]
 
 
-def test_every_run_is_answered_and_every_stage_once(study, jobs):
+def test_every_run_is_answered_and_every_stage_once_or_a_part(study, jobs):
     assert sorted(job.run for job in jobs if job.stage == "evaluate") == sorted(runs_for(study))
     stages = [job.stage for job in jobs if not job.run]
-    assert list(dict.fromkeys(stages)) == ["chunk", "tokenize", "embed", "retrieve"]
-    split = dataclasses.asdict(study.parts) | {"retrieve": 1}
-    assert Counter(stages) == split and min(study.parts.chunk, study.parts.tokenize, study.parts.embed) > 1
+    split = {stage: of for stage, of in dataclasses.asdict(study.parts).items() if stage != "remember"}
+    once = [
+        "gather_passages",
+        "gather_tokens",
+        "gather_embeddings",
+        "lengths",
+        "retrieve",
+        "filter_by_relevance",
+        "priors",
+    ]
+    assert Counter(stages) == split | dict.fromkeys(once, 1)
+    assert min(study.parts.chunk, study.parts.tokenize, study.parts.embed) > 1
+
+
+def test_what_gathers_parts_reads_them_three_times_and_writes_them_once(jobs):
+    by_stage = {stage: [job for job in jobs if job.stage == stage] for stage in ("chunk", "tokenize", "embed")}
+    for stage, gathering in (("chunk", "gather_passages"), ("tokenize", "gather_tokens")):
+        (job,) = (job for job in jobs if job.stage == gathering)
+        made = sum(part.writes for part in by_stage[stage])
+        assert (job.reads, job.writes) == (pytest.approx(3 * made), pytest.approx(made))
+    (renamed,) = (job for job in jobs if job.stage == "gather_embeddings")
+    assert renamed.reads == renamed.writes == 0
+
+
+def test_memory_in_parts_is_work_that_answering_no_longer_has(study, jobs):
+    """By the parameters that are kept; those that `evaluation.both` answers with besides make theirs as they answer."""
+    one = bill.jobs_of(dataclasses.replace(study, parts=dataclasses.replace(study.parts, remember=1)))
+    assert study.parts.remember > 1 and not any(job.stage == "remember" for job in one)
+    for id, run in runs_for(study).items():
+        parts = [job for job in jobs if (job.stage, job.run) == ("remember", id)]
+        (split,), (whole,) = ([job for job in each if (job.stage, job.run) == ("evaluate", id)] for each in (jobs, one))
+        assert len(parts) == (study.parts.remember if run.reader.alpha < 1 else 0)
+        for name in ("macs", "writes"):
+            together = getattr(split, name) + sum(getattr(job, name) for job in parts)
+            assert together == pytest.approx(getattr(whole, name))
+
+
+def test_a_stage_by_one_job_is_not_gathered(study):
+    stages = {job.stage for job in bill.jobs_of(dataclasses.replace(study, parts=Parts()))}
+    assert not any(stage.startswith("gather") for stage in stages)
+
+
+def test_a_store_is_written_as_often_as_questions_are_answered(study):
+    """Once with the parameters that are kept, and again with the others where the study asks for both."""
+    once, both = (
+        {
+            job.run: job
+            for job in bill.jobs_of(dataclasses.replace(study, evaluation=evaluation, parts=Parts()))
+            if job.stage == "evaluate"
+        }
+        for evaluation in (dataclasses.replace(study.evaluation, both=False), study.evaluation)
+    )
+    assert study.evaluation.both
+    for id, run in runs_for(study).items():
+        times = 2 if run.reader.is_trained_by_its_run else 1
+        for name in ("macs", "reads", "writes"):
+            assert getattr(both[id], name) == pytest.approx(times * getattr(once[id], name))
 
 
 def test_a_stage_in_parts_is_the_same_work_in_jobs_that_are_as_much_shorter(study, jobs):
@@ -109,9 +164,26 @@ def test_a_machine_has_something_of_everything(name):
         machine(**{name: 0})
 
 
-def test_a_generated_study_has_no_bill():
-    with pytest.raises(InputError, match="generated"):
-        bill.jobs_of(load_study("smoke"))
+@pytest.mark.parametrize("name", ["smoke", "embedded"])
+def test_a_generated_study_has_every_stage_of_its_own_once_a_replicate(name):
+    study = load_study(name, {"artifacts": ["figure2"]})
+    stages = Counter(job.stage for job in bill.jobs_of(study) if not job.run)
+    expected = {"generate", "chunk", "tokenizer", "tokenize", "lengths", "pretrain", "retrieve", "priors"}
+    expected |= {"filter_by_relevance"}
+    if name == "smoke":
+        expected |= {"generate_for_retriever", "chunk_for_retriever", "train_retriever", "embed"}
+    assert stages == dict.fromkeys(expected, len(study.seeds) if study.replicates else 1)
+
+
+def test_pretraining_costs_as_much_as_training_that_many_readers_of_text():
+    study = load_study("smoke")
+    stage = dict(study.initial.stages[0]) | {"steps": 10, "passages": [2], "pairs": 16, "alphas": ["1"]}
+    stated = [dataclasses.replace(study.initial, stages=stages) for stages in ((stage,), (stage, stage))]
+    jobs = [bill.jobs_of(dataclasses.replace(study, initial=initial)) for initial in stated]
+    once, twice = (next(job.macs for job in each if job.stage == "pretrain") for each in jobs)
+    reader = Workload(alpha=Fraction(1), beta=None, k=2, m=2, tokens=52, question_tokens=20, target_tokens=4)
+    assert once == 10 * 8 * training_macs(study.dimensions(), reader)
+    assert twice == 2 * once
 
 
 def test_minutes_leave_room(jobs):

@@ -276,6 +276,28 @@ def test_runs_lists_it_behind_the_runs_and_marked(shown, capsys):
     assert "My reader *" in said and LEGEND in said
 
 
+@pytest.mark.parametrize(
+    ("words", "is_listed"),
+    [
+        ("--reader foreign", True),
+        ("--reader foreign --where k={k}", True),
+        ("--where k={k} --where m={k}", True),
+        ("--where k=99", False),
+        ("--reader glimmer", False),
+        ("--where alpha=1/3", False),
+        ("--missing", False),
+        ("--seed 99", False),
+    ],
+)
+def test_runs_lists_it_where_what_is_known_of_it_is_asked_for(shown, capsys, words, is_listed):
+    results, _ = shown
+    reader = load_foreign(results / "sample")[0][0]
+    rows = rows_of(
+        capsys, "runs", "--study", "sample", "--set", f"results={results}", *words.format(k=reader.k).split()
+    )
+    assert [row["id"] for row in rows if row.get("kind") == "foreign"] == [reader.id] * is_listed
+
+
 def test_show_finds_it_by_its_id_and_by_its_name(shown, capsys):
     results, _ = shown
     reader = load_foreign(results / "sample")[0][0]

@@ -7,7 +7,7 @@ import yaml
 
 from glimmer.experiments import load_study
 from glimmer.files import write_json, write_json_lines
-from glimmer.models.config import t5_1_1_small, to_hugging_face
+from glimmer.models.config import t5_1_1_base, t5_1_1_large, t5_1_1_small, t5_1_1_xxl, to_hugging_face
 
 
 @pytest.fixture
@@ -22,6 +22,26 @@ def given(tmp_path) -> tuple[Path, Path]:
     (checkpoint / "model.safetensors").write_bytes(b"weights")
     write_json(checkpoint / "tokenizer.json", {})
     return data, checkpoint
+
+
+@pytest.fixture
+def published(tmp_path):
+    """Option -> a folder as published: KILT's own file names, T5.1.1-Large and -XXL, GTR (but for the weights)."""
+    folders = {name: tmp_path / name for name in ("data", "checkpoint", "checkpoint_xxl", "retriever")}
+    write_json_lines(
+        folders["data"] / "kilt_knowledgesource.json", [{"_id": "1", "wikipedia_title": "A", "text": ["A"]}]
+    )
+    for task in load_study("kilt").tasks:
+        name = "structured_zeroshot" if task == "zsre" else task
+        for split in ("train", "dev"):
+            write_json_lines(folders["data"] / f"{name}-{split}-kilt.jsonl", [{"id": "1", "input": "?"}])
+    configs = {"checkpoint": t5_1_1_large(), "checkpoint_xxl": t5_1_1_xxl(), "retriever": t5_1_1_base()}
+    for name, config in configs.items():
+        write_json(folders[name] / "config.json", to_hugging_face(config))
+        (folders[name] / "model.safetensors").write_bytes(b"weights")
+        write_json(folders[name] / "tokenizer.json", {})
+    write_json(folders["retriever"] / "modules.json", [])
+    return folders
 
 
 @pytest.fixture

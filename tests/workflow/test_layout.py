@@ -2,6 +2,8 @@
 
 import dataclasses
 import re
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -114,8 +116,16 @@ def test_a_study_with_a_machine_asks_for_the_minutes_of_its_plan():
     assert layout.resources("chunk")["runtime"](SimpleNamespace()) == pytest.approx(
         34.76 * 2**30 / 5e6 / layout.parts("chunk") * 1.5 / 60 + 15, abs=1
     )
-    assert layout.resources("lengths")["runtime"] == 1440, "what the plan does not foresee"
+    assert layout.resources("tokenizer")["runtime"] == 30, "what the plan does not foresee"
+    assert layout.resources("lengths")["runtime"](SimpleNamespace()) == 1440
     assert layout.resources("retrieve")["runtime"](SimpleNamespace()) == 1440, "the plan counts no disk and no host"
+
+
+def test_planning_imports_neither_jax_nor_scipy():
+    """Either takes a good part of the time in which a small study is planned."""
+    code = "from workflow.start import start; start({'study': 'smoke'}, ['all']); import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert "workflow.layout" in done.stdout and not {"jax", "scipy"} & set(done.stdout.split())
 
 
 def test_what_a_cluster_user_edits_in_the_profile_is_still_yaml(tmp_path):

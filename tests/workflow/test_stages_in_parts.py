@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from glimmer.errors import InputError
-from glimmer.experiments import load_study
+from glimmer.experiments import load_study, runs_for
 from glimmer.files import write_json_lines
 from tests.test_parts import contents
 from tests.workflow.test_snakefile import GATHERING, MEASURING, _is_taken, job_counts, snakemake
@@ -41,6 +41,32 @@ def test_a_stage_in_parts_is_a_job_a_part_and_one_that_gathers(tmp_path, copy_of
         assert asked == [f"{number}/{of}" for number in range(1, of + 1)]
         assert [command[command.index("--gather") + 1] for command in told if "--gather" in command] == [str(of)]
         assert all(map(_is_taken, told)) and len({command[command.index("--out") + 1] for command in told}) == 1
+
+
+def test_the_memory_of_each_reader_that_has_some_is_made_by_as_many_jobs_before_it_answers(tmp_path, published):
+    """Of the published study as it stands, Figure 2 at one seed; FiD stores nothing."""
+    given = [f"{option}={folder}" for option, folder in published.items()]
+    places = (f"results={tmp_path}/results", f"work={tmp_path}/work", "artifacts=figure2", "seeds=0", "baselines=[]")
+    call = ("all", "--dry-run", "--nolock", "--printshellcmds", "--quiet", "host", "--config", "study=kilt")
+    done = snakemake(*call, *given, *places)
+    study = load_study("kilt", {"artifacts": ["figure2"], "seeds": [0], "baselines": []})
+    of, runs = study.parts.remember, runs_for(study)
+    storing = {id for id, run in runs.items() if run.reader.name != "fid"}
+    assert of > 1 and 0 < len(storing) < len(runs)
+    told = done.stdout + done.stderr
+    assert job_counts(told)["remember"] == of * len(storing)
+    words = [shlex.split(line) for line in re.findall(r"glimmer (remember .*?) > \S+ 2>&1", told)]
+    assert all(map(_is_taken, words))
+    assert sorted((command[command.index("--run") + 1], command[command.index("--part") + 1]) for command in words) == [
+        (id, f"{number}/{of}") for id in sorted(storing) for number in range(1, of + 1)
+    ]
+    inputs = dict(re.findall(r"rule evaluate:\n    input: (.*)\n    output: \S+/(\w+)\.json", told))
+    waits = {
+        id
+        for files, id in inputs.items()
+        if all(f"/runs/{id}/memory.parts/{n + 1}-of-{of}" in files for n in range(of))
+    }
+    assert set(inputs.values()) == set(runs) and waits == storing
 
 
 def test_a_gzip_that_is_to_be_chunked_in_parts_stops_the_call_before_any_work(given):

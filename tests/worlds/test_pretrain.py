@@ -1,6 +1,7 @@
 """The initial checkpoint: what its start contains, that it learns, and that a seed decides it."""
 
 import dataclasses
+import functools
 from fractions import Fraction
 
 import jax
@@ -19,6 +20,7 @@ from glimmer.models.tokenizer import Tokenizer
 from glimmer.training.losses import language_model_loss
 from worlds.exercises import TextForms, exercise_batch
 from worlds.generate import ReadingExample, inventory, name_words, sample_pages, sample_reading_examples
+from worlds.kept import KeptStages, copy_checkpoint, holds, origin, save_checkpoint
 from worlds.mimetic import HEAD_SCALE, MATCH_SHARPNESS, mimetic_t5
 from worlds.pretrain import pretrain, reading_loss, run_stage, without_passages, write_initial_checkpoint
 from worlds.recipe import Recipe
@@ -190,8 +192,10 @@ def test_same_seed_gives_the_same_checkpoint_and_it_reads_back(tmp_path, config,
         reading = write_initial_checkpoint(recipe, config, tokenizer_file, FORMS, tmp_path / name)
     assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
+        ".sealed.json",
         "config.json",
         "model.safetensors",
+        "pretrained.json",
         "reading.json",
         "tokenizer.json",
     ]
@@ -302,3 +306,112 @@ def test_vocabulary_keeps_to_its_size_and_texts_decide_it(tmp_path):
 def test_proportions_that_cannot_be_are_refused_before_any_work(alphas):
     with pytest.raises(InputError, match="stages.0.alphas"):
         Recipe.from_section(SECTION | {"stages": [STAGE | {"alphas": alphas}]})
+
+
+# -- kept and published --------------------------------------------------------------------------------------------
+
+
+class _Stopped(Exception):
+    pass
+
+
+def _stop_after(stage):
+    def log(row):
+        if row["stage"] == stage and "answered" not in row:
+            raise _Stopped
+
+    return log
+
+
+def test_a_pretraining_that_was_stopped_goes_on_behind_its_last_finished_stage(tmp_path, config, tokenizer_file):
+    recipe, rows = Recipe.from_section(SECTION), []
+    write_initial_checkpoint(recipe, config, tokenizer_file, FORMS, tmp_path / "at once")
+    with pytest.raises(_Stopped):
+        write_initial_checkpoint(recipe, config, tokenizer_file, FORMS, tmp_path / "out", _stop_after("second"))
+    assert not (tmp_path / "out").exists()
+    reading = write_initial_checkpoint(recipe, config, tokenizer_file, FORMS, tmp_path / "out", rows.append)
+    assert {row["stage"] for row in rows} == {"second"}
+    assert reading["seconds"]["stages_before"] == 1
+    for name in ("model.safetensors", "pretrained.json"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "at once" / name).read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["at once", "out"]
+
+
+@pytest.fixture
+def vocabulary(tmp_path, tokenizer_file):
+    """A copy of the vocabulary that a test may change."""
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(tokenizer_file.read_bytes())
+    return path
+
+
+def _kept(tmp_path, section, config, vocabulary):
+    made_of = functools.partial(origin, Recipe.from_section(section), config, vocabulary, FORMS)
+    return KeptStages(tmp_path / "stages", vocabulary, made_of)
+
+
+SECOND = SECTION["stages"][1]
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({}, 1),
+        ({"stages": [STAGE, SECOND | {"steps": 3}]}, 1),  # of a stage that is still to come
+        ({"stages": [STAGE]}, 1),
+        ({"examination": SECTION["examination"] | {"examples": 5}}, 1),
+        ({"seed": 4}, 0),
+        ({"stages": [STAGE | {"learning_rate": 1e-3}, SECOND]}, 0),
+        ({"stages": [SECOND, STAGE]}, 0),
+    ],
+)
+def test_a_kept_stage_serves_the_recipes_that_begin_alike(tmp_path, config, model, vocabulary, change, found):
+    _kept(tmp_path, SECTION, config, vocabulary).keep(model, 1)
+    other = _kept(tmp_path, SECTION | change, config, vocabulary)
+    training = dataclasses.replace(config, dropout=0.0, rematerialise=True)
+    latest = other.latest(len((SECTION | change)["stages"]), training)
+    assert (latest[0] if latest else 0) == other.resumed_after == found
+    if latest:
+        assert latest[1].config == training
+        np.testing.assert_array_equal(latest[1].embedding.table[...], model.embedding.table[...])
+
+
+def test_a_kept_stage_of_other_bytes_dimensions_or_vocabulary_is_passed_over(tmp_path, config, model, vocabulary):
+    kept = _kept(tmp_path, SECTION, config, vocabulary)
+    kept.keep(model, 1)
+    kept.keep(model, 2)
+    assert [path.name for path in (tmp_path / "stages").iterdir()] == ["02"]
+    assert kept.latest(2, config)[0] == 2
+    assert _kept(tmp_path, SECTION, dataclasses.replace(config, d_ff=64), vocabulary).latest(2, config) is None
+    weights = tmp_path / "stages/02/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    assert kept.latest(2, config) is None
+    kept.keep(model, 2)
+    vocabulary.write_bytes(vocabulary.read_bytes() + b"\n")
+    assert kept.latest(2, config) is None
+
+
+def test_a_checkpoint_is_taken_for_another_only_of_the_same_recipe_vocabulary_and_bytes(
+    tmp_path, config, model, vocabulary
+):
+    recipe = Recipe.from_section(SECTION)
+    published, wanted = tmp_path / "published", origin(recipe, config, vocabulary, FORMS)
+    assert not holds(published, wanted)
+    save_checkpoint(model, published, vocabulary, wanted, {"exact_match": []})
+    assert holds(published, wanted)
+    others = (
+        (Recipe.from_section(SECTION | {"seed": 4}), config, FORMS),
+        (dataclasses.replace(recipe, examination=dataclasses.replace(recipe.examination, examples=5)), config, FORMS),
+        (recipe, dataclasses.replace(config, d_ff=64), FORMS),
+        (recipe, config, dataclasses.replace(FORMS, passage="{text} ({title})")),
+    )
+    for other, dimensions, forms in others:
+        assert not holds(published, origin(other, dimensions, vocabulary, forms))
+    copy_checkpoint(published, tmp_path / "copy")
+    names = sorted(path.name for path in published.iterdir())
+    assert sorted(path.name for path in (tmp_path / "copy").iterdir()) == names
+    assert all((tmp_path / "copy" / name).read_bytes() == (published / name).read_bytes() for name in names)
+    weights = published / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(InputError, match=r"model.safetensors: not the bytes that were written"):
+        holds(published, wanted)

@@ -5,6 +5,7 @@ rule evaluate:
         initial=ancient(lambda wildcards: layout.at(wildcards).initial_of(wildcards.run)),
         stages=ancient(lambda wildcards: layout.at(wildcards).stages),
         trained=ancient(lambda wildcards: layout.at(wildcards).trained(wildcards.run)),
+        memory=ancient(lambda wildcards: layout.at(wildcards).remembered(wildcards.run)),
     output:
         result=f"{R}/runs/{{run}}.json",
     log:

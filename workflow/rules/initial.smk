@@ -18,9 +18,11 @@ if layout.study.initial.kind == "pretrain":
         params:
             study=lambda wildcards: [STUDY, *layout.at(wildcards).option],
             decides=lambda wildcards: layout.at(wildcards).decides("pretrain"),
+            # Below results, whose own place is no parameter: see `Layout.resources`.
+            published=lambda wildcards: f"{layout.at(wildcards).place_among_results}init",
         shell:
             "glimmer pretrain --study {params.study:q} --set results={resources.results:q}"
-            " --tokenizer {input.tokenizer:q} --out {output.initial:q}"
+            " --tokenizer {input.tokenizer:q} --out {output.initial:q} --published {resources.results:q}/{params.published:q}"
             " --threads {threads} > {log:q} 2>&1"
 
     rule publish_reading:
@@ -35,3 +37,22 @@ if layout.study.initial.kind == "pretrain":
             "../../environment.yml"
         shell:
             "cp {input.initial:q}/reading.json {output.reading:q} 2> {log:q}"
+
+    rule publish_initial:
+        input:
+            initial=f"{W}/init",
+        output:
+            initial=directory(f"{PUBLISHED}/init"),
+        log:
+            f"{W}/logs/publish-initial.log",
+        localrule: True
+        conda:
+            "../../environment.yml"
+        shell:
+            "cp -r {input.initial:q} {output.initial:q} 2> {log:q}"
+
+    # Only asked for by name: a study without published checkpoints makes its own.
+    rule checkpoints:
+        input:
+            [f"{place}/init" for place in layout.published_places],
+        localrule: True

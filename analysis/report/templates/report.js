@@ -1,4 +1,4 @@
-// Nothing here is needed for reading: it opens the entry a link leads to, shows what a marker is, searches and sorts.
+// Nothing here is needed for reading: it opens the entry a link leads to, shows what a marker is, copies, searches and sorts.
 (function () {
   "use strict";
   function add(parent, tag, text) {
@@ -73,6 +73,29 @@
     ["mouseleave", "blur"].forEach(function (name) { link.addEventListener(name, function () { tip.hidden = true; }); });
   });
   addEventListener("scroll", function () { tip.hidden = true; }, { passive: true });
+
+  var said = add(document.body, "p"); // what a click did, for those who do not see it
+  said.className = "skip";
+  said.setAttribute("role", "status");
+  document.querySelectorAll("code.command, .run-entry p code:first-of-type").forEach(function (code) { // a button behind every command that copies it
+    var button = document.createElement("button"), text = code.textContent;
+    button.type = "button";
+    button.className = "copy";
+    button.textContent = "Copy";
+    button.setAttribute("aria-label", "Copy: " + text);
+    function tell(word) {
+      button.textContent = word;
+      said.textContent = word + ": " + text;
+      setTimeout(function () { button.textContent = "Copy"; said.textContent = ""; }, 2000);
+    }
+    button.addEventListener("click", function () {
+      (navigator.clipboard ? navigator.clipboard.writeText(text) : Promise.reject()).then(tell.bind(null, "Copied"), function () {
+        getSelection().selectAllChildren(code); // where a page may not write there: one key is left to press
+        tell(document.execCommand("copy") ? "Copied" : "Selected");
+      });
+    });
+    code.parentNode.insertBefore(button, code.nextSibling);
+  });
 
   var heads = [].slice.call(document.querySelectorAll("nav a")).map(function (link) {
     return { link: link, section: document.getElementById(link.hash.slice(1)) };
