@@ -20,7 +20,7 @@ SNAKEMAKE := snakemake --cores $(CORES) --workflow-profile workflow/profiles/def
 KILT ?= kilt @ git+https://github.com/facebookresearch/KILT@2664322b9a994be686e4c3a9e8f75a0b70927f22
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help reproduce study smoke sample figures test test-slow test-all test-parity lint format kilt lock clean
+.PHONY: help reproduce study smoke sample figures test test-slow test-all test-parity bench bench-gpu lint format kilt lock clean
 
 help: ## what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -93,6 +93,24 @@ $(VENV)/parity.txt: requirements/parity.txt $(ENVIRONMENT)
 	@pip freeze --exclude-editable > $(VENV)/constraints.txt
 	@pip install --quiet --disable-pip-version-check -r $< -c $(VENV)/constraints.txt
 	@cp $< $@
+
+## Speed beside peers, in an environment of its own: the peers never enter $(VENV).
+BENCH_VENV := .venv-bench
+
+bench: $(BENCH_VENV)/made.txt ## speed beside peers into docs/performance.md (two idle cores, half an hour); BENCH=--missing goes on
+	@$(BENCH_VENV)/bin/python -m benchmarks.peers --into docs/performance.md $(BENCH)
+
+bench-gpu: BENCH += --bfloat16
+bench-gpu: bench ## the same where jax and torch of $(BENCH_VENV) find a GPU, with the rows of bfloat16
+
+$(BENCH_VENV)/made.txt: requirements/benchmarks.txt requirements/lock.txt
+	@if cat $^ | cmp -s - $@; then touch $@; exit; fi; \
+	$(PYTHON) -m venv --clear $(BENCH_VENV); \
+	$(BENCH_VENV)/bin/pip install --quiet --no-deps --require-hashes -r requirements/lock.txt; \
+	$(BENCH_VENV)/bin/pip freeze > $(BENCH_VENV)/constraints.txt; \
+	$(BENCH_VENV)/bin/pip install --quiet -r requirements/benchmarks.txt -c $(BENCH_VENV)/constraints.txt; \
+	$(BENCH_VENV)/bin/pip install --quiet --no-deps --no-index --no-build-isolation --editable .; \
+	cat $^ > $@
 
 kilt: $(ENVIRONMENT) ## KILT's own package, to check our scores against: from GitHub, or make kilt KILT=CHECKOUT
 	@from='$(KILT)'; case "$$from" in *://*) ;; *) test -f "$$from/setup.py" || { \

@@ -9,6 +9,7 @@ the document has, so that no number there is typed by hand.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,9 @@ from analysis.report.cells import Cell
 from analysis.report.ledger_tables import draws_text, factors, families
 from analysis.report.pipeline import priors
 from analysis.report.reader_tables import readers
-from glimmer.errors import InputError
 from glimmer.experiments import load_study
 from glimmer.files import existing, read_json
+from glimmer.markup import fill_marked
 from glimmer.results import PAPER, PointResult, load_reference, load_results
 
 
@@ -167,16 +168,4 @@ def block(name: str, studies: Sequence[str], results: str | Path) -> str:
 
 def fill(document: str, studies: Sequence[str], results: str | Path, where: object) -> str:
     """`document` with each of its marked blocks made anew of these studies. Raises InputError if it has none."""
-    present = [name for name in BLOCKS if all(mark in document for mark in _marks(name))]
-    if not present:
-        expected = " or ".join(" and ".join(_marks(name)) for name in BLOCKS)
-        raise InputError("no markers", where=where, expected=expected)
-    for name in present:
-        begin, end = _marks(name)
-        before, rest = document.split(begin, 1)
-        document = f"{before}{begin}\n{block(name, studies, results)}{end}{rest.split(end, 1)[1]}"
-    return document
-
-
-def _marks(name: str) -> tuple[str, str]:
-    return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    return fill_marked(document, {name: partial(block, name, studies, results) for name in BLOCKS}, where)

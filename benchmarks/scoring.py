@@ -24,7 +24,7 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         gold, guess = Path(directory, "gold.jsonl"), Path(directory, "guess.jsonl")
-        _write(gold, guess, args.lines)
+        write_files(gold, guess, args.lines)
         started = time.perf_counter()
         subprocess.run(
             [sys.executable, "-m", "glimmer", "score", str(gold), str(guess), "--json"], check=True, capture_output=True
@@ -40,7 +40,8 @@ def main() -> int:
     return 0
 
 
-def _write(gold: Path, guess: Path, lines: int) -> None:
+def write_files(gold: Path, guess: Path, lines: int) -> None:
+    """Writes a gold and a guess file of `lines` lines: a tenth of the answers are wrong."""
     with gold.open("w") as golds, guess.open("w") as guesses:
         for n in range(lines):
             page = n % 5_903_530  # as many as KILT's pages

@@ -14,6 +14,7 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from glimmer.commands.runtime import add_runtime_arguments, prepare
@@ -49,6 +50,27 @@ def main() -> int:
 
 
 def _measure(study: Study, run: Run, repeats: int) -> dict[str, Any]:
+    import jax
+
+    one_step, answer_batch = compiled_steps(study, run)
+    started = time.perf_counter()
+    jax.block_until_ready(one_step())
+    compiled = time.perf_counter() - started
+    jax.block_until_ready(answer_batch())
+    settings = run.reader
+    return {
+        "reader": f"{settings.name} k={settings.k} m={settings.m}",
+        "compile": compiled,
+        "step": _median(one_step, repeats),
+        "answer": _median(answer_batch, repeats),
+    }
+
+
+def compiled_steps(study: Study, run: Run) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """(a training step, a batch of answers) of a run, each on random tokens of the study's shapes when called.
+
+    The first call compiles. Losses and answers may still be on their way when a call returns.
+    """
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -92,17 +114,8 @@ def _measure(study: Study, run: Run, repeats: int) -> dict[str, Any]:
         return losses
 
     train_batch, dev_batch = batch(training.batch_size), batch(study.evaluation.batch_size)
-    started = time.perf_counter()
-    jax.block_until_ready(one_step())
-    compiled = time.perf_counter() - started
     answering = jax.jit(lambda split, batch: answer(split.merge(), batch, None, lengths.target))
-    jax.block_until_ready(answering(split, dev_batch))
-    return {
-        "reader": f"{settings.name} k={settings.k} m={settings.m}",
-        "compile": compiled,
-        "step": _median(one_step, repeats),
-        "answer": _median(lambda: answering(split, dev_batch), repeats),
-    }
+    return one_step, lambda: answering(split, dev_batch)
 
 
 def _median(call, repeats: int) -> dict[str, float]:

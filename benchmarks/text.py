@@ -13,12 +13,12 @@ import json
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from tokenizers import Tokenizer as PlainTokenizer
 
+from benchmarks.peers.rows import in_turn
 from glimmer.kilt.chunking import write_passages
 from glimmer.kilt.formats import knowledge_source_file, read_pages
 from glimmer.kilt.passages import PassageFile
@@ -43,25 +43,31 @@ def main() -> int:
     return 0
 
 
-def _measured(args: argparse.Namespace, directory: Path) -> dict[str, float]:
+def timed_arms(
+    data: Path, tokenizer: Path, directory: Path, words: int, tokens: int
+) -> tuple[dict[str, Callable[[], object]], dict[str, int]]:
+    """(arm -> its work, sizes) of the text in `data`; `directory` holds what is read and written.
+
+    `chunk` and `plain pass` read one plain file; `tokenise` and `tokenizers alone` read the same texts.
+    """
     source = directory / "knowledge_source.jsonl"  # plain: decompressing is another program's speed
-    given = knowledge_source_file(args.data)
+    given = knowledge_source_file(data)
     opened = gzip.open if given.suffix == ".gz" else open
     with opened(given, "rb") as file:
         source.write_bytes(file.read())
     passages = directory / "passages"
-    write_passages(read_pages(source), passages, args.words)
+    write_passages(read_pages(source), passages, words)
     corpus = PassageFile(passages)
     texts = [TEMPLATE.format(title=row["title"], text=row["text"]) for row in corpus]
-    ours, plain = Tokenizer(args.tokenizer), PlainTokenizer.from_file(str(args.tokenizer))
+    ours, plain = Tokenizer(tokenizer), PlainTokenizer.from_file(str(tokenizer))
 
     def chunked() -> None:
         with tempfile.TemporaryDirectory(dir=directory) as out:
-            write_passages(read_pages(source), Path(out) / "passages", args.words)
+            write_passages(read_pages(source), Path(out) / "passages", words)
 
     def tokenised() -> None:
         with tempfile.TemporaryDirectory(dir=directory) as out:
-            tokenize_passages(ours, corpus, args.tokens, TEMPLATE, Path(out) / "passages.npy")
+            tokenize_passages(ours, corpus, tokens, TEMPLATE, Path(out) / "passages.npy")
 
     def pass_over() -> None:
         with source.open() as lines:
@@ -69,35 +75,28 @@ def _measured(args: argparse.Namespace, directory: Path) -> dict[str, float]:
                 for paragraph in json.loads(line)["text"]:
                     paragraph.split()
 
-    seconds = _in_turn(
-        {
-            "chunk": chunked,
-            "plain pass": pass_over,
-            "tokenise": tokenised,
-            "tokenizers alone": lambda: plain.encode_batch(texts),
-        },
-        args.repeats,
-    )
-    read, written = source.stat().st_size, sum(len(text.encode()) for text in texts)
+    arms: dict[str, Callable[[], object]] = {
+        "chunk": chunked,
+        "plain pass": pass_over,
+        "tokenise": tokenised,
+        "tokenizers alone": lambda: plain.encode_batch(texts),
+    }
+    sizes = {"passages": len(corpus), "bytes read": source.stat().st_size}
+    return arms, sizes | {"bytes tokenised": sum(len(text.encode()) for text in texts)}
+
+
+def _measured(args: argparse.Namespace, directory: Path) -> dict[str, float]:
+    arms, sizes = timed_arms(args.data, args.tokenizer, directory, args.words, args.tokens)
+    seconds = {name: statistics.median(turns) for name, turns in in_turn(arms, args.repeats, warm=False).items()}
     return {
-        "megabytes": round(read / 1e6, 1),
-        "passages": len(corpus),
+        "megabytes": round(sizes["bytes read"] / 1e6, 1),
+        "passages": sizes["passages"],
         **{f"{name} seconds": round(value, 2) for name, value in seconds.items()},
-        "chunk MB a second": round(read / 1e6 / seconds["chunk"], 1),
-        "tokenise MB a second": round(written / 1e6 / seconds["tokenise"], 1),
+        "chunk MB a second": round(sizes["bytes read"] / 1e6 / seconds["chunk"], 1),
+        "tokenise MB a second": round(sizes["bytes tokenised"] / 1e6 / seconds["tokenise"], 1),
         "chunk against plain pass": round(seconds["chunk"] / seconds["plain pass"], 2),
         "tokenise against tokenizers": round(seconds["tokenise"] / seconds["tokenizers alone"], 2),
     }
-
-
-def _in_turn(timed: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    taken: dict[str, list[float]] = {name: [] for name in timed}
-    for _ in range(repeats):
-        for name, call in timed.items():
-            started = time.perf_counter()
-            call()
-            taken[name].append(time.perf_counter() - started)
-    return {name: statistics.median(values) for name, values in taken.items()}
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+from glimmer.errors import InputError
 
 _TEX = {"–": "--"} | {char: rf"\{char}" for char in "&%_#${}"}
 _TEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -25,6 +27,24 @@ def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]], columns:
 def markdown_text(text: str) -> str:
     """Text for a cell of `markdown_table`: none of it is emphasis, a link, HTML or a formula."""
     return re.sub(r"([\\`*_<>\[\]~&$])", r"\\\1", text)
+
+
+def fill_marked(document: str, blocks: Mapping[str, Callable[[], str]], where: object) -> str:
+    """`document` with what stands between `<!-- NAME: begin -->` and `<!-- NAME: end -->` made anew, for each of
+    `blocks` that it has.
+
+    Raises InputError, which names `where`, if it has none of them.
+    """
+    marks = {name: (f"<!-- {name}: begin -->", f"<!-- {name}: end -->") for name in blocks}
+    present = [name for name, pair in marks.items() if all(mark in document for mark in pair)]
+    if not present:
+        expected = " or ".join(" and ".join(pair) for pair in marks.values())
+        raise InputError("no markers", where=where, expected=expected)
+    for name in present:
+        begin, end = marks[name]
+        before, rest = document.split(begin, 1)
+        document = f"{before}{begin}\n{blocks[name]()}{end}{rest.split(end, 1)[1]}"
+    return document
 
 
 def tex_table(heads: Sequence[str], rows: Sequence[Sequence[str]], columns: str) -> str:

@@ -20,7 +20,7 @@ from tests.analysis import synthetic
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [path for package in ("glimmer", "worlds", "analysis", "workflow") for path in (ROOT / package).rglob("*.py")]
-SOURCES += [*(ROOT / "benchmarks").glob("*.py"), ROOT / "setup.py"]
+SOURCES += [*(ROOT / "benchmarks").rglob("*.py"), ROOT / "setup.py"]
 RULES = [*(ROOT / "workflow/rules").glob("*.smk"), ROOT / "Snakefile"]
 
 # -- the source -------------------------------------------------------------------------------------------------------
