@@ -59,15 +59,14 @@ def readers(study: StudyResults, priors: Sequence[Mapping[str, Any]] = ()) -> Re
         return None
     metrics = {task: run["tasks"][task]["metric"] for run in study.runs.by_id.values() for task in run["tasks"]}
     averaged = {task for run in runs.values() for task in run["average"]["tasks"]}
-    usual = max(len(result.point.run_ids) for result, _, _ in rows)
     above = _above_base(rows, study)
     heads = ["Reader", f"Mean of {len(averaged)} tasks (percent)"]
     heads += [_task_head(task, METRIC_NAMES.get(metrics[task], metrics[task]), task in averaged) for task in tasks]
     settings = settings_by_run(study)
     chance = _chance_row(priors, tasks, averaged)
     table = CellTable(
-        caption=f"Dev scores in percent of {_questions(runs.values())} questions{_of_draws(usual, study)}; in small"
-        " print 95 % intervals. Bold: the most of the three. Floors and ceilings stand below their reader."
+        caption=f"Dev scores in percent of {_questions(runs.values())} questions"
+        f"{_of_draws([result for result, _, _ in rows], study)}; in small print 95 % intervals. Bold: the most of the three. Floors and ceilings stand below their reader."
         + (" Chance: the most frequent answer of training, for every question." if chance else "")
         + (f" {LEGEND}." if study.foreign else ""),
         heads=(*heads, f"Above {READER_NAMES[_BASE]} (points)"),
@@ -132,8 +131,16 @@ def _questions(runs: Iterable[Mapping[str, Any]]) -> str:
     return " to ".join(f"{n:,}" for n in dict.fromkeys((min(numbers), max(numbers))))
 
 
-def _of_draws(usual: int, study: StudyResults) -> str:
-    return "" if usual == 1 else f", means over {usual} {'replicates' if study.replicated else 'seeds'}"
+def _of_draws(results: Sequence[PointResult], study: StudyResults) -> str:
+    """Of how many draws the means are, and which readers have not finished in all of them."""
+    usual = max(len(result.point.run_ids) for result in results)
+    if usual == 1:
+        return ""
+    draws = "replicates" if study.replicated else "seeds"
+    finished = {result.point.series: len(_runs_of(result, study)) for result in reversed(results)}
+    fewer = [f"{name} has finished in {n}" for name, n in reversed(finished.items()) if 0 < n < usual]
+    alone = f"; of one of the {draws} alone the interval is over its questions" if 1 in finished.values() else ""
+    return f", means over {usual} {draws}" + (f" ({', '.join(fewer)}{alone})" if fewer else "")
 
 
 def _runs_of(result: PointResult, study: StudyResults) -> list[dict]:

@@ -47,7 +47,9 @@ class Prepared:
 def rows(quick: bool) -> Iterator[Row]:
     """The row of one run."""
     repeats = 1 if quick else 3
-    changes = ("retriever={kind: bm25, depth: 8}",) + (("training.steps=2", "training.evaluate_every=1") if quick else ())
+    changes = ("retriever={kind: bm25, depth: 8}",)
+    if quick:
+        changes += ("training.steps=2", "training.evaluate_every=1")
     with tempfile.TemporaryDirectory() as directory:
         prepared = prepare(Path(directory), changes)
         seconds = {EMPTY: [], WARM: [], LOOP: []}

@@ -377,7 +377,7 @@ def test_without_lumen_there_is_nothing_to_draw_others_beside(results):
     assert opening.differences(study) == []
     assert difference_pictures.quality_and_cost(study, load_reference(results)) == []
     text, _ = _page(results)
-    assert "No two readers have results yet." in text
+    assert "No picture yet: it is of differences to LUMEN" in text
 
 
 def test_a_picture_in_the_page_says_what_its_file_says(drawn):
