@@ -66,7 +66,8 @@ def readers(study: StudyResults, priors: Sequence[Mapping[str, Any]] = ()) -> Re
     chance = _chance_row(priors, tasks, averaged)
     table = CellTable(
         caption=f"Dev scores in percent of {_questions(runs.values())} questions"
-        f"{_of_draws([result for result, _, _ in rows], study)}; in small print 95 % intervals. Bold: the most of the three. Floors and ceilings stand below their reader."
+        f"{_of_draws([result for result, _, _ in rows], study)}; in small print 95 % intervals."
+        " Bold: the most of the three. Floors and ceilings stand below their reader."
         + (" Chance: the most frequent answer of training, for every question." if chance else "")
         + (f" {LEGEND}." if study.foreign else ""),
         heads=(*heads, f"Above {READER_NAMES[_BASE]} (points)"),

@@ -115,7 +115,8 @@ class TorchTower:
             train_vocabulary(["a b c"], 30, vocabulary)  # the folder wants one; nothing is read by it
             save_gtr(tower, Path(directory) / "gtr", vocabulary)
             model = transformers.T5EncoderModel.from_pretrained(Path(directory) / "gtr", dtype=torch.float32)
-        self.model = model.to(self.device).eval()
+        self.model = model.to(self.device)
+        self.model.eval()
         self.projection = torch.as_tensor(np.array(tower.projection[...]), device=self.device)
 
     def __call__(self, tokens: np.ndarray, batch: int) -> np.ndarray:

@@ -121,7 +121,8 @@ def _measured(sizes: Sequence[tuple[Any, Shapes]]) -> list[Point]:
         settings = glimmer(k=at.k, m=at.m, alpha=at.alpha, beta=at.beta)
         reader, drawn = Answering(at, settings), draw(at)
         memory = np.stack([reader.remember(passages) for passages in drawn.batch.passages])
-        program = reader.program.lower(reader.split, drawn.batch, memory).compile()
+        lowered = reader.program.lower(reader.split, drawn.batch, memory)
+        program = lowered.compile()
         operations = float(operation_count(at.dimensions, workload(settings, at), "exact")) * at.batch
         compiled[value] = (program, (reader.split, drawn.batch, memory), operations, at.repeats)
 

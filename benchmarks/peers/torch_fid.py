@@ -25,7 +25,8 @@ class TorchFiD:
         self.torch, self.device, self.bfloat16 = torch, torch_device(torch), bfloat16
         self.outputs = transformers.modeling_outputs.BaseModelOutput
         model = transformers.T5ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
-        self.model = model.to(self.device).eval()  # dropout is off on both sides
+        self.model = model.to(self.device)
+        self.model.eval()  # dropout is off on both sides
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=rate, eps=1e-8, weight_decay=0.0, fused=True)
         self.compiled = torch.compile(self._loss)
 
