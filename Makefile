@@ -97,7 +97,7 @@ $(VENV)/parity.txt: requirements/parity.txt $(ENVIRONMENT)
 ## Speed beside peers, in an environment of its own: the peers never enter $(VENV).
 BENCH_VENV := .venv-bench
 
-bench: $(BENCH_VENV)/made.txt ## speed beside peers into docs/performance.md (two idle cores, half an hour); BENCH=--missing goes on
+bench: $(BENCH_VENV)/made.txt ## speed beside peers into docs/performance.md (two idle cores); BENCH=--missing goes on
 	@$(BENCH_VENV)/bin/python -m benchmarks.peers --into docs/performance.md $(BENCH)
 
 bench-gpu: BENCH += --bfloat16

@@ -45,13 +45,16 @@ def pairing(study: StudyResults) -> JointBootstrap | None:
 
 
 def difference(result: PointResult, base: PointResult, bootstrap: JointBootstrap | None) -> Difference:
-    """One point less another, both with values; its interval where `bootstrap` can pair examples or replicates."""
-    value = round(result.value - base.value, _DIGITS)
-    if bootstrap is None:
-        return Difference(result=result, value=value)
-    try:
-        interval = bootstrap.difference(result.id, base.id)
-    except NotPaired:
-        return Difference(result=result, value=value)
-    low, high = (round(end, _DIGITS) for end in (interval.low, interval.high))
-    return Difference(result=result, value=value, low=low, high=high)
+    """One point less another, both with values; its interval where `bootstrap` can pair examples or replicates.
+
+    Paired, the value is of the draws that both have, as the interval is: a level may be of more of them.
+    """
+    if bootstrap is not None:
+        try:
+            paired = bootstrap.difference(result.id, base.id)
+        except NotPaired:
+            pass
+        else:
+            value, low, high = (round(one, _DIGITS) for one in (paired.mean, paired.low, paired.high))
+            return Difference(result=result, value=value, low=low, high=high)
+    return Difference(result=result, value=round(result.value - base.value, _DIGITS))

@@ -88,18 +88,21 @@ def _until_ended(args, place: Path, drawn: random.Random, mean: float, most: int
 
 
 class _Call:
-    """One call of snakemake in a session of its own, with results, work and its own files at one place."""
+    """One call of snakemake in a session of its own, with results and work at one place."""
 
     def __init__(self, args, place: Path, *options: str):
         place.mkdir(exist_ok=True)
         where = [f"results={place / 'results'}", f"work={place / 'work'}", *args.set]
-        command = ["snakemake", "--cores", str(args.cores), "--directory", str(place), *options,
-                   "--snakefile", str(CODE / "Snakefile"),
-                   "--workflow-profile", str(CODE / "workflow/profiles/default")]  # fmt: skip
+        command = ["snakemake", "--cores", str(args.cores), *options,
+                   "--workflow-profile", "workflow/profiles/default"]  # fmt: skip
         self._log = place / "log"
         with open(self._log, "ab") as log:
             self._process = subprocess.Popen(
-                [*command, "--config", f"study={args.study}", *where], stdout=log, stderr=log, start_new_session=True
+                [*command, "--config", f"study={args.study}", *where],
+                cwd=CODE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def wait(self, seconds: float | None) -> int | None:
