@@ -213,16 +213,17 @@ def after_the_first(make: Callable[[], _Made]) -> _Made:
     return made
 
 
-def of_the_first(numbers: Mapping[str, float]) -> dict[str, float]:
-    """The numbers of process 0, on every process: to the bit, where hosts may round differently."""
+def of_the_first(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers of process 0, a tree of mappings, on every process: to the bit, where hosts may round differently."""
     if not several():
         return dict(numbers)
+    import jax
     from jax.experimental import multihost_utils
 
-    names = sorted(numbers)
-    mine = np.array([numbers[name] for name in names], np.float64)  # as bytes: jax has no float64
+    leaves, tree = jax.tree.flatten(dict(numbers))
+    mine = np.array(leaves, np.float64)  # as bytes: jax has no float64
     bytes_of_first = np.asarray(multihost_utils.broadcast_one_to_all(mine.view(np.uint8)), np.uint8)
-    return dict(zip(names, bytes_of_first.view(np.float64).tolist(), strict=True))
+    return jax.tree.unflatten(tree, bytes_of_first.view(np.float64).tolist())
 
 
 def require_alike(what: str, value: Any) -> None:

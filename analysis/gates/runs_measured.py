@@ -26,6 +26,8 @@ FID, GLIMMER = "figure2/performance/FiD", "figure2/performance/GLIMMER"
 ARMS = ("lambda_", "tau", "beta", "memory")
 FEVER = "fever"
 Run = Mapping[str, Any]
+Row = Mapping[str, Any]
+"""An entry of a learning curve."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,12 +97,12 @@ def in_view_two_pages(source: RunSource) -> Measured:
 
 def dev_minus_train_loss(source: RunSource) -> Measured:
     """FiD's loss on dev minus that on as many train rows at the end, nats a token, over the tasks of the mean."""
-    return _mean(_difference(_last(run), "dev_loss", "train_loss") for run in source.runs(FID).values())
+    return _of_curves(source, lambda curve: _difference(curve[-1], "dev_loss", "train_loss"))
 
 
 def last_third(source: RunSource) -> Measured:
     """What the last third of training adds to the dev average of the selection slice, in points."""
-    return _mean(_added_by_last_third(run.get("learning_curve", ())) for run in source.runs(FID).values())
+    return _of_curves(source, _added_by_last_third)
 
 
 def distillation(source: RunSource) -> Measured:
@@ -189,19 +191,33 @@ def _in_view(source: RunSource, task: str) -> float | None:
     return statistics.fmean(shares) if shares else None
 
 
-def _last(run: Run) -> Mapping[str, Any]:
+def _last(run: Run) -> Row:
     return run["learning_curve"][-1] if run.get("learning_curve") else {}
 
 
-def _difference(row: Mapping[str, Any], one: str, other: str) -> float | None:
+def _of_curves(source: RunSource, number: Callable[[Sequence[Row]], float | None]) -> Measured:
+    """A number of FiD's learning curves, mean of replicates; by task too, where the curves tell tasks apart."""
+    curves = [run.get("learning_curve") or [{}] for run in source.runs(FID).values()]
+    tasks = [task for task in TASKS if all(task in row.get("tasks", {}) for curve in curves for row in curve)]
+    by_task = {task: _mean(number(_of_task(curve, task)) for curve in curves).value for task in tasks if curves}
+    return dataclasses.replace(_mean(map(number, curves)), by_task=by_task)
+
+
+def _of_task(curve: Sequence[Row], task: str) -> list[Row]:
+    """The curve of one task: its score where that of all is the dev average."""
+    rows = ((row["step"], row["tasks"][task]) for row in curve)
+    return [of | {"step": step, "dev_average": of["dev_score"]} for step, of in rows]
+
+
+def _difference(row: Row, one: str, other: str) -> float | None:
     return None if row.get(one) is None or row.get(other) is None else row[one] - row[other]
 
 
-def _share(row: Mapping[str, Any], one: str, other: str) -> float | None:
+def _share(row: Row, one: str, other: str) -> float | None:
     return None if row.get(one) is None or not row.get(other) else 100 * row[one] / row[other]
 
 
-def _added_by_last_third(curve: Sequence[Mapping[str, Any]]) -> float | None:
+def _added_by_last_third(curve: Sequence[Row]) -> float | None:
     """From the last point within the first two thirds; None for fewer than six points."""
     rows = [row for row in curve if row.get("dev_average") is not None]
     before = [row for row in rows if 3 * row["step"] <= 2 * rows[-1]["step"]]

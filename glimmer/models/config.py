@@ -71,10 +71,8 @@ def t5_1_1_xxl() -> T5Config:
 
 
 def gtr_base() -> T5Config:
-    """The encoder of sentence-transformers/gtr-t5-base: T5 1.0, ReLU, tied, 12 layers."""
-    return dataclasses.replace(
-        _published(d_model=768, d_kv=64, d_ff=3072, num_heads=12, layers=12), activation="relu", tied_head=True
-    )
+    """The encoder of sentence-transformers/gtr-t5-base: T5 1.0 of base size, whose feed-forward is wider and ReLU."""
+    return dataclasses.replace(t5_1_1_base(), d_ff=3072, activation="relu", tied_head=True)
 
 
 def _published(size: str) -> T5Config:

@@ -132,10 +132,9 @@ class Materials:
 
     @property
     def of_losses(self) -> dict[str, list[TaskExamples]]:
-        """Rows, each with one answer, on which a curve's losses are measured: of the tasks of the mean, those that
-        select checkpoints ("dev_loss"), and as many of training, spread evenly over its rows ("train_loss")."""
-        wanted = self.study.evaluation.in_mean(self.run.reader.train_tasks)
-        dev = [task.with_answers(self._choice) for task in self.selection if task.task in wanted]
+        """Rows, each with one answer, on which a curve's losses are measured: those that select checkpoints
+        ("dev_loss"), and as many of training, spread evenly over its rows ("train_loss")."""
+        dev = [task.with_answers(self._choice) for task in self.selection]
         train = [self.train[task.task].first(len(task.rows)) for task in dev]
         return {"dev_loss": dev, "train_loss": train}
 

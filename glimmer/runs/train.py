@@ -118,10 +118,17 @@ def _train(materials: Materials, out: Path, metrics: Path | None, profile: Path 
         chosen = ((examples[task], place) for task, place in mixture.rows(step, training.batch_size))
         return [each.examples[int(each.rows[place])].id for each, place in chosen]
 
-    def on_dev(reader: SplitReader) -> dict[str, float]:
+    def on_dev(reader: SplitReader) -> dict[str, Any]:
         scores = dev_scores(answerer, reader, materials.selection)
-        average = float(np.mean([scores[task] for task in evaluation.in_mean(scores)]))
-        return {"dev_average": average} | {name: loss(reader) for name, loss in losses.items()}
+        found = {name: loss(reader) for name, loss in losses.items()}
+        wanted = evaluation.in_mean(scores)
+        average = float(np.mean([scores[task] for task in wanted]))
+        of_task = {task: {name: loss.mean([task]) for name, loss in found.items()} for task in scores}
+        return {
+            "dev_average": average,
+            **{name: loss.mean(wanted) for name, loss in found.items()},
+            "tasks": {task: {"dev_score": score} | of_task[task] for task, score in scores.items()},
+        }
 
     checkpoints = out.parent / "checkpoints"
     outcome = train(

@@ -129,14 +129,14 @@ class Curve:
         """Whether the reader is evaluated before the next step."""
         return bool(self._losses) and (self.step % self.plan.evaluate_every == 0 or self.step == self.plan.steps)
 
-    def evaluated(self, on_dev: dict[str, float]) -> bool:
+    def evaluated(self, on_dev: Mapping[str, Any]) -> bool:
         """Adds an entry; True if it is the best so far. What no step has (`distill_uniform`) has no key."""
-        entry: dict[str, float | int] = {"step": self.step}
+        entry: dict[str, Any] = {"step": self.step}
         for key, field in _IN_CURVE.items():
             values = [getattr(losses, field) for losses in self._losses]
             if values[0] is not None:
                 entry[key] = float(np.mean(np.asarray(values, np.float64)))
-        self.entries.append(entry | on_dev)
+        self.entries.append(entry | dict(on_dev))
         self._losses = []
         return self.best is self.entries[-1]
 
@@ -147,7 +147,7 @@ class Curve:
         return Selection(keep=self.plan.keep, best=best, last=last)
 
     @property
-    def best(self) -> dict[str, float | int]:
+    def best(self) -> dict[str, Any]:
         """The entry of the highest dev average, of equal ones the first."""
         return max(self.entries, key=lambda entry: entry["dev_average"])
 

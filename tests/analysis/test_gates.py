@@ -190,6 +190,25 @@ def test_learning_is_trained_minus_untrained_and_the_last_third_of_the_curve(tmp
     assert rows["dev_minus_train_loss"] == ((pytest.approx(0.4), FAIL) if both else (None, NOT_MEASURED))
 
 
+def test_a_curve_that_tells_tasks_apart_tells_the_gap_and_the_last_third_of_each(tmp_path):
+    study = experiments.load_study(STUDY)
+    for run in experiments.runs_for(study).values():
+        if "figure2/performance/FiD" in run.points:
+            file = synthetic.run_file(run, STUDY, study.tasks)
+            file["learning_curve"] = [
+                {"step": n, "dev_average": 0.5, "dev_loss": 1.0, "train_loss": 1.0}
+                | {"tasks": {task: {"dev_score": 0.1 * n * (task == "nq"), "dev_loss": 1.5, "train_loss": 1.0 + at}
+                             for at, task in enumerate(study.tasks)}}
+                for n in range(1, 7)
+            ]  # fmt: skip
+            synthetic.write_json(tmp_path / STUDY / "runs" / f"{run.id}.json", file)
+    rows = {row["measure"]: row for gate in evaluate(load_gates(), STUDY, tmp_path) for row in gate["measures"]}
+    gaps = rows["dev_minus_train_loss"]["by_task"][""]
+    assert gaps == {task: pytest.approx(0.5 - at) for at, task in enumerate(study.tasks)}
+    added = rows["last_third"]["by_task"][""]
+    assert added == {task: pytest.approx(20 if task == "nq" else 0) for task in study.tasks}
+
+
 def test_what_is_in_view_is_judged_question_by_question(tmp_path):
     study = experiments.load_study(STUDY)
     for run in experiments.runs_for(study).values():
