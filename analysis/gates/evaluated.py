@@ -77,7 +77,8 @@ def _row(measure: GateMeasure, source: RunSource, tasks: Sequence[str]) -> dict[
 
 def _measured(measure: GateMeasure, source: RunSource, tasks: Sequence[str]) -> dict[str, Measured]:
     if measure.name in RUN_MEASURES:
-        return {"": RUN_MEASURES[measure.name](source)}
+        found = RUN_MEASURES[measure.name](source)
+        return {"": found} if isinstance(found, Measured) else dict(found)
     file, of = _STAGE_MEASURES[measure.name]
     given = () if measure.k is None else (measure.k,)
     documents = {name: read_json(path) for name, path in stage_files(source.directory, file).items()}

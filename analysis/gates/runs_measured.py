@@ -28,6 +28,8 @@ FEVER = "fever"
 Run = Mapping[str, Any]
 Row = Mapping[str, Any]
 """An entry of a learning curve."""
+ByReplicate = Mapping[str, Measured]
+"""What is measured of each replicate, by its name."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -105,20 +107,20 @@ def last_third(source: RunSource) -> Measured:
     return _of_curves(source, _added_by_last_third)
 
 
-def distillation(source: RunSource) -> Measured:
+def distillation(source: RunSource) -> ByReplicate:
     """GLIMMER's distillation loss, percent of what equal scores have on the same batches."""
-    return _mean(_share(_last(run), "distill_loss", "distill_uniform") for run in source.runs(GLIMMER).values())
+    return _by_replicate(source, lambda seed, run: _share(_last(run), "distill_loss", "distill_uniform"))
 
 
-def ranking_entropy(source: RunSource) -> Measured:
+def ranking_entropy(source: RunSource) -> ByReplicate:
     """Entropy of GLIMMER's ranking at the end, a share of ln k."""
-    return _mean(_last(run).get("ranking_entropy") for run in source.runs(GLIMMER).values())
+    return _by_replicate(source, lambda seed, run: _last(run).get("ranking_entropy"))
 
 
-def ranking_gain(source: RunSource) -> Measured:
+def ranking_gain(source: RunSource) -> ByReplicate:
     """NQ's R-precision in GLIMMER's order minus that in the retriever's, which is FiD's: the same questions, points."""
     fid = source.runs(FID)
-    return _mean(_precision_gain(run, fid.get(seed)) for seed, run in source.runs(GLIMMER).items())
+    return _by_replicate(source, lambda seed, run: _precision_gain(run, fid.get(seed)))
 
 
 def arms_differ(source: RunSource) -> Measured:
@@ -158,7 +160,7 @@ def half_width(source: RunSource) -> Measured:
     return Measured(value=100 * (high - low) / 2 / abs(effect) if effect else None)
 
 
-RUN_MEASURES: Mapping[str, Callable[[RunSource], Measured]] = {
+RUN_MEASURES: Mapping[str, Callable[[RunSource], Measured | ByReplicate]] = {
     of.__name__: of
     for of in (
         untrained, gain, gain_lower, in_view_one_page, in_view_fever, in_view_two_pages, dev_minus_train_loss,
@@ -171,6 +173,15 @@ RUN_MEASURES: Mapping[str, Callable[[RunSource], Measured]] = {
 def _mean(values) -> Measured:
     """Over replicates; not measured without any, or where one is missing."""
     return Measured(value=Measured.mean_of(dict(enumerate(values))).value)
+
+
+def _by_replicate(source: RunSource, number: Callable[[int, Run], float | None]) -> ByReplicate:
+    """A number of GLIMMER's run, of each replicate; of seeds that share their world the mean. What one world has learnt
+    does not make up for what another has not."""
+    found = {seed: number(seed, run) for seed, run in source.runs(GLIMMER).items()}
+    if not source.study.replicated:
+        return {"": _mean(found.values())}
+    return {f"replicate-{seed}": Measured(value=value) for seed, value in found.items()}
 
 
 def _gains(source: RunSource) -> Iterator[float | None]:

@@ -261,6 +261,20 @@ def test_ranking_is_the_distillation_loss_against_that_of_equal_scores(tmp_path)
     assert rows["ranking_entropy"] == rows["arms_differ"] == (None, NOT_MEASURED)
 
 
+def test_ranking_is_learnt_in_every_replicate_or_the_gate_is_shut(tmp_path):
+    study = experiments.load_study("pilot")
+    shares = dict(zip(study.seeds, (0.2, 0.7), strict=True))
+    for run in experiments.runs_for(study).values():
+        if "figure2/performance/GLIMMER" in run.points:
+            file = synthetic.run_file(run, "pilot", study.tasks)
+            file["learning_curve"] = [{"step": 9, "distill_loss": shares[run.seed], "distill_uniform": 1.0}]
+            synthetic.write_json(tmp_path / "pilot" / "runs" / f"{run.id}.json", file)
+    rows = {row["measure"]: row for gate in evaluate(load_gates(), "pilot", tmp_path) for row in gate["measures"]}
+    measured = {f"replicate-{seed}": pytest.approx(100 * share) for seed, share in shares.items()}
+    assert rows["distillation"]["measured"] == measured and rows["distillation"]["verdict"] == FAIL
+    assert rows["ranking_gain"]["verdict"] == NOT_MEASURED
+
+
 def test_an_examination_says_what_the_checkpoint_reads(tmp_path):
     rows = [{"alpha": alpha, "passages": k, "task": task, "examples": 9, "exact_match": score}
             for alpha, by_task in (("1", {"text_cloze": 0.6, "nq": 0.2, "trex": 0.4, "fever": 0.5}),
