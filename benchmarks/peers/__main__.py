@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks.peers", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", nargs="+", choices=list(GROUPS), metavar="GROUP", help=", ".join(GROUPS))
-    parser.add_argument("--missing", action="store_true", help="only groups that the file does not have")
+    parser.add_argument("--missing", action="store_true", help="only groups that the file does not have, or that failed")
     parser.add_argument("--quick", action="store_true", help="tiny shapes: whether it runs, not how fast")
     parser.add_argument("--bfloat16", action="store_true", help="measure the rows of bfloat16 activations too")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="CPU threads of both sides (default: 2)")
@@ -77,7 +77,8 @@ def _parent(args: argparse.Namespace) -> int:
     names = args.only or groups_of(bfloat16=args.bfloat16)
     document = _begun(out, args)
     if args.missing:
-        names = [name for name in names if name not in document["groups"]]
+        groups = document["groups"]
+        names = [name for name in names if name not in groups or groups[name]["failed"]]
     failed = False
     for number, name in enumerate(names, 1):
         print(f"{number}/{len(names)} {name}", file=sys.stderr, flush=True)

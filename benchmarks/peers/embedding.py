@@ -25,7 +25,7 @@ PEER = "PyTorch"
 class Shapes:
     """`passages` rows of `shortest` to `longest` tokens; the other side reads `peer_batch` rows at once."""
 
-    passages: int = 96
+    passages: int = 32
     shortest: int = 64
     longest: int = 256
     peer_batch: int = 32
@@ -40,7 +40,7 @@ def shapes(quick: bool, dtype: str = "float32") -> Shapes:
 
     if quick:
         return Shapes(passages=7, shortest=3, longest=20, peer_batch=3, repeats=2, dtype=dtype, tiny=True)
-    return Shapes(passages=8192 if on_accelerator() else 96, peer_batch=256 if on_accelerator() else 32, dtype=dtype)
+    return Shapes(passages=8192 if on_accelerator() else 32, peer_batch=256 if on_accelerator() else 32, dtype=dtype)
 
 
 def rows(quick: bool, dtype: str = "float32") -> Iterator[Row]:
