@@ -1,4 +1,4 @@
-"""Several processes that train one run, on one host or many: how they find each other, agree, and end.
+"""Several processes that train or evaluate one run, on one host or many: how they find each other, agree, and end.
 
 A process that is alone agrees with itself: nothing here then computes, waits, or changes a number.
 """
@@ -14,7 +14,7 @@ import socket
 import sys
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -28,7 +28,7 @@ SLURM = "slurm"
 _SLURM_VARIABLES = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID")
 _JOINING = 300  # seconds that a process waits for the others to be there
 _ENDING = 20  # seconds that a process which ends with an error waits for the others to end too
-_Made = TypeVar("_Made")
+_Made, _Thing = TypeVar("_Made"), TypeVar("_Thing")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class Place:
             if missing or (coordinator, process) != (None, None):
                 found = f"no {', '.join(missing)}" if missing else "--coordinator or --process beside it"
                 raise InputError("not a step of SLURM", where=where, found=found,
-                                 expected="`srun glimmer train --processes slurm`, and nothing else of it")  # fmt: skip
+                                 expected="`srun glimmer ... --processes slurm`, and nothing else of it")  # fmt: skip
             return cls(of_slurm=True)
         if (coordinator, processes, process) == (None, None, None):
             return None
@@ -90,6 +90,7 @@ def joined(place: Place | None) -> Iterator[None]:
     jax.config.update("jax_enable_preemption_service", False)  # it takes SIGTERM for itself
     print(f"{place}: waits for the others, {_JOINING} seconds at most", file=sys.stderr, flush=True)
     _initialize(place)
+    any_process(False)  # the first of all waits half a minute for the others, and no later one does
     try:
         yield
     except BaseException as error:
@@ -172,13 +173,35 @@ def is_first() -> bool:
     return _index() == 0
 
 
-def any_process(wish: bool) -> bool:
-    """Whether it is so on any process; all must ask. One small all-gather, for which all processes wait."""
+def each_says(answer: bool) -> list[bool]:
+    """The answer of each process, in their order; all must say one. One small all-gather, for which all wait."""
     if not several():
-        return wish
+        return [answer]
     from jax.experimental import multihost_utils
 
-    return bool(np.any(multihost_utils.process_allgather(np.array([wish], np.uint8))))
+    return [bool(said) for said in multihost_utils.process_allgather(np.array([answer], np.uint8)).ravel()]
+
+
+def any_process(wish: bool) -> bool:
+    """Whether it is so on any process; all must ask, and wait for it."""
+    return any(each_says(wish))
+
+
+def in_turn(things: Sequence[_Thing], left: Callable[[_Thing], bool]) -> Iterator[tuple[_Thing, bool]]:
+    """Those of `things` that are `left` to do, in their order, and of each whether it is this process's turn to write.
+
+    `left` is asked of each thing once, by the process whose turn it is, when those before are done. All processes get
+    the same ones, with a look between for a wish to stop; all must go through them.
+    """
+    import jax
+
+    index, count = jax.process_index(), jax.process_count()
+    for start in range(0, len(things), count):
+        check_stop()
+        group = things[start : start + count]
+        for place, is_left in enumerate(each_says(index < len(group) and left(group[index]))):
+            if is_left:
+                yield group[place], place == index
 
 
 def check_stop() -> None:
@@ -199,7 +222,7 @@ def together() -> Iterator[None]:
         any_process(True)
         raise
     if any_process(False):
-        raise CheckFailed("another process of this training failed; it says why")
+        raise CheckFailed("another process of this run failed; it says why")
 
 
 def after_the_first(make: Callable[[], _Made]) -> _Made:

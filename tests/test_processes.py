@@ -104,6 +104,7 @@ def test_a_process_with_an_error_of_its_own_says_it_and_the_others_do_not_wait_f
 def test_a_process_that_is_alone_agrees_with_itself(monkeypatch):
     assert not processes.several() and processes.is_first()
     assert processes.any_process(True) and not processes.any_process(False)
+    assert list(processes.in_turn("abc", lambda thing: thing != "b")) == [("a", True), ("c", True)]
     assert processes.after_the_first(lambda: 5) == 5
     assert processes.of_the_first({"a": 0.1}) == {"a": 0.1}
     processes.require_alike("anything", os.getpid())
@@ -117,11 +118,17 @@ def test_a_process_that_is_alone_agrees_with_itself(monkeypatch):
         processes.check_stop()
 
 
-def test_a_part_of_a_place_ends_the_command_in_one_line(capsys):
-    places = [part for name in ("work", "data", "init", "out") for part in (f"--{name}", "nowhere")]
-    assert main(["train", "--study", "smoke", "--run", "0123456789ab", *places, "--processes", "2"]) == 2
+@pytest.mark.parametrize(
+    "command, names", [("train", {"out"}), ("evaluate", {"trained", "out"}), ("remember", {"trained"})]
+)
+def test_a_part_of_a_place_ends_the_command_in_one_line(capsys, command, names):
+    places = [part for name in sorted({"work", "data", "init"} | names) for part in (f"--{name}", "nowhere")]
+    assert main([command, "--study", "smoke", "--run", "0123456789ab", *places, "--processes", "2"]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "only a part of it" in said
+
+
+def test_one_process_compiles(capsys):
     by_hand = ["--coordinator", "node1:1234", "--processes", "2", "--process", "1"]
     assert main(["train", "--study", "smoke", "--run", "0123456789ab", "--compile-only", *by_hand]) == 2
     assert "found process 1 of 2 at node1:1234" in capsys.readouterr().err

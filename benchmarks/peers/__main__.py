@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks.peers", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", nargs="+", choices=list(GROUPS), metavar="GROUP", help=", ".join(GROUPS))
-    parser.add_argument("--missing", action="store_true", help="only groups that the file does not have, or that failed")
+    parser.add_argument("--missing", action="store_true", help="only groups that are not in the file, or failed")
     parser.add_argument("--quick", action="store_true", help="tiny shapes: whether it runs, not how fast")
     parser.add_argument("--bfloat16", action="store_true", help="measure the rows of bfloat16 activations too")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="CPU threads of both sides (default: 2)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -32,20 +33,25 @@ def add_arguments(parser) -> None:
     )
     parser.add_argument("--metrics", metavar="FILE", help="CSV file that gets a row a step while training runs")
     parser.add_argument("--profile", metavar="DIR", help="directory for a JAX profiler trace of a few steps")
-    _add_process_arguments(parser)
+    add_process_arguments(parser, "train this run")
     add_json_argument(parser)
 
 
-def _add_process_arguments(parser) -> None:
-    """What says which process this is of several that train one run, on the devices of all of them."""
+def add_process_arguments(parser: argparse.ArgumentParser, work: str) -> None:
+    """Adds what says which process this is of several that do the `work` together, on the devices of all of them."""
     parser.add_argument("--coordinator", metavar="HOST:PORT", help="of several processes: where process 0 listens")
     parser.add_argument(
         "--processes",
         metavar="N",
-        help="how many processes train this run together, each started by this command; `slurm`: the tasks of this"
+        help=f"how many processes {work} together, each started by this command; `slurm`: the tasks of this"
         " step, as SLURM's variables say",
     )
     parser.add_argument("--process", type=int, metavar="I", help="which of them this is, from 0")
+
+
+def place_of(args: argparse.Namespace) -> Place | None:
+    """Which of several processes this is, as its command line says; None for one that is alone."""
+    return Place.stated(args.coordinator, args.processes, args.process)
 
 
 def add_run_arguments(parser, required: bool = True) -> None:
@@ -69,7 +75,7 @@ def materials_of(args):
 
 def run(args) -> int:
     """Trains and prints which step is to be evaluated; with --compile-only, prints what a step would need."""
-    place = Place.stated(args.coordinator, args.processes, args.process)
+    place = place_of(args)
     if args.compile_only:
         if place is not None:
             raise InputError("one process compiles", where="--compile-only", expected="--virtual-devices N for those"

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from glimmer import preemption
+from glimmer import processes
 from glimmer.compute import MemoryDtype, bytes_per_vector
 from glimmer.errors import InputError
 from glimmer.files import (
@@ -190,7 +190,8 @@ def write_blocks(
     """Writes the blocks of a part that are not there, or not whole; returns the numbers of those computed now.
 
     `tokens` gives the token ids of a block of passages, `remember` their memory; blocks are of `rows_per_block` rows,
-    the last one padded, so that `remember` compiles once. Blocks of another plan are removed.
+    the last one padded, so that `remember` compiles once. Blocks of another plan are removed. Of several processes all
+    must call this with equal arguments: all compute each block together, and take turns to look for them and write.
     Raises InputError if there is no passage to store, or a value that the plan's dtype cannot hold; DiskFull, before
     any work, where the part does not fit.
     """
@@ -198,18 +199,19 @@ def write_blocks(
     if not len(plan.ids):
         raise InputError("no passages to remember", where=directory, expected="at least one passage id")
     mine, computed = range(part.number - 1, plan.blocks, part.of), []
-    _prepare(directory, plan, mine)
-    for block in mine:
-        preemption.check()
+    with processes.together():
+        if processes.is_first():
+            _prepare(directory, plan, mine)
+    for block, is_mine in processes.in_turn(mine, lambda block: not _is_whole(plan, directory, block)):
         path, ids = directory / plan.name(block), plan.of_block(block)
-        if _is_whole(plan, ids, path):
-            continue
         padded = np.pad(ids, (0, plan.rows_per_block - len(ids)), mode="edge")
         memory = np.asarray(remember(tokens(padded)))
         if memory.shape != (expected := (plan.rows_per_block, *plan.shape)):
             raise InputError("memory of the wrong shape", where=path, expected=expected, found=memory.shape)
-        _write_block(plan, ids, to_bytes(memory[: len(ids)], plan.dtype), path)
+        if is_mine:
+            _write_block(plan, ids, to_bytes(memory[: len(ids)], plan.dtype), path)
         computed.append(block)
+    processes.any_process(False)  # each waits for the blocks of all
     return computed
 
 
@@ -236,13 +238,12 @@ def _write_block(plan: StorePlan, ids: Ids, stored: UInt8[np.ndarray, "rows P by
             file.write(plan.checksum(passage, content))
 
 
-def _is_whole(plan: StorePlan, ids: Ids, path: Path) -> bool:
+def _is_whole(plan: StorePlan, directory: Path, block: int) -> bool:
     """Whether a block is there with every byte that was written; it is read once."""
+    ids = plan.of_block(block).tolist()
     try:
-        with open(path, "rb") as file:
-            return all(plan.wrote(passage, file.read(plan.record_bytes)) for passage in ids.tolist()) and not file.read(
-                1
-            )
+        with open(directory / plan.name(block), "rb") as file:
+            return all(plan.wrote(passage, file.read(plan.record_bytes)) for passage in ids) and not file.read(1)
     except FileNotFoundError:
         return False
 

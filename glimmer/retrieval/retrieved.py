@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -84,6 +86,39 @@ def write_retrieved(path: str | Path, retrieved: Retrieved) -> None:
     """Writes the file, whole or not at all."""
     with atomic_write(path, "wb") as file:
         np.savez(file, **vars(retrieved))
+
+
+def mapped_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of an uncompressed .npz file by name, read-only and mapped: what nobody looks at is not read.
+
+    Raises InputError if it is missing, compressed, or no such file. Its checksums are not looked at.
+    """
+    try:
+        with zipfile.ZipFile(existing(path)) as archive:
+            members = archive.infolist()
+            return {member.filename.removesuffix(".npy"): _mapped(path, archive, member) for member in members}
+    except (*_BROKEN, struct.error) as error:
+        raise InputError("not arrays that can be mapped", where=path, expected="an uncompressed .npz file",
+                         found=str(error)) from None  # fmt: skip
+
+
+def _mapped(path: str | Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{member.filename} is compressed")
+    with archive.open(member) as content:
+        version = np.lib.format.read_magic(content)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, in_columns, dtype = read_header(content)
+        header_bytes = content.tell()
+    if dtype.hasobject or header_bytes + dtype.itemsize * math.prod(shape) > member.file_size:
+        raise ValueError(f"{member.filename} holds objects, or less than it says")
+    order = "F" if in_columns else "C"
+    if 0 in shape:
+        return np.empty(shape, dtype, order)
+    with open(path, "rb") as file:
+        file.seek(member.header_offset + 26)  # where the local header has its own lengths of name and extra field
+        start = member.header_offset + 30 + sum(struct.unpack("<HH", file.read(4)))
+    return np.asarray(np.memmap(path, dtype, "r", start + header_bytes, shape, order))
 
 
 def read_retrieved(path: str | Path, *, rows: int | None = None, depth: int = 1) -> Retrieved:

@@ -12,12 +12,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from glimmer import processes
 from glimmer.compute import operation_counts
 from glimmer.errors import InputError
 from glimmer.evaluation.answering import Answer, Answerer
 from glimmer.evaluation.intervals import Interval, average_interval, mean_interval
 from glimmer.evaluation.kilt_package import cross_check, worst
-from glimmer.evaluation.kilt_scores import score_files
+from glimmer.evaluation.kilt_scores import Scores, score_files
 from glimmer.evaluation.kilt_scores.answers import normalise
 from glimmer.files import SEAL, atomic_write, check_seal, numbered_lines, read_json_object, sha256_file
 from glimmer.kilt.formats import HEADLINE, Guess, write_guesses
@@ -37,37 +38,51 @@ from glimmer.training.examples import TaskExamples
 from glimmer.training.state import SplitReader, split_reader
 
 
-def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
+def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any] | None:
     """Answers and scores a run's dev sets; returns the result file's content. Scores are fractions in [0, 1].
 
     `trained` is what `train_run` wrote. Guess files, the gold lines they are scored against and the memory store are
     left in `guesses`, `gold` and `memory` beside it (of a run that has another's parameters, in a folder of its own).
     Where the best and the last parameters differ, the kept ones are evaluated, and `other` says what the others score
     on the same questions, where the study asks for both; never of a reader that is given other passages on dev.
+    Of several processes that evaluate together all must call this, on one file system: each reads the rows and the
+    memory that its devices answer, process 0 alone scores, writes (blocks of memory apart) and gets the result; the
+    others get None.
     """
     study, run, aside = materials.study, materials.run, _aside(materials, trained)
-    training = _training_of(materials, trained)
+    training, identity = _agreed(materials, trained)
     mesh = device_mesh(study.devices)
     reader = place_parameters(split_reader(materials.reader, materials.frozen), mesh)
     selection = _selection(materials, training)
     evaluation = study.evaluation
     answerer = Answerer(materials.batcher, materials.tokenizer, study.lengths.target, evaluation.batch_size, mesh)
     kept = reader if selection is None else _with_parameters(reader, trained, selection.kept_in)
-    identity = _identity(materials, trained)
     answered = _answer(materials, answerer, kept, aside, identity)
     both = selection is not None and evaluation.both and run.trained_id == run.id
     other = _other(materials, answerer, reader, trained, selection, aside / "other") if both else {}
+    with processes.together():
+        if answered is None:
+            return None
+        result = _result(materials, training, selection, answered, aside)
+        for place in (aside, aside / "other"):
+            shutil.rmtree(place / "answers", ignore_errors=True)
+        return result | other
+
+
+def _result(
+    materials: Materials, training: dict[str, Any], selection: Selection | None, answered: _Answered, aside: Path
+) -> dict[str, Any]:
+    """The result file's content, without what the parameters score that are not kept."""
+    study, run, evaluation = materials.study, materials.run, materials.study.evaluation
     resamples = evaluation.bootstrap_samples
-    scored = {
-        task: _task_result(task, scores, answered.kept[task], resamples) for task, scores in answered.scores.items()
-    }
+    scored = {task: _task_result(task, each.scores, each.kept, resamples) for task, each in answered.tasks.items()}
     per_example = {task: scored[task]["per_example"]["metric"] for task in evaluation.in_mean(scored)}
     interval = average_interval(per_example, resamples=resamples)
     checks = {
-        task: cross_check(aside / "gold" / f"{task}.jsonl", aside / "guesses" / f"{task}.jsonl", scores)
-        for task, scores in answered.scores.items()
+        task: cross_check(aside / "gold" / f"{task}.jsonl", aside / "guesses" / f"{task}.jsonl", each.scores)
+        for task, each in answered.tasks.items()
     }
-    result = made_by(study, run) | {
+    return made_by(study, run) | {
         "digests": materials.digests,
         "inputs": materials.inputs,
         "measured_on": datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -83,7 +98,7 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
         "stopped": training["stopped"],
         "dev_slices": {slices.selection.task: slices.described() for slices in materials.dev},
         "tasks": scored,
-        "shown": answered.shown,
+        "shown": {task: each.shown for task, each in answered.tasks.items()},
         "average": {
             "score": interval.mean,
             "interval": [interval.low, interval.high],
@@ -92,15 +107,13 @@ def evaluate_run(materials: Materials, trained: Path) -> dict[str, Any]:
         },
         "kilt_package_check": worst(checks),
     }
-    for place in (aside, aside / "other"):
-        shutil.rmtree(place / "answers", ignore_errors=True)
-    return result | other
 
 
 def remember_run(materials: Materials, trained: Path, part: StagePart = ALL) -> list[int] | None:
     """Writes one job's part of the memory that `evaluate_run` reads for the parameters that are kept.
 
-    Returns the numbers of the blocks that were computed now; None where the run reads no stored memory.
+    Returns the numbers of the blocks that were computed now; None where the run reads no stored memory. Of several
+    processes that do the part together all must call this.
     """
     reader = kept_reader(materials, trained).merge()
     return write_part(reader, materials, _aside(materials, trained) / "memory", part)
@@ -108,9 +121,21 @@ def remember_run(materials: Materials, trained: Path, part: StagePart = ALL) -> 
 
 def kept_reader(materials: Materials, trained: Path) -> SplitReader:
     """The run's reader with the parameters that are kept, on the study's mesh. Raises InputError as `evaluate_run`."""
-    selection = _selection(materials, _training_of(materials, trained))
+    selection = _selection(materials, _agreed(materials, trained)[0])
     reader = place_parameters(split_reader(materials.reader, materials.frozen), device_mesh(materials.study.devices))
     return reader if selection is None else _with_parameters(reader, trained, selection.kept_in)
+
+
+def _agreed(materials: Materials, trained: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What training left, and what decides the answers; all that they are made of was read, and is alike on all
+    processes. Raises InputError as `_training_of`, on every process if on one.
+    """
+    with processes.together():
+        training = _training_of(materials, trained)
+        materials.read_for_evaluation()
+        identity = _identity(materials, trained)
+    processes.require_alike("what they evaluate", identity)
+    return training, identity
 
 
 def _aside(materials: Materials, trained: Path) -> Path:
@@ -154,53 +179,66 @@ def _training_of(materials: Materials, trained: Path) -> dict[str, Any]:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Answered:
-    """By task a reader's scores, what else is kept of each example, and questions to look at; seconds by part, what its
-    store takes for a passage."""
+class _ScoredTask:
+    """Of one task a reader's scores, what else is kept of each example, and questions to look at."""
 
-    scores: dict[str, Any]
-    kept: dict[str, dict[str, list]]
-    shown: dict[str, list[dict[str, Any]]]
+    scores: Scores
+    kept: dict[str, list]
+    shown: list[dict[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Answered:
+    """The tasks that a reader answered, seconds by part, and what its store takes for a passage."""
+
+    tasks: dict[str, _ScoredTask]
     seconds: dict[str, float]
     bytes_per_passage: int
 
 
 def _answer(
     materials: Materials, answerer: Answerer, reader: SplitReader, aside: Path, identity: dict[str, Any]
-) -> _Answered:
+) -> _Answered | None:
     """Answers the dev questions with a reader and scores them; leaves memory, guesses and gold under `aside`.
 
     Answers are logged batch by batch, with the `identity` of what gives them: an evaluation that was stopped goes on.
+    None but on process 0, which scores.
     """
     started = time.monotonic()
     store = write_memory(reader.merge(), materials, aside / "memory")
-    remembered, before = time.monotonic(), 0.0
-    scores, kept, shown = {}, {}, {}
+    remembered, before, tasks = time.monotonic(), 0.0, {}
     for task in materials.evaluated:
-        guesses, gold = (aside / kind / f"{task.task}.jsonl" for kind in ("guesses", "gold"))
         log = AnswerLog(aside / "answers" / f"{task.task}.jsonl", identity | {"task": task.task})
         answers = log.answers(answerer, reader, task, store)
         before += log.seconds_before
-        _write_guesses(guesses, task, answers, materials.batcher.corpus.file)
-        _write_gold(gold, task)
-        scores[task.task] = score_files(gold, guesses)
-        m = materials.run.reader.m
-        kept[task.task] = {"answers": [_answer_digest(answer.text) for answer in answers]}
-        kept[task.task] |= order_scores(task, answers, materials.batcher, m, gold)
-        shown[task.task] = shown_questions(task, answers, materials.batcher, m)
+        with processes.together():
+            if processes.is_first():
+                tasks[task.task] = _scored(materials, task, answers, aside)
+    if not processes.is_first():
+        return None
     return _Answered(
-        scores=scores,
-        kept=kept,
-        shown=shown,
+        tasks=tasks,
         seconds={"memory": remembered - started, "evaluate": before + time.monotonic() - remembered},
         bytes_per_passage=0 if store is None else store.bytes_per_passage,
     )
 
 
+def _scored(materials: Materials, task: TaskExamples, answers: list[Answer], aside: Path) -> _ScoredTask:
+    """Writes the guesses and their gold lines under `aside`, and scores them."""
+    guesses, gold = (aside / kind / f"{task.task}.jsonl" for kind in ("guesses", "gold"))
+    _write_guesses(guesses, task, answers, materials.batcher.corpus.file)
+    _write_gold(gold, task)
+    scores, m = score_files(gold, guesses), materials.run.reader.m
+    kept = {"answers": [_answer_digest(answer.text) for answer in answers]}
+    kept |= order_scores(task, answers, materials.batcher, m, gold)
+    return _ScoredTask(scores=scores, kept=kept, shown=shown_questions(task, answers, materials.batcher, m))
+
+
 def _other(
     materials: Materials, answerer: Answerer, reader: SplitReader, trained: Path, selection: Selection, aside: Path
 ) -> dict[str, Any]:
-    """`other` of a result file: the headline scores of the parameters that are not kept. Empty if there are none.
+    """`other` of a result file: the headline scores of the parameters that are not kept. Empty if there are none, and
+    but on process 0.
 
     Guess files are left in `aside`, the memory store is not.
     """
@@ -208,8 +246,10 @@ def _other(
         return {}
     identity = _identity(materials, trained) | {"which": selection.other}
     answered = _answer(materials, answerer, _with_parameters(reader, trained, selection.other), aside, identity)
+    if answered is None:
+        return {}
     shutil.rmtree(aside / "memory", ignore_errors=True)
-    tasks = {task: scores.downstream[HEADLINE[task]] for task, scores in answered.scores.items()}
+    tasks = {task: scored.scores.downstream[HEADLINE[task]] for task, scored in answered.tasks.items()}
     step = getattr(selection, selection.other)["step"]
     average = fmean(tasks[task] for task in materials.study.evaluation.in_mean(tasks))
     return {"other": {"which": selection.other, "step": step, "tasks": tasks, "average": average}}

@@ -66,6 +66,11 @@ class Materials:
         for part in ("reader", "batcher", "train", "dev", "digests"):
             getattr(self, part)
 
+    def read_for_evaluation(self) -> None:
+        """The same of evaluation."""
+        for part in ("reader", "batcher", "dev", "digests"):
+            getattr(self, part)
+
     def initial_reader(self) -> Reader:
         """The run's reader, read from the initial checkpoint anew."""
         any_vocabulary = isinstance(self.study.tokenizer, UnigramTokenizer)

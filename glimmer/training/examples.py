@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Float, Int
 
 from glimmer.errors import InputError
 from glimmer.experiments.sections import Lengths
@@ -20,6 +22,7 @@ from glimmer.kilt.passages import PassageFile
 from glimmer.models.batch import Batch
 from glimmer.models.tokenizer import Tokenizer
 from glimmer.parts import State, gather, reopened, stored
+from glimmer.retrieval.retrieved import mapped_arrays
 
 
 class Corpus:
@@ -67,6 +70,25 @@ class AnswerChoice:
                 yield f"{passage['title']}\n{passage['text']}"
 
 
+class PackedExamples(Sequence[Example]):
+    """Examples without their evidence, packed into one text, of which the one that is asked for is taken apart."""
+
+    def __init__(self, examples: Iterable[Example]):
+        self._text, ends = bytearray(), array("q", [0])
+        for each in examples:
+            self._text += json.dumps([each.id, each.input, each.answers]).encode()
+            ends.append(len(self._text))
+        self._ends = ends
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, row: int) -> Example:
+        row = range(len(self))[row]
+        identifier, question, answers = json.loads(self._text[self._ends[row] : self._ends[row + 1]])
+        return Example(id=identifier, input=question, answers=answers)
+
+
 class TaskExamples:
     """One task's examples of one split, those rows that the relevance filter kept, with what was retrieved for each.
 
@@ -84,13 +106,11 @@ class TaskExamples:
     ):
         self.task = task
         self.path = task_file(Path(data), task, split)
-        self.examples: list[Example] = list(read_examples(self.path, require_answers=True))
-        with np.load(existing(Path(retrieved) / f"{task}-{split}.npz"), allow_pickle=False) as found:
-            self.passages: Int[np.ndarray, "n depth"] = found["passages"]
-            self._gold: Int[np.ndarray, "n parts"] | None = found["gold"] if "gold" in found.files else None
-            self._whole: Bool[np.ndarray, "n depth"] | None = (
-                found["complete"] > 0 if "complete" in found.files else None
-            )
+        self.examples: Sequence[Example] = PackedExamples(read_examples(self.path, require_answers=True))
+        found = mapped_arrays(Path(retrieved) / f"{task}-{split}.npz")  # 4 GB, of T-REx with 100 passages a question
+        self.passages: Int[np.ndarray, "n depth"] = found["passages"]
+        self._gold: Int[np.ndarray, "n parts"] | None = found.get("gold")
+        self._complete: Float[np.ndarray, "n depth"] | None = found.get("complete")
         if len(self.passages) != len(self.examples):
             raise InputError(
                 "retrieved for another file", where=self.path, expected=len(self.examples), found=len(self.passages)
@@ -125,7 +145,7 @@ class TaskExamples:
                 found="none",
             )
         part = copy.copy(self)
-        part.passages, part._whole = self.passages.copy(), None
+        part.passages, part._complete = self.passages.copy(), None
         for row, gold in zip(part.passages, self._gold, strict=True):
             row[:] = _first(gold, row)[: len(row)]
         part._answers = {}
@@ -142,7 +162,7 @@ class TaskExamples:
         cycle = np.random.default_rng([seed, len(self.passages)]).permutation(len(self.passages))
         part.passages = self.passages.copy()
         part.passages[cycle] = self.passages[np.roll(cycle, 1)]
-        part._gold, part._whole, part._answers = None, None, {}
+        part._gold, part._complete, part._answers = None, None, {}
         return part
 
     def with_shuffled_answers(self, seed: int) -> TaskExamples:
@@ -157,7 +177,7 @@ class TaskExamples:
 
         None where passages were moved, or what was retrieved does not say.
         """
-        return None if self._whole is None or not k else bool(self._whole[row, k - 1])
+        return None if self._complete is None or not k else bool(self._complete[row, k - 1] > 0)
 
     def with_answers(self, choice: AnswerChoice) -> TaskExamples:
         """The same task with one answer a row, as if for training: to measure the loss on dev, and for nothing else."""

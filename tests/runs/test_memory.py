@@ -8,6 +8,7 @@ import pytest
 
 from glimmer.commands.plan import cost
 from glimmer.experiments import load_study, runs_for
+from glimmer.experiments.sections import Devices
 from glimmer.experiments.settings import fid, lumen
 from glimmer.models.store import DIGEST_BYTES, StorePlan, write_store
 from glimmer.parts import StagePart
@@ -28,7 +29,7 @@ def materials(retrieved=RETRIEVED, dtype="bfloat16", tokens="t"):
         lengths=SimpleNamespace(passage=PASSAGE),
     )
     evaluated = [SimpleNamespace(task=task, rows=np.arange(len(rows))) for task, rows in retrieved.items()]
-    study = SimpleNamespace(evaluation=SimpleNamespace(memory_dtype=dtype))
+    study = SimpleNamespace(evaluation=SimpleNamespace(memory_dtype=dtype), devices=Devices())
     return SimpleNamespace(
         batcher=batcher, evaluated=evaluated, study=study, run=SimpleNamespace(id="r"), digests={"tokens": tokens}
     )

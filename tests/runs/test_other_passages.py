@@ -75,6 +75,7 @@ def test_what_a_run_leaves_lies_in_its_own_folder_whosever_parameters_it_has(tra
     monkeypatch.setattr(evaluate, "split_reader", lambda *_: None)
     monkeypatch.setattr(evaluate, "place_parameters", lambda *_: None)
     parts = vars(materials(run)) | dict.fromkeys(("batcher", "tokenizer", "reader", "frozen"))
+    parts["read_for_evaluation"] = lambda: None
     with pytest.raises(Enough):
         evaluate_run(SimpleNamespace(**parts), trained)
     own = trained.parent.parent / run.id

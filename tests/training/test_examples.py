@@ -7,15 +7,25 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tokenizers import Tokenizer as Backend
 from tokenizers import models, pre_tokenizers
 
 from glimmer.errors import InputError
 from glimmer.experiments.sections import Lengths
 from glimmer.kilt.chunking import write_passages
-from glimmer.kilt.formats import Page
+from glimmer.kilt.formats import Example, Page
 from glimmer.models.tokenizer import Tokenizer
-from glimmer.training.examples import AnswerChoice, Batcher, Corpus, TaskExamples, evenly, tokenize_passages
+from glimmer.training.examples import (
+    AnswerChoice,
+    Batcher,
+    Corpus,
+    PackedExamples,
+    TaskExamples,
+    evenly,
+    tokenize_passages,
+)
 
 WORDS = [
     "<pad>",
@@ -151,7 +161,7 @@ def test_without_gold_passages_nothing_changes_and_a_passage_twice_stands_once(s
 
 def test_the_answer_is_chosen_in_what_the_reader_is_given(stages, tmp_path):
     task = with_gold(stages, tmp_path, np.array([[-1], [-1], [3]]))
-    task.examples[2].answers[:] = ["two", "five"]
+    task.examples = [Example(id=str(n), input="?", answers=["two", "five"]) for n in range(3)]
     assert task.answer(2) == "two" and task.with_evidence_first().answer(2) == "five"
 
 
@@ -261,6 +271,16 @@ def test_files_that_do_not_belong_together_are_input_errors(stages, tmp_path):
     np.savez(tmp_path / "nq-train.npz", passages=np.zeros((2, 3), int))
     with pytest.raises(InputError, match="retrieved for another file.*3.*2"):
         TaskExamples("nq", stages.root / "data", "train", tmp_path)
+
+
+@given(st.lists(st.tuples(st.text(), st.text(), st.lists(st.text()))))
+def test_packed_examples_are_those_that_were_packed_without_their_evidence(rows):
+    examples = [Example(id=i, input=question, answers=answers) for i, question, answers in rows]
+    packed = PackedExamples(examples)
+    assert list(packed) == examples and len(packed) == len(examples)
+    assert [packed[-1 - n] for n in range(len(examples))] == examples[::-1]
+    with pytest.raises(IndexError):
+        packed[len(examples)]
 
 
 def test_tokens_of_all_passages_are_one_array_and_a_full_disk_is_an_error(stages, tmp_path):

@@ -191,7 +191,7 @@ def test_what_fails_on_one_process_fails_on_all(together):
     assert [told["errors"][0].split(":")[0] for told in together] == ["InputError"] * 2, "they differ, and all say so"
     assert "processes differ in their number" in together[0]["errors"][0]
     assert [told["errors"][1] for told in together] == [
-        "CheckFailed: another process of this training failed; it says why",
+        "CheckFailed: another process of this run failed; it says why",
         "ValueError: mine",
     ]
 
