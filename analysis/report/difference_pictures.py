@@ -74,10 +74,13 @@ def _operations(study: StudyResults, base: str) -> dict[str, float]:
 
 
 def _seconds(study: StudyResults, base: str) -> dict[str, float]:
-    """Reader -> measured seconds an answer relative to the base's, mean over the seeds that have finished."""
+    """Reader -> measured seconds an answer relative to the base's, mean over the seeds that all have finished."""
     found: dict[str, float] = {}
-    for result in study.of("figure2", "performance"):
-        runs = [study.runs.by_id[run_id] for run_id in result.point.run_ids if run_id in study.runs]
+    readers = [result for result in study.of("figure2", "performance") if result.seeds]
+    shared = set.intersection(*(set(result.seeds) for result in readers)) if readers else set()
+    for result in readers:
+        finished = [study.runs.by_id[run_id] for run_id in result.point.run_ids if run_id in study.runs]
+        runs = [run for run in finished if run["seed"] in shared]
         taken = [(run.get("wall_seconds") or {}).get("evaluate") for run in runs]
         if runs and all(taken):
             answered = [sum(task["n"] for task in run["tasks"].values()) for run in runs]

@@ -6,6 +6,7 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -396,6 +397,30 @@ def test_of_one_reader_there_is_nothing_to_draw_others_beside(results):
     study = _without(results, "LUMEN", "FiD")
     assert opening.base_reader(study) == "glimmer"
     assert difference_pictures.quality_and_cost(study, None) == []
+
+
+def test_seconds_are_of_the_draws_that_all_readers_have():
+    """Another draw may have been measured on a slower day: what only one reader has there says nothing of the other."""
+    seconds = {("fid", 0): 10, ("fid", 1): 1000, ("lumen", 0): 20}
+    runs = {
+        f"{name}{seed}": {"seed": seed, "wall_seconds": {"evaluate": taken}, "tasks": {"nq": {"n": 5}}}
+        for (name, seed), taken in seconds.items()
+    }
+    readers = [
+        SimpleNamespace(
+            seeds=seeds,
+            point=SimpleNamespace(run_ids=(f"{name}0", f"{name}1"), reader=SimpleNamespace(name=name)),
+        )
+        for name, seeds in (("fid", (0, 1)), ("lumen", (0,)))
+    ]
+    study = SimpleNamespace(of=lambda *_: readers, runs=_Known(runs))
+    assert difference_pictures._seconds(study, "fid") == {"fid": 1, "lumen": 2}
+
+
+class _Known(dict):
+    """Runs as `StudyResults.runs` has them."""
+
+    by_id = property(lambda self: self)
 
 
 def test_the_legend_tells_what_is_still_to_measure_from_what_other_studies_ask():
