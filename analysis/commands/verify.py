@@ -11,6 +11,7 @@ from glimmer.commands.output import add_json_argument, beside, show
 
 HELP = "hold results to others of the same study: OK, near or FAIL by prediction intervals; exit code 1 unless verified"
 PURPOSE = "results"
+EXAMPLES = ("glimmer verify reproduced/pilot --against results/pilot",)
 _ABOUT = """\
 New draws (percent, mean of tasks; differences in points), and where 95 % of such are expected to lie.
 A wide interval confirms little. near: outside it, as some of so many numbers are by chance."""

@@ -22,6 +22,7 @@ class Cell:
     anchor: str = ""
     state: str = ""
     tag: str = ""  # what kind of row it begins, where that is not the usual one
+    words: str = ""  # what else a search finds its row by
 
 
 NOTHING = Cell("–", sort="")

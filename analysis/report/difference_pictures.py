@@ -17,7 +17,7 @@ from analysis.figures.lines import looks_of
 from analysis.figures.marks import by_series, link
 from analysis.figures.style import Look
 from analysis.ledger.bootstrap import JointBootstrap
-from analysis.report.opening import BASE, differences, reader_name
+from analysis.report.opening import base_reader, differences, reader_name
 from analysis.report.pictures import inline
 from glimmer.results import PointResult, StudyResults
 from glimmer.results.points import number
@@ -51,41 +51,46 @@ def _mark(
 
 
 def quality_and_cost(study: StudyResults, reference: StudyResults | None) -> list[str]:
-    """Inline SVG: points above LUMEN against cost relative to LUMEN's, ours filled and the paper's hollow (its LUMEN
-    would stand on ours).
+    """Inline SVG: points above the base (LUMEN where it has a result) against cost relative to its, ours filled and
+    the paper's hollow (its base would stand on ours).
 
     Cost is operations (counted, as the paper counts them), then seconds (measured; the paper has none).
     """
-    ours = differences(study)
-    papers = differences(reference) if reference else []
-    pictures = [_plane("operations", ours, papers, _operations(study), _operations(reference) if reference else {})]
-    seconds = _seconds(study)
+    base = base_reader(study)
+    ours = differences(study, base)
+    papers = differences(reference, base) if reference else []
+    counted = _operations(study, base), _operations(reference, base) if reference else {}
+    pictures = [_plane("operations", ours, papers, *counted)]
+    seconds = _seconds(study, base)
     if len(seconds) > 1:
         pictures.append(_plane("seconds", ours, [], seconds, {}))
     return [picture for picture in pictures if picture]
 
 
-def _operations(study: StudyResults) -> dict[str, float]:
-    """Reader -> operations an example relative to LUMEN's, from samples a TFLOP."""
+def _operations(study: StudyResults, base: str) -> dict[str, float]:
+    """Reader -> operations an example relative to the base's, from samples a TFLOP."""
     rates = {r.point.reader.name: r.value for r in study.of("figure2", "speed") if r.value}
-    return {name: rates[BASE] / rate for name, rate in rates.items()} if BASE in rates else {}
+    return {name: rates[base] / rate for name, rate in rates.items()} if base in rates else {}
 
 
-def _seconds(study: StudyResults) -> dict[str, float]:
-    """Reader -> measured seconds an answer relative to LUMEN's, mean over seeds."""
+def _seconds(study: StudyResults, base: str) -> dict[str, float]:
+    """Reader -> measured seconds an answer relative to the base's, mean over the seeds that all have finished."""
     found: dict[str, float] = {}
-    for result in study.of("figure2", "performance"):
-        runs = [study.runs.by_id[run_id] for run_id in result.point.run_ids if run_id in study.runs]
+    readers = [result for result in study.of("figure2", "performance") if result.seeds]
+    shared = set.intersection(*(set(result.seeds) for result in readers)) if readers else set()
+    for result in readers:
+        finished = [study.runs.by_id[run_id] for run_id in result.point.run_ids if run_id in study.runs]
+        runs = [run for run in finished if run["seed"] in shared]
         taken = [(run.get("wall_seconds") or {}).get("evaluate") for run in runs]
         if runs and all(taken):
             answered = [sum(task["n"] for task in run["tasks"].values()) for run in runs]
             found[result.point.reader.name] = sum(taken) / sum(answered)
-    return {name: one / found[BASE] for name, one in found.items()} if BASE in found else {}
+    return {name: one / found[base] for name, one in found.items()} if base in found else {}
 
 
 _COSTS = {
-    "operations": "operations an example, LUMEN's = 1",
-    "seconds": "seconds an answer, LUMEN's = 1 (measured)",
+    "operations": "operations an example, {base}'s = 1",
+    "seconds": "seconds an answer, {base}'s = 1 (measured)",
 }
 
 
@@ -110,13 +115,14 @@ def _plane(
         look = dataclasses.replace(style.READERS[one.result.point.reader.name], hollow=hollow)
         _mark(axes, x, one, look, size=54, limits=(low, high))
     _labels(axes, places, low, high)
-    axes.set_xlabel(_COSTS[cost])
-    axes.set_ylabel("points above LUMEN")
+    base = reader_name(ours[0])
+    axes.set_xlabel(_COSTS[cost].format(base=base))
+    axes.set_ylabel(f"points above {base}")
     title = "Quality against operations" if cost == "operations" else "Quality against time"
     style.set_heading(axes, title)
     words = "; ".join(
         f"{reader_name(one)}{' (the paper)' if hollow else ''}: {one.value:+z.1f} points at"
-        f" {costs[one.result.point.reader.name]:.2f} times LUMEN's {cost}"
+        f" {costs[one.result.point.reader.name]:.2f} times {base}'s {cost}"
         for one, costs, hollow in drawn
     )
     svg = style.svg_text(picture, title=title, description=f"{words}.", id_prefix=f"opening-{cost}-")
@@ -157,7 +163,7 @@ def _labels(axes: Axes, places: Sequence[tuple[Difference, float, bool]], low: f
 
 
 def _relative_axis(axes: Axes, costs: Sequence[float]) -> None:
-    """A logarithmic x axis around LUMEN's 1, with room for names on the right."""
+    """A logarithmic x axis around the base's 1, with room for names on the right."""
     axes.set_xscale("log")
     low, end = min(*costs, 1) / 1.15, max(*costs, 1) * 1.15
     axes.set_xlim(low, low * (end / low) ** (1 / (_COLUMN - 0.05)))

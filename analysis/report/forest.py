@@ -10,6 +10,8 @@ from analysis.report.opening import STATES, state_of
 _WIDEST = 3.0
 """How many times the largest effect a track reaches: intervals that are wider go on beyond its edge."""
 _POINTS = "points"
+_FORMATS = {_POINTS: "{:+z.1f}", "points a step": "{:+z.2f}"}
+"""Unit -> how its numbers are written; others with four significant digits."""
 
 
 def forest(artifact: str, claims: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -45,7 +47,7 @@ def _row(claim: Mapping[str, Any], reach: float) -> dict[str, Any]:
 
 def _bar(one: Mapping[str, Any], reach: float) -> dict[str, Any]:
     bounds, carried = one["interval"], one.get("carried_over")
-    write = (lambda value: f"{value:+z.1f}") if one["unit"] == _POINTS else (lambda value: f"{value:+,.4g}")
+    write = _FORMATS.get(one["unit"], "{:+,.4g}").format
     text = f"{write(one['effect'])} {one['unit']}"
     if bounds:
         text += f" ({write(bounds[0])} to {write(bounds[1])})"

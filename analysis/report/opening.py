@@ -23,8 +23,8 @@ from analysis.names import READER_NAMES
 from analysis.report.ledger_tables import listed
 from glimmer.results import PointResult, StudyResults
 
-BASE = "lumen"
-"""The reader that the others are set beside: the paper's own comparison."""
+BASES = ("lumen", "fid", "glimmer")
+"""Readers that the others are set beside: LUMEN, as in the paper, and the next where it has no result."""
 STATES = {
     "shown": ("✓", "supported by measuring"),
     "built-in": ("=", "supported, but by construction or by k alone"),
@@ -35,14 +35,21 @@ STATES = {
     "not-tested": ("–", "not tested: the treatment was not delivered"),
     "missing": ("", "missing: not part of the study, or not measured yet"),
 }
+_ELSEWHERE = "not part of this study"
 """State of a claim -> its mark and what it means. A mark is read without its colour."""
 
 
-def differences(study: StudyResults) -> list[Difference]:
-    """Each reader of Figure 2 that has a result less LUMEN's; LUMEN itself first. Empty without LUMEN's."""
+def base_reader(study: StudyResults) -> str:
+    """The first of `BASES` that has a result in Figure 2, LUMEN where none has."""
+    measured = {result.point.reader.name for result in _measured(study)}
+    return next((name for name in BASES if name in measured), BASES[0])
+
+
+def differences(study: StudyResults, base: str) -> list[Difference]:
+    """Each reader of Figure 2 that has a result less the base's; the base itself first. Empty without the base's."""
     readers = _measured(study)
-    base = next((result for result in readers if result.point.reader.name == BASE), None)
-    return [] if base is None else _from(base, readers, study)
+    first = next((result for result in readers if result.point.reader.name == base), None)
+    return [] if first is None else _from(first, readers, study)
 
 
 def _measured(study: StudyResults) -> list[PointResult]:
@@ -129,9 +136,35 @@ def strip(claims: Sequence[Mapping[str, Any]], reported: bool = False) -> dict[s
         "legend": [
             {"state": state, "glyph": glyph, "text": meaning[state], "count": counts[state], "ids": _few(rows, state)}
             for state, (glyph, _) in STATES.items()
-            if counts[state]
-        ],
+            if counts[state] and state != "missing"
+        ]
+        + _missing([claim for claim, state in rows if state == "missing"]),
+        "parts": _parts(counts, reported),
     }
+
+
+def _missing(claims: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Lines of the legend for claims without a result: those still to be measured by name, those of other studies."""
+    elsewhere = [one["id"] for one in claims if str(one.get("note", "")).startswith(_ELSEWHERE)]
+    waiting = [one["id"] for one in claims if one["id"] not in elsewhere]
+    lines = (
+        ("not measured yet", waiting, waiting if len(waiting) <= _FEW else []),
+        (_ELSEWHERE, elsewhere, []),
+    )
+    named = [line for line in lines if line[1]]
+    return [
+        {"state": "missing", "glyph": "", "text": text, "count": len(ids), "ids": shown} for text, ids, shown in named
+    ]
+
+
+def _parts(counts: Mapping[str, int], reported: bool) -> str:
+    """Whether anything here speaks against the paper, where no mark of the strip says so; empty where one does."""
+    against = counts["against"] + counts["built-against"]
+    if reported or against:
+        return ""
+    if not sum(counts[state] for state in STATES if state not in ("missing", "not-tested")):
+        return "No claim was tested here: none is confirmed, none contradicted."
+    return "No claim is contradicted here."
 
 
 _FEW = 3
@@ -140,7 +173,7 @@ _FEW = 3
 
 def _few(rows: Sequence[tuple[Mapping[str, Any], str]], state: str) -> list[str]:
     ids = [claim["id"] for claim, of in rows if of == state]
-    return ids if len(ids) <= _FEW and state != "missing" else []
+    return ids if len(ids) <= _FEW else []
 
 
 def untested(claims: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:

@@ -9,6 +9,7 @@ from typing import Any
 from analysis import figures, reproduced
 from analysis.figures import BASELINES, FigureArtifact, TableArtifact, style
 from analysis.figures.artifact import missing_note
+from analysis.names import READER_NAMES
 from analysis.report import (
     difference_pictures,
     ledger_tables,
@@ -98,6 +99,7 @@ def _artifacts(
             "opening": {
                 "sentence": opening.sentence(study, reference),
                 "planes": difference_pictures.quality_and_cost(study, reference),
+                "base": READER_NAMES[opening.base_reader(study)],
                 "levels": opening.levels(study),
                 "claims": opening.strip(claims, reported=study.study == PAPER),
                 "untested": opening.untested(claims),

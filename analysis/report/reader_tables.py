@@ -182,7 +182,7 @@ def _foreign_score(row: ForeignRow, task: str) -> Cell:
     if not scored:
         return NOTHING
     mean = sum(one.score for one in scored) / len(scored)
-    return Cell(f"{100 * mean:.1f}", sort=mean, small=f"{len(scored)} replicates")
+    return Cell(f"{100 * mean:.1f}", sort=mean, small=_counted(len(scored), "replicates"))
 
 
 def _task_head(task: str, metric: str, averaged: bool) -> str:
@@ -208,6 +208,7 @@ def _reader_row(
         state="baseline" if what else reader.name,
         links=setting_links(result.point.run_ids, settings),
         tag=kind,
+        words=READER_NAMES[reader.name] if what else "",
     )
     average = Cell("missing", sort="", state="missing")
     if result.value is not None:
@@ -222,7 +223,12 @@ def _mean(runs: list[dict], task: str, planned: int, unit: str) -> Cell:
     if not scores:
         return NOTHING
     mean = sum(scores) / len(scores)
-    return Cell(f"{100 * mean:.1f}", sort=mean, small="" if len(scores) == planned else f"{len(scores)} {unit}")
+    return Cell(f"{100 * mean:.1f}", sort=mean, small="" if len(scores) == planned else _counted(len(scores), unit))
+
+
+def _counted(n: int, unit: str) -> str:
+    """`1 replicate`, `2 replicates`; `unit` in the plural."""
+    return f"{n} {unit.removesuffix('s') if n == 1 else unit}"
 
 
 def drawn_points(name: str, study: StudyResults, reference: StudyResults | None) -> CellTable:
@@ -233,7 +239,7 @@ def drawn_points(name: str, study: StudyResults, reference: StudyResults | None)
     kinds = {result.interval_kind for result in results if result.interval_kind}
     said = f" Intervals: {next(iter(kinds))}." if len(kinds) == 1 else ""
     return CellTable(
-        caption=f"Every point drawn.{said}",
+        caption=f"Every point of it.{said}",
         heads=heads,
         rows=tuple(_drawn_row(result, reported.get(result.id), study, settings, not said) for result in results),
         anchors=tuple(result.anchor for result in results),

@@ -10,11 +10,12 @@ from glimmer.commands.output import add_json_argument, beside, show
 
 HELP = "score a directory of KILT guess files on a study's dev questions, and show it as a foreign reader from then on"
 PURPOSE = "results"
+EXAMPLES = ('glimmer import GUESSES --study sample --name "My reader" --k 6 --gold DIR',)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Whose guesses, of which questions."""
-    parser.add_argument("guesses", type=Path, metavar="GUESS_DIR", help="guess files under KILT's names")
+    parser.add_argument("guesses", type=Path, metavar="GUESS_DIR", help="guess files, named as nq-dev-kilt.jsonl")
     parser.add_argument("--name", required=True, help="what figures and tables call it; at most 40 letters")
     parser.add_argument("--k", required=True, type=int, help="passages that were retrieved for a question")
     parser.add_argument("--m", type=int, help="passages that were read, if not all of them")

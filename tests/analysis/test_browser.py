@@ -211,6 +211,18 @@ SEEN = """[[...document.querySelectorAll('#readers table, #costs table')].map(ta
     document.querySelector('#metric').value]"""
 
 
+def test_who_looks_for_a_reader_finds_its_floors_too(page, reports):
+    page.open(reports["invented"], 1280)
+    rows = "[...document.querySelectorAll('#readers > .scroll:first-of-type tbody tr')].filter(row => row.offsetHeight)"
+    names = f"{rows}.map(row => row.cells[0].firstChild.textContent.trim())"
+    everyone = page.ask(names)
+    own = everyone.index("GLIMMER")
+    end = next((n for n, name in enumerate(everyone) if n > own and not name.startswith("↳")), len(everyone))
+    assert end > own + 1, "the study has no floor of GLIMMER"
+    page.ask(TYPED.format("glimmer", "readers"))
+    assert page.ask(names) == everyone[own:end]
+
+
 def test_an_address_brings_back_what_was_searched_chosen_and_sorted_by(chromium, page, reports):
     page.open(reports["invented"], 1280)
     plain = page.ask(SEEN)

@@ -6,6 +6,7 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -370,14 +371,80 @@ def test_the_page_says_clearly_above_where_the_same_examples_say_so_whatever_the
     assert whole.startswith(f"{said} In the paper ") and whole.count("answers most") == 2
 
 
-def test_without_lumen_there_is_nothing_to_draw_others_beside(results):
-    lumen = load_results("smoke", results).of("figure2", "performance")[1]
-    (results / "smoke" / "runs" / f"{lumen.point.run_ids[0]}.json").unlink()
-    study = load_results("smoke", results)
-    assert opening.differences(study) == []
-    assert difference_pictures.quality_and_cost(study, load_reference(results)) == []
-    text, _ = _page(results)
-    assert "No picture yet: it is of differences to LUMEN" in text
+def _without(results, *labels):
+    """The smoke study without the results of these readers of Figure 2."""
+    for point in load_results("smoke", results).of("figure2", "performance"):
+        if point.label in labels:
+            (results / "smoke" / "runs" / f"{point.point.run_ids[0]}.json").unlink()
+    return load_results("smoke", results)
+
+
+def test_without_lumen_the_others_are_drawn_beside_fid_and_the_page_says_so(results):
+    study, paper = _without(results, "LUMEN"), load_reference(results)
+    assert opening.base_reader(study) == "fid"
+    rows = {opening.reader_name(one): one.value for one in opening.differences(study, "fid")}
+    levels = {point.label: point.value for point in study.of("figure2", "performance")}
+    assert rows == {"FiD": 0, "GLIMMER": pytest.approx(levels["GLIMMER"] - levels["FiD"])}
+    told = html.unescape("".join(difference_pictures.quality_and_cost(study, paper)))
+    assert "points above FiD" in told and "FiD (the paper)" not in told
+    reported = {opening.reader_name(one): one.value for one in opening.differences(paper, "fid")}
+    assert f"LUMEN (the paper): {reported['LUMEN']:+.1f} points at " in told
+    assert "times FiD's operations" in told and "LUMEN's" not in told
+    assert "Beside FiD, since LUMEN has no result here." in _page(results)[0]
+
+
+def test_of_one_reader_there_is_nothing_to_draw_others_beside(results):
+    study = _without(results, "LUMEN", "FiD")
+    assert opening.base_reader(study) == "glimmer"
+    assert difference_pictures.quality_and_cost(study, None) == []
+
+
+def test_seconds_are_of_the_draws_that_all_readers_have():
+    """Another draw may have been measured on a slower day: what only one reader has there says nothing of the other."""
+    seconds = {("fid", 0): 10, ("fid", 1): 1000, ("lumen", 0): 20}
+    runs = {
+        f"{name}{seed}": {"seed": seed, "wall_seconds": {"evaluate": taken}, "tasks": {"nq": {"n": 5}}}
+        for (name, seed), taken in seconds.items()
+    }
+    readers = [
+        SimpleNamespace(
+            seeds=seeds,
+            point=SimpleNamespace(run_ids=(f"{name}0", f"{name}1"), reader=SimpleNamespace(name=name)),
+        )
+        for name, seeds in (("fid", (0, 1)), ("lumen", (0,)))
+    ]
+    study = SimpleNamespace(of=lambda *_: readers, runs=_Known(runs))
+    assert difference_pictures._seconds(study, "fid") == {"fid": 1, "lumen": 2}
+
+
+class _Known(dict):
+    """Runs as `StudyResults.runs` has them."""
+
+    by_id = property(lambda self: self)
+
+
+def test_the_legend_tells_what_is_still_to_measure_from_what_other_studies_ask():
+    claims = [
+        {"id": "a", "statement": "A.", "verdict": "missing", "note": "no result: figure2/performance/LUMEN"},
+        {"id": "b", "statement": "B.", "verdict": "missing", "note": "not part of this study: figure3/x"},
+        {"id": "c", "statement": "C.", "verdict": "missing", "note": "not part of this study: figure4/x"},
+    ]
+    legend = [(one["count"], one["text"], one["ids"]) for one in opening.strip(claims)["legend"]]
+    assert legend == [(1, "not measured yet", ["a"]), (2, "not part of this study", [])]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        ("missing", "No claim was tested here: none is confirmed, none contradicted."),
+        ("not tested", "No claim was tested here: none is confirmed, none contradicted."),
+        ("undecided", "No claim is contradicted here."),
+        ("contradicted", ""),
+        ("against it", ""),
+    ],
+)
+def test_the_opening_says_in_words_that_nothing_disagrees_with_the_paper(verdict, said):
+    assert opening.strip([{"id": "a", "statement": "A.", "verdict": verdict}])["parts"] == said
 
 
 def test_a_picture_in_the_page_says_what_its_file_says(drawn):

@@ -126,7 +126,8 @@
         for (var node = row; node; node = node.parentElement) if (node.tagName === "DETAILS" && node !== row) node.open = true;
       });
       rows.forEach(function (row) {
-        var text = row.textContent.toLowerCase();
+        var more = row.querySelector("[data-words]"); // of a floor, whose it is
+        var text = (row.textContent + " " + (more ? more.getAttribute("data-words") : "")).toLowerCase();
         row.hidden = !words.every(function (word) { return text.indexOf(word) >= 0; });
       });
     }
