@@ -143,6 +143,12 @@ def parameters(directory: Path, name: str) -> list[np.ndarray]:
         return [arrays[key] for key in arrays.files]
 
 
+def assert_same_entry(theirs, mine):
+    """Entries of two curves: what is measured of tasks, which stands in a mapping of its own, to the bit."""
+    assert theirs["tasks"] == mine["tasks"]
+    assert theirs | {"tasks": 0} == pytest.approx(mine | {"tasks": 0}, rel=1e-5)
+
+
 def assert_close(left, right, **tolerance):
     for a, b in zip(left, right, strict=True):
         np.testing.assert_allclose(a, b, **tolerance)
@@ -174,7 +180,7 @@ def test_two_processes_train_as_one(alone, together, place, layout):
     first, second = (told[layout] for told in together)
     assert first["curve"] == second["curve"], "what process 0 measured, to the bit"
     for mine, theirs in zip(curve, first["curve"], strict=True):
-        assert theirs == pytest.approx(mine, rel=1e-5)
+        assert_same_entry(theirs, mine)
     assert_close(parameters(place / "together", layout), kept, atol=1e-4)
     assert first["share"] == (1 if layout == "data" else 0.5)
 
@@ -216,5 +222,5 @@ def test_what_two_processes_saved_before_they_were_killed_one_process_goes_on_fr
     assert told["fsdp"]["made"][0] == 9, "the checkpoint between two evaluations"
     curve, kept = alone
     for mine, theirs in zip(curve, told["fsdp"]["curve"], strict=True):
-        assert theirs == pytest.approx(mine, rel=1e-5)
+        assert_same_entry(theirs, mine)
     assert_close(parameters(place / "killed", "fsdp"), kept, atol=1e-4)
