@@ -47,6 +47,11 @@ class RunSource:
         ids = planned.terms[0].run_ids if planned else {}
         return {seed: by_id[id] for seed, id in ids.items() if id in by_id}
 
+    def seeds(self, point: str) -> list[int]:
+        """The seeds that such a point is planned at, finished or not."""
+        planned = self.study.planned.get(point)
+        return list(planned.terms[0].run_ids) if planned else []
+
     @functools.cached_property
     def untrained(self) -> Mapping[str, Mapping[int, str]]:
         """What a reader is before training -> its untrained runs by seed."""
@@ -176,12 +181,14 @@ def _mean(values) -> Measured:
 
 
 def _by_replicate(source: RunSource, number: Callable[[int, Run], float | None]) -> ByReplicate:
-    """A number of GLIMMER's run, of each replicate; of seeds that share their world the mean. What one world has learnt
-    does not make up for what another has not."""
+    """A number of GLIMMER's run, of each replicate, missing ones too; of seeds that share their world the mean.
+
+    What one world has learnt does not make up for what another has not.
+    """
     found = {seed: number(seed, run) for seed, run in source.runs(GLIMMER).items()}
     if not source.study.replicated:
         return {"": _mean(found.values())}
-    return {f"replicate-{seed}": Measured(value=value) for seed, value in found.items()}
+    return {f"replicate-{seed}": Measured(value=found.get(seed)) for seed in source.seeds(GLIMMER)}
 
 
 def _gains(source: RunSource) -> Iterator[float | None]:
