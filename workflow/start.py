@@ -14,6 +14,10 @@ from workflow.drawing import Drawing
 from workflow.layout import Layout
 from workflow.options import check_targets, draws_only, shown_studies, study_of
 
+ALLOCATOR = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184"
+"""GLIBC_TUNABLES, which the C library reads before Python starts: huge pages where the kernel gives them on request, and
+memory that a step of a compiled program has freed is kept for the next one, which would fault each page in again."""
+
 
 def start(config: Mapping[str, Any], arguments: Iterable[str]) -> tuple[Layout, Drawing]:
     """What `snakemake ARGUMENTS --config study=NAME data=DIR checkpoint=DIR results=DIR work=DIR` asks for.
@@ -22,8 +26,7 @@ def start(config: Mapping[str, Any], arguments: Iterable[str]) -> tuple[Layout, 
     """
     # The interpreter that runs snakemake is the one whose `glimmer` the rules call, activated or not.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    # Read by the C library before Python starts: huge pages where the kernel gives them on request (`madvise`).
-    os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
+    os.environ.setdefault("GLIBC_TUNABLES", ALLOCATOR)
     arguments = list(arguments)
     try:
         check_targets(arguments)

@@ -30,6 +30,7 @@ from benchmarks.peers.page import fill
 from benchmarks.peers.rows import Row
 from glimmer.errors import GlimmerError, InputError
 from glimmer.files import atomic_write, existing, read_json_object, write_json
+from workflow.start import ALLOCATOR
 
 DEFAULT_OUT, QUICK_OUT = Path("docs/performance.json"), Path("work/benchmarks/quick.json")
 _STAMP = "%Y-%m-%d"
@@ -144,7 +145,7 @@ def _ended(process: subprocess.Popen) -> Iterator[subprocess.Popen]:
 def _environment(threads: int) -> dict[str, str]:
     """As many threads for each library, the allocator as the workflow sets it, and nothing from a network."""
     counts = ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
-    defaults = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", "HF_HUB_OFFLINE": "1", "TF_CPP_MIN_LOG_LEVEL": "3",
+    defaults = {"GLIBC_TUNABLES": ALLOCATOR, "HF_HUB_OFFLINE": "1", "TF_CPP_MIN_LOG_LEVEL": "3",
                 "XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TOKENIZERS_PARALLELISM": "true"}  # fmt: skip
     return defaults | os.environ | dict.fromkeys(counts, str(threads))
 
