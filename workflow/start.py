@@ -15,7 +15,7 @@ from workflow.layout import Layout
 from workflow.options import check_targets, draws_only, shown_studies, study_of
 
 ALLOCATOR = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184"
-"""GLIBC_TUNABLES, which the C library reads before Python starts: huge pages where the kernel gives them on request, and
+"""GLIBC_TUNABLES, read by the C library before Python starts: huge pages where the kernel gives them on request, and
 memory that a step of a compiled program has freed is kept for the next one, which would fault each page in again."""
 
 
