@@ -55,9 +55,11 @@ def choices(
     averaged: Collection[str],
     base: int | None,
     compared: Collection[int],
+    base_name: str,
 ) -> str:
     """JSON, a list of {name, heads, rows}: a metric that any row has, with the heads of its columns and the text of
-    every cell: the mean, the tasks, and (of the rows `compared`) the mean less that of the row `base`.
+    every cell: the mean, the tasks, and (of the rows `compared`) the mean less that of the row `base`, which is
+    the reader `base_name`.
 
     `rows` give (task, metric) -> a fraction, or None. Empty where there is no other metric.
     """
@@ -68,7 +70,7 @@ def choices(
             continue
         short = name.split(" of ")[0]
         heads = [f"Mean of {len(averaged)} tasks, {short}", *(f"{TASK_NAMES[task]} {short}" for task in tasks)]
-        heads += [f"Above LUMEN, {short} (points)"]
+        heads += [f"Above {base_name}, {short} (points)"]
         means = [_mean([row[task] for task in tasks if task in averaged]) for row in scores]
         offered.append(
             {

@@ -14,6 +14,7 @@ from analysis.figures.artifact import value_text
 from analysis.figures.table import interval_text
 from analysis.names import METRIC_NAMES, READER_NAMES, TASK_NAMES, passages_text
 from analysis.report.cells import NOTHING, Cell, CellTable, count, percent, run_links, setting_links, settings_by_run
+from analysis.report.opening import base_reader
 from analysis.report.reader_metrics import choices, scores_of_foreign, scores_of_runs
 from analysis.reproduced import DIFFERS
 from glimmer.experiments import TASKS
@@ -59,7 +60,8 @@ def readers(study: StudyResults, priors: Sequence[Mapping[str, Any]] = ()) -> Re
         return None
     metrics = {task: run["tasks"][task]["metric"] for run in study.runs.by_id.values() for task in run["tasks"]}
     averaged = {task for run in runs.values() for task in run["average"]["tasks"]}
-    above = _above_base(rows, study)
+    base_name = base_reader(study)
+    above = _above_base(rows, study, base_name)
     heads = ["Reader", f"Mean of {len(averaged)} tasks (percent)"]
     heads += [_task_head(task, METRIC_NAMES.get(metrics[task], metrics[task]), task in averaged) for task in tasks]
     settings = settings_by_run(study)
@@ -70,7 +72,7 @@ def readers(study: StudyResults, priors: Sequence[Mapping[str, Any]] = ()) -> Re
         " Bold: the most of the three. Floors and ceilings stand below their reader."
         + (" Chance: the most frequent answer of training, for every question." if chance else "")
         + (f" {LEGEND}." if study.foreign else ""),
-        heads=(*heads, f"Above {READER_NAMES[_BASE]} (points)"),
+        heads=(*heads, f"Above {READER_NAMES[base_name]} (points)"),
         rows=(
             *_with_the_most_marked(
                 [
@@ -86,20 +88,18 @@ def readers(study: StudyResults, priors: Sequence[Mapping[str, Any]] = ()) -> Re
     by_metric = [functools.partial(scores_of_runs, _runs_of(result, study)) for result, _, _ in rows]
     by_metric += [lambda task, metric: None for _ in chance]
     by_metric += [functools.partial(scores_of_foreign, row) for row in study.foreign]
-    base = next((n for n, (result, what, _) in enumerate(rows) if not what and result.point.reader.name == _BASE), None)
+    names = [None if what else result.point.reader.name for result, what, _ in rows]
+    base = names.index(base_name) if base_name in names else None
     compared = [n for n, cell in enumerate(above) if cell is not NOTHING]
-    return ReadersTable(table=table, choices=choices(by_metric, tasks, averaged, base, compared))
+    offered = choices(by_metric, tasks, averaged, base, compared, READER_NAMES[base_name])
+    return ReadersTable(table=table, choices=offered)
 
 
-_BASE = "lumen"
-"""The reader that the others are set beside: the paper's own comparison."""
-
-
-def _above_base(rows: Sequence[tuple[PointResult, str, str]], study: StudyResults) -> list[Cell]:
-    """What each of the three readers and of the controls answers more than LUMEN, paired; nothing for floors and
-    ceilings, which are held against their own reader."""
+def _above_base(rows: Sequence[tuple[PointResult, str, str]], study: StudyResults, name: str) -> list[Cell]:
+    """What each of the three readers and of the controls answers more than the reader `name`, paired; nothing for
+    floors and ceilings, which are held against their own reader."""
     measured = [result for result, what, _ in rows if not what and result.value is not None]
-    base = next((result for result in measured if result.point.reader.name == _BASE), None)
+    base = next((result for result in measured if result.point.reader.name == name), None)
     bootstrap = pairing(study)
     cells = []
     for result, what, kind in rows:

@@ -772,6 +772,17 @@ def test_the_most_of_the_three_is_marked_and_what_each_answers_more_than_lumen_i
         assert three[name][-1].text == f"{levels[name] - levels['LUMEN']:+z.1f}" and " to " in three[name][-1].small
 
 
+def test_without_lumens_result_the_readers_are_set_beside_the_base_that_is_there(results):
+    lumen = next(r for r in load_results("smoke", results).of("figure2", "performance") if r.label == "LUMEN")
+    for id in lumen.point.run_ids:
+        (results / "smoke" / "runs" / f"{id}.json").unlink()
+    readers = reader_tables.readers(load_results("smoke", results))
+    last = {row[0].text: row[-1].text for row in readers.table.rows if row[0].state in ("fid", "lumen", "glimmer")}
+    assert readers.table.heads[-1] == "Above FiD (points)"
+    assert last["FiD"] == "–" and last["GLIMMER"] != "–"
+    assert "Above FiD, F1 (points)" in readers.choices and "Above LUMEN" not in readers.choices
+
+
 def test_how_many_questions_and_draws_a_score_is_of_is_said_once(results):
     synthetic.write_study(results, "embedded", n=20, keep=lambda run: run.reader.trained)
     table = reader_tables.readers(load_results("embedded", results)).table
