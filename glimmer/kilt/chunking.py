@@ -53,8 +53,9 @@ _HEADING = re.compile(r"\s*Section::::")
 _BULLET = re.compile(r"\s*BULLET::::(?:-|\d+\.)?")
 # A sentence ends after . ! or ?, closing quotes and brackets included, before whitespace. Abbreviations end
 # "sentences" early; that costs nothing, because neighbours are packed into one passage anyway.
-_SENTENCE = re.compile(r"\S.*?(?:[.!?…][\"'”’»)\]]*(?=\s)|\Z)", re.DOTALL)
+_SENTENCE_END = re.compile(r"[.!?…][\"'”’»)\]]*(?=\s)")
 _WORD = re.compile(r"\S+")
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,24 +74,33 @@ class Passage:
 
 def chunk(page: Page, max_words: int) -> Iterator[Passage]:
     """The passages of one page, in reading order."""
+    return (passage for passage, _ in _counted(page, max_words))
+
+
+def _counted(page: Page, max_words: int) -> Iterator[tuple[Passage, int]]:
+    """The passages of one page, in reading order, each with its number of words."""
     if max_words < 1:
         raise InputError("max_words", expected="at least 1", found=max_words)
     section = ABSTRACT
-    pending: list[tuple[int, int, int]] = []  # pieces (paragraph, start, end) of the passage being packed
+    pending: list[tuple[int, int, int]] = []  # spans (paragraph, start, end) of the passage being packed
     words = 0
     for paragraph, text in enumerate(page.paragraphs[1:], start=1):
-        heading = _HEADING.match(text)
-        if heading:
-            yield from _passage(page, section, pending)
+        if _HEADING.match(text):
+            if pending:
+                yield _passage(page, section, pending), words
             pending, words, section = [], 0, text.strip()
             continue
-        for start, end, count in _pieces(text, max_words):
+        for start, end, count in _pieces(text, max_words, max_words - words):
             if words + count > max_words:
-                yield from _passage(page, section, pending)
+                if pending:
+                    yield _passage(page, section, pending), words
                 pending, words = [], 0
+            if pending and pending[-1][0] == paragraph:
+                start = pending.pop()[1]
             pending.append((paragraph, start, end))
             words += count
-    yield from _passage(page, section, pending)
+    if pending:
+        yield _passage(page, section, pending), words
 
 
 def span_text(paragraphs: Sequence[str], start: tuple[int, int], end: tuple[int, int]) -> str:
@@ -125,11 +135,10 @@ def _span_parts(
             yield paragraph, first + len(text) - len(text.lstrip()), text.strip()
 
 
-def _passage(page: Page, section: str, pieces: list[tuple[int, int, int]]) -> Iterator[Passage]:
-    if not pieces:
-        return
-    (start_paragraph, start_character, _), (end_paragraph, _, end_character) = pieces[0], pieces[-1]
-    yield Passage(
+def _passage(page: Page, section: str, spans: list[tuple[int, int, int]]) -> Passage:
+    """The passage of one span (paragraph, start, end) a paragraph, each from its first to its last word."""
+    (start_paragraph, start_character, _), (end_paragraph, _, end_character) = spans[0], spans[-1]
+    return Passage(
         page_id=page.page_id,
         title=page.title,
         section=section,
@@ -137,7 +146,7 @@ def _passage(page: Page, section: str, pieces: list[tuple[int, int, int]]) -> It
         start_character=start_character,
         end_paragraph=end_paragraph,
         end_character=end_character,
-        text=span_text(page.paragraphs, (start_paragraph, start_character), (end_paragraph, end_character)),
+        text=" ".join([page.paragraphs[paragraph][start:end] for paragraph, start, end in spans]),
     )
 
 
@@ -146,17 +155,37 @@ def _text_start(paragraph: str) -> int:
     return marker.end() if marker else 0
 
 
-def _pieces(paragraph: str, max_words: int) -> Iterator[tuple[int, int, int]]:
-    """(start, end, number of words) of each sentence, or of its runs of `max_words` words if it has more."""
-    for sentence in _SENTENCE.finditer(paragraph, _text_start(paragraph)):
-        count = len(sentence.group().split())
+def _pieces(paragraph: str, max_words: int, room: int) -> Iterator[tuple[int, int, int]]:
+    """(start, end, number of words) of each sentence, or of its runs of `max_words` words if it has more.
+
+    A paragraph of at most `room` words is one piece: its sentences would be packed together.
+    """
+    given = paragraph[_text_start(paragraph) :]
+    count = len(given.split())
+    if count <= room:
+        if count:
+            end = len(paragraph.rstrip())
+            yield len(paragraph) - len(given.lstrip()), end, count
+        return
+    for start, end in _sentences(paragraph, len(paragraph) - len(given)):
+        count = len(paragraph[start:end].split())
         if count <= max_words:
-            yield sentence.start(), sentence.start() + len(sentence.group().rstrip()), count
+            yield start, end, count
             continue
-        words = [match.span() for match in _WORD.finditer(paragraph, *sentence.span())]
+        words = [match.span() for match in _WORD.finditer(paragraph, start, end)]
         for first in range(0, len(words), max_words):
             run = words[first : first + max_words]
             yield run[0][0], run[-1][1], len(run)
+
+
+def _sentences(paragraph: str, begin: int) -> Iterator[tuple[int, int]]:
+    """(start, end) of each sentence from `begin` on, without outer whitespace; one character ends no sentence."""
+    last = len(paragraph.rstrip())
+    while word := _WORD.search(paragraph, begin, last):
+        start = word.start()
+        ending = _SENTENCE_END.search(paragraph, start + 1)
+        begin = ending.end() if ending else last
+        yield start, begin
 
 
 def write_passages(pages: Iterable[Page], directory: str | Path, max_words: int, at_least: int = 0) -> dict:
@@ -238,18 +267,18 @@ def gather_passages(
 
 
 def _write(pages: Iterable[Page], target: Path, max_words: int) -> dict:
-    meta = dict.fromkeys(_COUNTS, 0) | {"max_words": max_words}
+    meta, size = dict.fromkeys(_COUNTS, 0) | {"max_words": max_words}, 0
     with open(target / _LINES, "wb") as lines, _OffsetsFile(target / _OFFSETS) as offsets:
         for page in pages:
             before = meta["passages"]
-            for passage in chunk(page, max_words):
-                offsets.append(lines.tell())
-                lines.write(_line(meta["passages"], passage))
+            for passage, words in _counted(page, max_words):
+                offsets.append(size)
+                size += lines.write(_line(meta["passages"], passage))
                 meta["passages"] += 1
-                meta["words"] += len(passage.text.split())
+                meta["words"] += words
             meta["pages"] += 1
             meta["pages_without_text"] += meta["passages"] == before
-        offsets.append(lines.tell())
+        offsets.append(size)
     write_json(target / "meta.json", meta)
     return meta
 
@@ -272,21 +301,21 @@ def _numbered(line: bytes, number: int) -> bytes:
 
 
 def _line(number: int, passage: Passage) -> bytes:
-    row = {
-        "id": number,
-        "wikipedia_id": passage.page_id,
-        "title": passage.title,
-        "section": passage.section,
-        "start_paragraph_id": passage.start_paragraph,
-        "start_character": passage.start_character,
-        "end_paragraph_id": passage.end_paragraph,
-        "end_character": passage.end_character,
-        "text": passage.text,
-    }
+    """A line of passages.jsonl, as `json.dumps` spells it."""
+    line = _spelt(_ENCODER.encode, number, passage)
     try:
-        return json.dumps(row, ensure_ascii=False).encode() + b"\n"
+        return line.encode()
     except UnicodeEncodeError:  # half a surrogate pair, which JSON can escape and UTF-8 cannot hold
-        return json.dumps(row).encode() + b"\n"
+        return _spelt(json.dumps, number, passage).encode()
+
+
+def _spelt(text: Callable[[str], str], number: int, passage: Passage) -> str:
+    return (
+        f'{{"id": {number}, "wikipedia_id": {text(passage.page_id)}, "title": {text(passage.title)},'
+        f' "section": {text(passage.section)}, "start_paragraph_id": {passage.start_paragraph},'
+        f' "start_character": {passage.start_character}, "end_paragraph_id": {passage.end_paragraph},'
+        f' "end_character": {passage.end_character}, "text": {text(passage.text)}}}\n'
+    )
 
 
 class _OffsetsFile:

@@ -56,7 +56,7 @@ class DigestTable:
         """The value first appended with this id, None if there is none."""
         digests, values = self._in_order()
         wanted = np.uint64(digest(identifier))
-        position = int(np.searchsorted(digests, wanted))
+        position = int(digests.searchsorted(wanted))
         return int(values[position]) if position < len(digests) and digests[position] == wanted else None
 
     def __contains__(self, identifier: str) -> bool:

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
 from glimmer.retrieval.search import check_request, exact_scores, largest_norm, search
-from glimmer.retrieval.shards import blocks
+from glimmer.retrieval.shards import blocks, rows_of
 
 _EXTRA = 64
 """Candidates beyond k."""
@@ -148,18 +148,6 @@ def _rescored(questions, shards, k: int, found) -> tuple[np.ndarray, np.ndarray]
     """The k best of each question's candidates by exact score; equal ones by lowest id."""
     exact = np.full(found.shape, -np.inf, np.float32)
     rows, columns = np.nonzero(found >= 0)
-    exact[rows, columns] = exact_scores(questions[rows], _gathered(shards, found[rows, columns]))
+    exact[rows, columns] = exact_scores(questions[rows], rows_of(shards, found[rows, columns]))
     order = np.lexsort((found, -exact), axis=1)[:, :k]
     return np.take_along_axis(found, order, 1).astype(np.int64), np.take_along_axis(exact, order, 1)
-
-
-def _gathered(shards: Sequence[np.ndarray], ids: np.ndarray) -> np.ndarray:
-    """The embeddings float32 [n, d] of passages by id."""
-    ends = np.cumsum([len(shard) for shard in shards])
-    owner = np.searchsorted(ends, ids, side="right")
-    gathered = np.empty((len(ids), shards[0].shape[1]), np.float32)
-    for number in np.unique(owner):
-        mine = owner == number
-        start = ends[number] - len(shards[number])
-        gathered[mine] = shards[number][ids[mine] - start]
-    return gathered

@@ -1,16 +1,24 @@
-"""Exact inner-product search over memory-mapped embedding shards, block by block, ties broken by passage id."""
+"""Exact inner-product search over memory-mapped embedding shards, block by block, ties broken by passage id.
+
+Float32 products, which are wrong by at most a known bound, choose candidates: one comparison a score, with a bar that
+rises. Candidates are scored exactly, at the end. So the corpus is read once, whatever the questions, and once more
+where candidates lie.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from tqdm import tqdm
 
 from glimmer.errors import InputError
-from glimmer.retrieval.shards import blocks
+from glimmer.retrieval.shards import rows_of
 
-_RESCORED_AT_ONCE = 8192
+_RESCORED_AT_ONCE = 256
+"""Pairs: their embeddings in float64 stay in a processor's cache."""
+_ROOM = 4
+"""Times k candidates of a question, on average, before the bar rises."""
 
 
 def exact_scores(questions: np.ndarray, passages: np.ndarray) -> np.ndarray:
@@ -25,11 +33,11 @@ def exact_scores(questions: np.ndarray, passages: np.ndarray) -> np.ndarray:
 
 
 def search(
-    questions: np.ndarray, shards: Sequence[np.ndarray], k: int, *, question_rows: int = 512, passage_rows: int = 8192
+    questions: np.ndarray, shards: Sequence[np.ndarray], k: int, *, question_rows: int = 512, passage_rows: int = 4096
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k passages of the highest inner product for each question, best first; equal scores by lowest id.
 
-    Memory beyond the arguments and the result is O(question_rows * passage_rows), whatever the corpus.
+    Memory beyond the arguments is O(question_rows * passage_rows + k * questions), whatever the corpus.
 
     Args:
       questions: float32 [n, d].
@@ -38,13 +46,18 @@ def search(
     Returns: (passages int64 [n, k], scores float32 [n, k], which are `exact_scores`).
     Raises InputError if k is larger than the corpus, or widths differ, or an embedding is not finite.
     """
-    questions, _ = check_request(questions, shards, k)
-    ids = np.empty((len(questions), k), np.int64)
-    scores = np.empty((len(questions), k), np.float32)
-    starts = range(0, len(questions), question_rows)
-    for start in tqdm(starts, desc="search", unit="block", disable=None, leave=False):
-        rows = slice(start, start + question_rows)
-        ids[rows], scores[rows] = _search_block(questions[rows], shards, k, passage_rows)
+    questions, total = check_request(questions, shards, k)
+    ids, scores = np.empty((len(questions), k), np.int64), np.empty((len(questions), k), np.float32)
+    parts = [slice(start, start + question_rows) for start in range(0, len(questions), question_rows)]
+    pools = [_Candidates(questions[part], shards, k) for part in parts]
+    with tqdm(total=total, desc="search", unit="passage", disable=None, leave=False) as progress:
+        for first, block in _growing_blocks(shards, passage_rows, _ROOM * k) if pools else ():
+            norm = largest_norm(block, f"passages from {first}")
+            for pool in pools:
+                pool.add(first, block, norm)
+            progress.update(len(block))
+    for part, pool in zip(parts, pools, strict=True):
+        ids[part], scores[part] = pool.best()
     return ids, scores
 
 
@@ -60,48 +73,98 @@ def check_request(questions: np.ndarray, shards: Sequence[np.ndarray], k: int) -
     return questions, total
 
 
-def _search_block(questions, shards, k, passage_rows):
-    ids = np.full((len(questions), k), -1, np.int64)
-    scores = np.full((len(questions), k), -np.inf, np.float32)
-    question_norm = largest_norm(questions, "questions")
-    for first, block in blocks(shards, passage_rows):
-        rough = questions @ block.T
-        # Float32 products may be off by d * 2^-24 * |q| |p| (Higham, section 3.1): a passage is dropped only when it
-        # cannot reach the k-th best even so. Twice, as the bar may itself be a rough score; once more for rounding.
-        slack = 3 * questions.shape[1] * 2.0**-24 * question_norm * largest_norm(block, f"passages from {first}")
-        rows, columns = np.nonzero(rough >= _bar(rough, scores[:, -1], k)[:, None] - np.float32(slack))
-        if rows.size:
-            exact = np.concatenate([exact_scores(questions[rows[at]], block[columns[at]]) for at in _chunks(rows.size)])
-            _merge(ids, scores, rows, columns + first, exact)
-    return ids, scores
+def _growing_blocks(shards: Sequence[np.ndarray], rows: int, begin: int) -> Iterator[tuple[int, np.ndarray]]:
+    """(first passage id, view of a shard) over all shards in order: at most `rows` passages, and beyond `begin` no more
+    than came before. So a bar that follows the blocks lets few more than k of each pass."""
+    first = 0
+    for shard in shards:
+        start = 0
+        while start < len(shard):
+            block = shard[start : start + min(rows, max(first, begin))]
+            yield first, block
+            start, first = start + len(block), first + len(block)
 
 
-def _bar(rough, kth_best, k):
-    """Per question a score that at least k passages are known to reach: the k-th best so far or in this block."""
-    bar = kth_best.copy()
-    if rough.shape[1] > k:
-        crowded = np.count_nonzero(rough >= bar[:, None], axis=1) > k
-        if crowded.any():
-            in_block = np.partition(rough[crowded], rough.shape[1] - k, axis=1)[:, -k]
-            bar[crowded] = np.maximum(bar[crowded], in_block)
-    return bar
+class _Candidates:
+    """Of some questions, the passages that may be among the k best: pairs (question, passage id, rough score)."""
 
+    def __init__(self, questions: np.ndarray, shards: Sequence[np.ndarray], k: int):
+        self._questions, self._shards, self._k = questions, shards, k
+        self._norm, self._largest = largest_norm(questions, "questions"), 0.0
+        self._bar = np.full(len(questions), -np.inf, np.float32)  # k passages are known to reach it, roughly
+        self._pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._row_type = np.min_scalar_type(len(questions))
+        self._waiting, self._room = 0, _ROOM * k * len(questions)
 
-def _merge(ids, scores, rows, new_ids, new_scores):
-    """Puts candidates (question row, passage id, score) into the running [n, k] results, in place."""
-    k = ids.shape[1]
-    touched, position = np.unique(rows, return_inverse=True)
-    owner = np.concatenate([np.repeat(np.arange(len(touched)), k), position])
-    all_ids = np.concatenate([ids[touched].ravel(), new_ids])
-    all_scores = np.concatenate([scores[touched].ravel(), new_scores])
-    order = np.lexsort((all_ids, -all_scores, owner))
-    begin = np.searchsorted(owner[order], np.arange(len(touched)))
-    best = order[begin[:, None] + np.arange(k)]
-    ids[touched], scores[touched] = all_ids[best], all_scores[best]
+    def add(self, first: int, block: np.ndarray, norm: float) -> None:
+        """Takes in the passages [p, d] with ids from `first`; `norm` is that of the longest."""
+        self._largest = max(self._largest, norm)
+        rough = block @ self._questions.T
+        hits = np.flatnonzero(rough >= self._enough())
+        columns, rows = np.divmod(hits, len(self._questions))
+        self._pairs.append((rows.astype(self._row_type), columns + first, rough.ravel()[hits]))
+        self._waiting += len(hits)
+        if self._waiting > self._room:
+            self._raise_bar()
 
+    def best(self) -> tuple[np.ndarray, np.ndarray]:
+        """(ids int64 [n, k], exact scores float32 [n, k]) of what came in, best first; equal scores by lowest id."""
+        self._raise_bar()
+        (rows, ids, _), shape = self._joined(), (len(self._questions), self._k)
+        best, exact = self._best(rows, ids)
+        return ids[best].reshape(shape), exact[best].reshape(shape)
 
-def _chunks(count):
-    return (slice(start, start + _RESCORED_AT_ONCE) for start in range(0, count, _RESCORED_AT_ONCE))
+    def _enough(self) -> np.ndarray:
+        """float32 [n]: the rough score below which a passage cannot be among a question's k best.
+
+        Float32 products may be off by d * 2^-24 * |q| |p| (Higham, section 3.1), and exact scores are rounded once. A
+        passage is dropped only when it cannot reach the k-th best even so: twice that, as the bar is a rough score too;
+        once more for the rounding of bar, norms and slack.
+        """
+        slack = 3 * (self._questions.shape[1] + 2) * 2.0**-24 * self._norm * self._largest
+        return self._bar - np.float32(slack)
+
+    def _raise_bar(self) -> None:
+        """Makes the k-th best rough score of each question its bar, and drops what is too far below.
+
+        Where more than the room stays, as among equal passages, the k best by exact score stay.
+        """
+        rows, ids, rough = self._joined()
+        counts = np.bincount(rows, minlength=len(self._questions))
+        if counts.min() < self._k:
+            return
+        self._bar = self._kth_best(rows, rough, counts)
+        stay = np.flatnonzero(rough >= self._enough()[rows])
+        if len(stay) > self._room:
+            stay = stay[self._best(rows[stay], ids[stay])[0]]
+        self._pairs, self._waiting = [(rows[stay], ids[stay], rough[stay])], len(stay)
+
+    def _kth_best(self, rows: np.ndarray, rough: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """float32 [n]: the k-th best rough score of each question, of those that came last where it has very many."""
+        width = min(counts.max(), 4 * _ROOM * self._k)
+        order = np.argsort(rows, kind="stable")
+        before_end = np.repeat(np.cumsum(counts), counts) - np.arange(len(rows)) - 1
+        order, before_end = order[before_end < width], before_end[before_end < width]
+        table = np.full((len(counts), width), -np.inf, np.float32)
+        table[rows[order], before_end] = rough[order]
+        return np.partition(table, -self._k, axis=1)[:, -self._k]
+
+    def _joined(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """All pairs: questions unsigned [c], passage ids int64 [c], rough scores float32 [c]."""
+        rows, ids, rough = (np.concatenate(part) for part in zip(*self._pairs, strict=True))
+        self._pairs = [(rows, ids, rough)]
+        return rows, ids, rough
+
+    def _best(self, rows: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(which pairs are the k best of each question int64 [n * k], exact scores of all float32 [c])."""
+        exact = np.empty(len(ids), np.float32)
+        in_corpus = np.argsort(ids, kind="stable")  # pages that are read one after another
+        for start in range(0, len(ids), _RESCORED_AT_ONCE):
+            at = in_corpus[start : start + _RESCORED_AT_ONCE]
+            exact[at] = exact_scores(self._questions[rows[at]], rows_of(self._shards, ids[at]))
+        order = np.lexsort((ids, -exact, rows))
+        begin = np.searchsorted(rows[order], np.arange(len(self._questions)))
+        return order[begin[:, None] + np.arange(self._k)].ravel(), exact
 
 
 def largest_norm(rows: np.ndarray, where: object) -> float:

@@ -5,7 +5,7 @@ What will make them stands in a hidden `.plan.json` before the first of them is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -172,6 +172,18 @@ def blocks(shards: Iterable[np.ndarray], rows: int) -> Iterator[tuple[int, np.nd
         for start in range(0, len(shard), rows):
             yield first + start, shard[start : start + rows]
         first += len(shard)
+
+
+def rows_of(shards: Sequence[np.ndarray], ids: np.ndarray) -> np.ndarray:
+    """The embeddings float32 [n, d] of passages by id, int [n], in any order; copies."""
+    ends = np.cumsum([len(shard) for shard in shards])
+    owner = np.searchsorted(ends, ids, side="right")
+    gathered = np.empty((len(ids), shards[0].shape[1]), np.float32)
+    for number in np.unique(owner):
+        mine = owner == number
+        start = ends[number] - len(shards[number])
+        gathered[mine] = shards[number][ids[mine] - start]
+    return gathered
 
 
 def _read_meta(path: Path) -> dict:

@@ -9,6 +9,7 @@ from benchmarks.peers.page import fill
 from benchmarks.peers.rows import Row, in_turn, require_close, require_equal
 from benchmarks.peers.scores import agree as scores_agree
 from benchmarks.peers.scores import plain_loop
+from benchmarks.peers.whole_run import parts_of
 from benchmarks.scoring import write_files
 from glimmer.errors import CheckFailed, InputError
 from glimmer.evaluation.kilt_scores import score_files
@@ -69,6 +70,12 @@ def test_a_page_says_what_is_missing_and_what_failed_and_takes_no_quick_run():
         fill(PAGE, document(row) | {"quick": True}, "page")
     with pytest.raises(InputError, match="no markers"):
         fill("", document(row), "page")
+
+
+def test_the_parts_of_a_run_add_up_to_its_seconds():
+    telemetry = {"steps": 3, "seconds": {"steps": 5.0, "compilation": 2.0}}
+    parts = parts_of({"telemetry": telemetry, "wall_seconds": {"train": 9.0, "memory": 1.0, "evaluate": 4.0}}, 20.0)
+    assert sum(parts.values()) == 20.0 and parts["imports, materials and the rest"] == 8.0
 
 
 def test_a_line_is_fitted():

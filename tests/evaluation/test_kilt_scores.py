@@ -359,3 +359,47 @@ def test_rouge_l_of_one_sentence_each_follows_the_longest_common_subsequence(hyp
     longest = max(len(c) for n in range(len(one) + 1) for c in itertools.combinations(one, n)
                   if any(c == d for d in itertools.combinations(two, n)))  # fmt: skip
     assert (score > 0) == (longest > 0)
+
+
+def plain_rouge_l(hypothesis, reference):
+    """The whole table of every pair of sentences, and the way back through it, without a short cut."""
+    sentences = [[" ".join(piece.split()).split(" ") for piece in text.split(".") if piece]
+                 for text in (reference, hypothesis)]  # fmt: skip
+    common = set()
+    for one, two in itertools.product(*sentences):
+        length = {(i, j): 0 for i in range(len(one) + 1) for j in range(len(two) + 1)}
+        for i, j in itertools.product(range(1, len(one) + 1), range(1, len(two) + 1)):
+            longest = max(length[i - 1, j], length[i, j - 1])
+            length[i, j] = length[i - 1, j - 1] + 1 if one[i - 1] == two[j - 1] else longest
+        i, j = len(one), len(two)
+        while i and j:
+            if one[i - 1] == two[j - 1]:
+                common.add(one[i - 1])
+                i, j = i - 1, j - 1
+            elif length[i - 1, j] > length[i, j - 1]:
+                i -= 1
+            else:
+                j -= 1
+    if not all(sentences):
+        return 0.0
+    recall, precision = (len(common) / len(set().union(*part)) for part in sentences)
+    return 2 * precision * recall / (precision + recall + 1e-8)
+
+
+ANSWERS = st.lists(st.sampled_from(["a", "b", "c", "the", "b.", "a.c", ".", "A"]), max_size=7).map(" ".join)
+
+
+@given(hypothesis=ANSWERS, reference=ANSWERS)
+def test_rouge_l_is_that_of_the_whole_table_to_the_bit(hypothesis, reference):
+    assert rouge_l(hypothesis, reference) == plain_rouge_l(hypothesis, reference)
+    assert rouge_l(reference, reference) == plain_rouge_l(reference, reference)
+
+
+@given(guess=ANSWERS.map(str.strip).filter(bool), golds=st.lists(ANSWERS.map(str.strip).filter(bool), min_size=1))
+def test_f1_is_the_best_over_multisets_of_tokens(guess, golds):
+    best = 0.0
+    for gold_answer in golds:
+        given_tokens, tokens = normalise(guess).split(), normalise(gold_answer).split()
+        same = sum(min(given_tokens.count(token), tokens.count(token)) for token in set(tokens))
+        best = max(best, 2 * same / (len(given_tokens) + len(tokens)) if same else 0.0)
+    assert answer_scores(guess, golds)["f1"] == pytest.approx(best, abs=1e-12)

@@ -59,6 +59,63 @@ def test_passages_hold_every_word_once_in_order_and_spans_give_back_the_text(par
         assert text_position(whole.paragraphs, start, end, len(passage.text)) == end
 
 
+SENTENCE = re.compile(r"\S.*?(?:[.!?…][\"'”’»)\]]*(?=\s)|\Z)", re.DOTALL)
+MARKER = re.compile(r"\s*BULLET::::(?:-|\d+\.)?")
+
+
+def packed_sentence_by_sentence(page, max_words):
+    """The rules as they are written: every sentence of every paragraph, packed one after another."""
+    passages, section, pending = [], "Section::::Abstract.", []
+
+    def close():
+        if pending:
+            start, end = (pending[0][0], pending[0][1]), (pending[-1][0], pending[-1][2])
+            passages.append((section, start, end, span_text(page.paragraphs, start, end)))
+            pending.clear()
+
+    for number, text in enumerate(page.paragraphs[1:], start=1):
+        if text.lstrip().startswith("Section::::"):
+            close()
+            section = text.strip()
+            continue
+        marker = MARKER.match(text)
+        for sentence in SENTENCE.finditer(text, marker.end() if marker else 0):
+            words = [match.span() for match in re.compile(r"\S+").finditer(text, *sentence.span())]
+            for run in (words[n : n + max_words] for n in range(0, len(words), max_words)):
+                if sum(count for *_, count in pending) + len(run) > max_words:
+                    close()
+                pending.append((number, run[0][0], run[-1][1], len(run)))
+    close()
+    return passages
+
+
+ATOMS = ["a", "Bc", ".", "!", "…", '"', "”", ")", " ", "  ", "\n", "\x1c", "\u2003", "1.", "Foo. Bar ", "BULLET::::-"]
+
+
+@given(
+    paragraphs=st.lists(st.lists(st.sampled_from(ATOMS), max_size=30).map("".join), max_size=5),
+    max_words=st.integers(1, 20),
+)
+def test_paragraphs_that_fit_whole_are_packed_as_their_sentences_would_be(paragraphs, max_words):
+    page = Page(page_id="1", title="T", paragraphs=["T", *paragraphs])
+    cut = [
+        (p.section, (p.start_paragraph, p.start_character), (p.end_paragraph, p.end_character), p.text)
+        for p in chunk(page, max_words)
+    ]
+    assert cut == packed_sentence_by_sentence(page, max_words)
+
+
+def test_lines_are_spelt_as_json_spells_them(tmp_path):
+    odd = 'a "quoted" \\ \t \x00 é 漢 \u2028 end.'
+    write_passages([Page(page_id='7"', title=odd, paragraphs=[odd, odd, "half \ud800"])], tmp_path / "passages", 99)
+    (line,) = (tmp_path / "passages" / "passages.jsonl").read_bytes().splitlines()
+    row = json.loads(line)
+    assert line == json.dumps(row).encode() and row["text"] == f"{odd} half \ud800"
+    write_passages([Page(page_id='7"', title=odd, paragraphs=[odd, odd])], tmp_path / "whole", 99)
+    line = (tmp_path / "whole" / "passages.jsonl").read_bytes().removesuffix(b"\n")
+    assert line == json.dumps(json.loads(line), ensure_ascii=False).encode() and json.loads(line)["title"] == odd
+
+
 def test_without_markup_the_text_is_the_covered_characters_joined_by_spaces():
     (passage,) = chunk(page("One two. Three", "four. Five six."), 6)
     assert passage.text == "One two. Three four. Five six."

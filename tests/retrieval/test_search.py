@@ -126,6 +126,28 @@ def test_a_corpus_of_equal_passages_comes_back_in_order_of_id(any_search):
     np.testing.assert_array_equal(ids, np.tile(np.arange(40), (3, 1)))
 
 
+def test_passages_that_only_rounding_tells_apart_come_back_in_order_of_id(any_search):
+    random = np.random.default_rng(1)
+    one = random.uniform(0.1, 1, 256).astype(np.float32)
+    corpus = np.stack([random.permutation(one) for _ in range(600)])
+    questions = np.full((4, 256), 0.1, np.float32)
+    rough = corpus @ questions[0]
+    assert len(np.unique(rough)) > 1 and len(np.unique(exact_scores(np.tile(questions[0], (600, 1)), corpus))) == 1
+    ids, _ = any_search(questions, [corpus], 7, passage_rows=64)
+    np.testing.assert_array_equal(ids, np.tile(np.arange(7), (4, 1)))
+
+
+@pytest.mark.parametrize("order", ["rising", "falling", "one question's first"])
+def test_the_order_of_the_corpus_changes_no_score(order):
+    random = np.random.default_rng(2)
+    questions, corpus = (random.standard_normal((n, 24)).astype(np.float32) for n in (3, 900))
+    towards = (corpus @ questions.T).max(axis=1) if order != "one question's first" else -(corpus @ questions[0])
+    corpus = corpus[np.argsort(-towards if order == "falling" else towards)]
+    found, expected = search(questions, [corpus[:5], corpus[5:]], 9, passage_rows=50), brute_force(questions, corpus, 9)
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_array_equal(found[1], expected[1])
+
+
 @pytest.mark.parametrize("k", [0, 5])
 def test_k_outside_the_corpus_is_an_input_error(k, any_search):
     with pytest.raises(InputError, match="1 <= k <= 4"):

@@ -56,10 +56,11 @@ def answer_scores(guess: str, golds: Collection[str]) -> dict[str, float]:
         return dict.fromkeys(ANSWER_METRICS, 0.0)
     normal = normalise(guess)
     normal_golds = {normalise(gold) for gold in golds}
+    is_match = normal in normal_golds
     return {
         "accuracy": float(guess in golds),
-        "em": float(normal in normal_golds),
-        "f1": max(_f1(normal, gold) for gold in normal_golds),
+        "em": float(is_match),
+        "f1": 1.0 if is_match and normal else max(_f1(normal, gold) for gold in normal_golds),
         "rougel": max(rouge_l(guess, gold) for gold in golds),
     }
 
@@ -67,8 +68,8 @@ def answer_scores(guess: str, golds: Collection[str]) -> dict[str, float]:
 def _f1(guess: str, gold: str) -> float:
     """2PR / (P + R) over the multisets of tokens; 0 if they share none, so that two empty strings have 0."""
     guess_tokens, gold_tokens = guess.split(), gold.split()
-    common = (Counter(guess_tokens) & Counter(gold_tokens)).total()
-    if common == 0:
+    if set(guess_tokens).isdisjoint(gold_tokens):
         return 0.0
+    common = (Counter(guess_tokens) & Counter(gold_tokens)).total()
     precision, recall = common / len(guess_tokens), common / len(gold_tokens)
     return 2 * precision * recall / (precision + recall)

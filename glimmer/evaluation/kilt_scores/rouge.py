@@ -14,7 +14,10 @@ def rouge_l(hypothesis: str, reference: str) -> float:
 
     0 if either has no sentence (such as "...").
     """
-    hypothesis_sentences, reference_sentences = _sentences(hypothesis), _sentences(reference)
+    hypothesis_sentences = _sentences(hypothesis)
+    if hypothesis == reference:  # each sentence is the longest common subsequence of itself and itself
+        return 2 / (2 + 1e-8) if hypothesis_sentences else 0.0
+    reference_sentences = _sentences(reference)
     if not hypothesis_sentences or not reference_sentences:
         return 0.0
     common: set[str] = set()
@@ -40,8 +43,15 @@ def _common_subsequence(reference: list[str], hypothesis: list[str]) -> set[str]
     walking back from the ends, equal tokens are taken; otherwise the reference token goes if that alone keeps
     the length.
     """
+    same = 0  # tokens of a common end, which walking back takes
+    for token, other in zip(reversed(reference), reversed(hypothesis), strict=False):
+        if token != other:
+            break
+        same += 1
+    taken = set(reference[len(reference) - same :])
+    reference, hypothesis = reference[: len(reference) - same], hypothesis[: len(hypothesis) - same]
     if set(reference).isdisjoint(hypothesis):
-        return set()
+        return taken
     lengths = [
         [0] * (len(hypothesis) + 1)
     ]  # lengths[i][j]: of a longest common subsequence of the first i and first j tokens
@@ -50,7 +60,6 @@ def _common_subsequence(reference: list[str], hypothesis: list[str]) -> set[str]
         for j, other in enumerate(hypothesis):
             row.append(above[j] + 1 if token == other else max(above[j + 1], row[j]))
         lengths.append(row)
-    taken = set()
     i, j = len(reference), len(hypothesis)
     while i and j:
         if reference[i - 1] == hypothesis[j - 1]:
