@@ -17,8 +17,8 @@ import tensorstore
 from glimmer.errors import InputError
 from glimmer.files import SEAL, check_seal, read_json
 
-MEASURED = {"wall_seconds", "peak_memory_bytes", "measured_on", "telemetry", "seconds", "code_version"}
-"""Keys of JSON files whose values are of the clock, of the memory of a process, or the commit."""
+MEASURED = {"wall_seconds", "peak_memory_bytes", "measured_on", "telemetry", "seconds"}
+"""Keys of JSON files whose values are of the clock, or of the memory of a process."""
 OF_THE_CLOCK = re.compile(
     r"(^|/)(logs|benchmarks)/|\.lock$"  # what a lock holds is the process that had it
     r"|(^|/)(\.snakemake_timestamp|_CHECKPOINT_METADATA|commit_success\.txt)$"  # when Orbax and Snakemake wrote

@@ -2,16 +2,16 @@
 
     python -m tests.faults.kills --into DIR --kills 50
 
-A call of snakemake is killed (SIGKILL, it and all its jobs) at a moment drawn from the time that a job takes, which is
-drawn from the next ones to come. The same call follows, after `--unlock` where a lock is left, as the docs say, and is
-killed in turn, until the study is whole: a pass. A fault is
+A call of snakemake is killed (SIGKILL, it and all its jobs) at a moment drawn from the time that a job takes, or where
+the job ends before, at once; the job is drawn from the next ones to come. The same call follows, after `--unlock` where
+a lock is left, as the docs say, and is killed in turn, until the study is whole: a pass. A fault is
 - a finished job that is made again: its record, an inode or a time of its files is another after the next call;
 - a file under its final name, after a kill, that is not what the undisturbed study has there;
 - after a pass, a file below work/ or results/ that is gone, of other content, or left where there should be none;
 - a call that ends by itself with an error, or does not end.
 Content is bytes, but for what is of the clock (tests/faults/comparison.py). DIR keeps the undisturbed study, the pass
 that is under way and `kills.jsonl`, a line a call: the command may be stopped at any moment, and the same command goes
-on. One command at a time in one checkout. The exit code is 1 where there was a fault.
+on, with the same code. One command at a time in one checkout. The exit code is 1 where there was a fault.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import argparse
 import collections
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import random
@@ -28,19 +29,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from glimmer.files import read_json, write_json
+from glimmer.runs.made_by import code_version
 from tests.faults.comparison import Job, begun_since, compare, contents, finished, jobs_of, made_again, torn
 
 CODE = Path(__file__).resolve().parents[2]
 RECORDS = CODE / ".snakemake"
 SMALLEST = ["artifacts=figure2", "baselines=[]"]
 """Options that leave every stage, and of the readers one run each."""
-AHEAD = 3
+AHEAD = 2
 """Of how many jobs to come one is drawn."""
+PER_PASS = 2
+"""How often a rule is aimed at in a pass, at most: then it is left to its end, so that none takes all kills."""
 ALONE = "snakemake alone"
 FAULTS = ("again", "torn", "findings", "failed")
 """Keys of a line of `kills.jsonl` that hold what should not be."""
@@ -69,9 +73,11 @@ def main() -> int:
     jobs = _undisturbed(args, into / "whole")
     expected = contents(into / "whole")
     while not _is_done(lines := _lines(log), args.kills, into):
-        drawn = random.Random(f"{args.seed} {len(lines)}") if _kills(lines) < args.kills else None
-        place = _place(lines, into)
-        line = {"pass": _passes(lines), **_one_call(args, jobs, drawn, place, into / "whole")}
+        place, number, enough = _place(lines, into), _passes(lines), _kills(lines) >= args.kills
+        aimed = collections.Counter(line["aimed"] for line in lines if line["pass"] == number and "aimed" in line)
+        drawn = random.Random(f"{args.seed} {len(lines)}")
+        choose = functools.partial(_aim, drawn, jobs, aimed=aimed) if not enough else lambda to_come: None
+        line = {"pass": number, **_one_call(args, jobs, choose, place, into / "whole")}
         if "ended" in line:
             line["findings"] = compare(expected, contents(place)).lines
         with open(log, "a", encoding="utf-8") as file:
@@ -107,34 +113,46 @@ def _is_done(lines: Sequence[Mapping[str, Any]], kills: int, into: Path) -> bool
 
 
 def _undisturbed(args: argparse.Namespace, place: Path) -> list[Job]:
-    """The jobs of a call that nobody kills, which is made once. Exits where it fails."""
+    """The jobs of a call that nobody kills, which is made once. Exits where it fails, and where other code made it."""
     stored = place / "jobs.json"
     if not stored.exists():
         with _Call(args, place) as call:
             if call.wait(None) != 0:
                 sys.exit(f"the undisturbed call failed: {place / 'log'}")
-        write_json(stored, [dataclasses.asdict(job) for job in jobs_of(RECORDS, place)])
-    return [Job(job["rule"], tuple(job["outputs"]), job["seconds"]) for job in read_json(stored)]
+        jobs = [dataclasses.asdict(job) for job in jobs_of(RECORDS, place)]
+        write_json(stored, {"code_version": code_version(), "jobs": jobs})
+    undisturbed = read_json(stored)
+    if undisturbed["code_version"] != code_version():  # which memory is named by, among others
+        sys.exit(f"{stored}: made by {undisturbed['code_version']}, and this is {code_version()}; name another --into")
+    return [Job(job["rule"], tuple(job["outputs"]), job["seconds"]) for job in undisturbed["jobs"]]
 
 
-def _aim(drawn: random.Random, jobs: Sequence[Job], to_come: Sequence[Job]) -> Aim:
-    """One of the next jobs to come and a moment within its time, or now and then one of Snakemake's start."""
-    if not to_come or drawn.randrange(12) == 0:
+def _aim(drawn: random.Random, jobs: Sequence[Job], to_come: Iterable[Job], aimed: Mapping[str, int]) -> Aim | None:
+    """One of the next jobs to come and a moment within its time, or now and then one of Snakemake's start; None where
+    all of them were aimed at often enough (`aimed`: rule -> how often)."""
+    left = [job for job in to_come if aimed.get(job.rule, 0) < PER_PASS][:AHEAD]
+    if drawn.randrange(12) == 0 and aimed.get(ALONE, 0) < PER_PASS:
         return Aim(None, drawn.random() * sum(job.seconds for job in jobs) / len(jobs))
-    job = drawn.choice(to_come[:AHEAD])
-    return Aim(job, 1.1 * drawn.random() * job.seconds)
+    if not left:
+        return None
+    job = drawn.choice(left)
+    return Aim(job, drawn.random() * job.seconds)
 
 
 def _one_call(
-    args: argparse.Namespace, jobs: Sequence[Job], drawn: random.Random | None, place: Path, whole: Path
+    args: argparse.Namespace,
+    jobs: Sequence[Job],
+    choose: Callable[[Sequence[Job]], Aim | None],
+    place: Path,
+    whole: Path,
 ) -> dict[str, Any]:
-    """One call, killed at a moment that is drawn, or left to its end where nothing draws; as a line of the log."""
+    """One call, killed at what is chosen among the jobs to come, or left to its end; as a line of the log."""
     if place.exists() and any((RECORDS / "locks").glob("*")):
         with _Call(args, place, "--unlock") as unlocked:
             if unlocked.wait(None) != 0:
                 return {"failed": "--unlock"}
     before, begun = finished(jobs, RECORDS, place), time.time()
-    aim = drawn and _aim(drawn, jobs, [job for job in jobs if not before.keys() >= set(job.outputs)])
+    aim = choose([job for job in jobs if not before.keys() >= set(job.outputs)])
     limit = begun + 600 + 10 * sum(job.seconds for job in jobs)
     with _Call(args, place) as call:
         code = _until(call, aim, place, begun, limit)
@@ -156,12 +174,17 @@ def _one_call(
 def _until(call: _Call, aim: Aim | None, place: Path, begun: float, limit: float) -> int | None:
     """Waits until a call ends, for its exit code, or until it is to be killed, for None."""
     moment = begun + aim.after if aim and not aim.job else limit
+    was_running = False
     while time.time() < moment:
         if (code := call.wait(0.02)) is not None:
             return code
         if aim and aim.job:
             running = begun_since(RECORDS, place, begun)
-            moment = min([moment, *(running[name] + aim.after for name in aim.job.outputs if name in running)])
+            starts = [running[name] for name in aim.job.outputs if name in running]
+            if was_running and not starts:
+                return None  # it has just ended
+            was_running = bool(starts)
+            moment = min([moment, *(start + aim.after for start in starts)])
     return None
 
 

@@ -212,9 +212,47 @@ def _text(file: Path) -> str:
 
 
 def test_each_of_the_next_jobs_is_aimed_at_and_snakemake_itself():
-    aims = [kills._aim(random.Random(f"0 {n}"), JOBS, JOBS[1:]) for n in range(100)]
+    aims = [kills._aim(random.Random(f"0 {n}"), JOBS, JOBS[1:], {}) for n in range(100)]
     assert {aim.job and aim.job.rule for aim in aims} == {None, "evaluate", "figure2"}
-    assert all(0 <= aim.after <= 1.1 * (aim.job.seconds if aim.job else 8.0) for aim in aims)
+    assert all(0 <= aim.after <= (aim.job.seconds if aim.job else 8.0) for aim in aims)
+
+
+def test_a_rule_that_was_aimed_at_often_enough_is_left_to_its_end():
+    often = {"chunk": kills.PER_PASS, kills.ALONE: kills.PER_PASS}
+    aims = [kills._aim(random.Random(f"0 {n}"), JOBS, JOBS[:2], often) for n in range(100)]
+    assert {aim.job.rule for aim in aims} == {"evaluate"}
+    assert kills._aim(random.Random("0"), JOBS, JOBS[:1], often) is None
+
+
+class _Invented:
+    """A call that has Snakemake's records change while it is waited for, and ends after 200 waits."""
+
+    def __init__(self, changes):
+        self.changes, self.waits = changes, 0
+
+    def wait(self, seconds):
+        self.changes.get(self.waits, lambda: None)()
+        self.waits += 1
+        return 0 if self.waits > 200 else None
+
+
+def test_a_call_is_killed_when_its_job_has_run_so_long_or_has_ended_before(ended, monkeypatch):
+    place, records = ended
+    monkeypatch.setattr(kills, "RECORDS", records)
+    begun = time.time() - 1
+    begins = {20: lambda: record(records, place, JOBS[0], running=True)}
+    ends = {40: lambda: shutil.rmtree(records / "incomplete")}
+    at_once, later = kills.Aim(JOBS[0], 0.0), kills.Aim(JOBS[0], 1000.0)
+    for aim, changes, waits, code in [
+        (at_once, begins, 21, None),
+        (later, begins | ends, 41, None),
+        (later, begins, 201, 0),
+        (None, begins, 201, 0),
+    ]:
+        shutil.rmtree(records / "incomplete", ignore_errors=True)
+        call = _Invented(changes)
+        assert kills._until(call, aim, place, begun, begun + 2000) == code
+        assert call.waits == waits
 
 
 def test_kills_go_on_from_the_lines_that_are_there(tmp_path):
