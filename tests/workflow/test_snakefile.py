@@ -4,6 +4,7 @@ import dataclasses
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -229,8 +230,7 @@ def test_a_copy_that_is_killed_leaves_nothing_under_its_final_name_and_the_next_
     else:
         for name in ("counts.json", "metrics.json", "reading.json"):
             (source / name).write_text("{}")
-    killed = '#!/bin/bash\ncp=$(PATH=${PATH#*:} type -P cp)\n"$cp" "$@"\nkill -9 $PPID\n'
-    (tools / "cp").write_text(killed)
+    (tools / "cp").write_text(f'#!/bin/bash\n{shutil.which("cp")} "$@"\nkill -9 $PPID\n')
     (tools / "cp").chmod(0o755)
     words = re.sub(r"\{input\.\w+(:q)?\}", str(source), command)
     words = re.sub(r"\{output\.\w+(:q)?\}", str(published / "out"), words).replace("{log:q}", str(tmp_path / "log"))
