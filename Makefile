@@ -63,7 +63,7 @@ test-all: test test-slow ## both
 test-parity: $(VENV)/parity.txt ## comparison with PyTorch, transformers and sentence-transformers (installs them)
 	@pytest -m parity
 
-test-oldest: .venv-oldest/made.txt .venv-core/made.txt ## the quick tests on the oldest versions that pyproject.toml admits (TESTS="tests/kilt ...")
+test-oldest: .venv-oldest/made.txt .venv-core/made.txt ## the quick tests on the oldest versions that pyproject.toml admits; TESTS=... for some
 	@PATH=$(CURDIR)/.venv-oldest/bin:$$PATH pytest $(PYTEST) $(TESTS)
 	@PATH=$(CURDIR)/.venv-core/bin:$$PATH pytest $(PYTEST) $(CORE_TESTS)
 
@@ -119,7 +119,7 @@ EXTRAS := build crate fetch kilt slurm test train
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/uv.txt; \
 	$(@D)/bin/uv pip compile pyproject.toml $(addprefix --extra ,$(EXTRAS)) --resolution $(RESOLUTION) \
 		--python $(@D)/bin/python --quiet --output-file $(@D)/versions.txt > $(@D)/solved.log; \
-	$(@D)/bin/uv pip install --quiet --python $(@D)/bin/python --no-deps -r $(@D)/versions.txt; \
+	$(@D)/bin/uv pip install --quiet --compile-bytecode --python $(@D)/bin/python --no-deps -r $(@D)/versions.txt; \
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation --editable .; \
 	cat $^ > $@
 
