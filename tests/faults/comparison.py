@@ -19,6 +19,8 @@ from glimmer.files import SEAL, check_seal, read_json
 
 MEASURED = {"wall_seconds", "peak_memory_bytes", "measured_on", "telemetry", "seconds"}
 """Keys of JSON files whose values are of the clock, or of the memory of a process."""
+DIGESTS = {"audit.json": {"sha256"}}
+"""Name -> keys that hold digests of files in which the clock is."""
 OF_THE_CLOCK = re.compile(
     r"(^|/)(logs|benchmarks)/|\.lock$"  # what a lock holds is the process that had it
     r"|(^|/)(\.snakemake_timestamp|_CHECKPOINT_METADATA|commit_success\.txt)$"  # when Orbax and Snakemake wrote
@@ -95,7 +97,7 @@ def content(place: Path, name: str) -> Any:
         return _kept(path.parent)
     if path.suffix == ".json":
         with contextlib.suppress(InputError):
-            return _without(read_json(path), str(place))
+            return _without(read_json(path), str(place), MEASURED | DIGESTS.get(path.name, set()))
     return hashlib.sha256(path.read_bytes().replace(str(place).encode(), b"PLACE")).hexdigest()
 
 
@@ -115,12 +117,12 @@ def _kept(directory: Path) -> str:
     return "holds"
 
 
-def _without(value: Any, place: str) -> Any:
-    """A JSON value without what is measured, nor where the study lies."""
+def _without(value: Any, place: str, keys: set[str]) -> Any:
+    """A JSON value without these keys, nor where the study lies."""
     if isinstance(value, dict):
-        return {key: _without(one, place) for key, one in value.items() if key not in MEASURED}
+        return {key: _without(one, place, keys) for key, one in value.items() if key not in keys}
     if isinstance(value, list):
-        return [_without(one, place) for one in value]
+        return [_without(one, place, keys) for one in value]
     return value.replace(place, "PLACE") if isinstance(value, str) else value
 
 

@@ -33,6 +33,7 @@ def study(place: Path, seconds: float = 1.0) -> Path:
         (place / name).parent.mkdir(exist_ok=True)
         (place / name).write_text(f"drawn of {place}\n")
     checkpoint(place / CHECKPOINT, {"kernel": b"weights"})
+    write_json(place / "results/smoke/audit.json", {"findings": [], "runs": [{"sha256": f"of {seconds}"}]})
     (place / "work/smoke/logs").mkdir()
     (place / "work/smoke/logs/chunk.log").write_text(f"{seconds} seconds\n")
     (place / "work/smoke/runs/aaaaaaaaaaaa/training.lock").write_text(f"host {seconds}")
@@ -79,6 +80,7 @@ def test_two_undisturbed_studies_are_the_same_but_for_the_clock_and_where_they_l
         "work/smoke/passages/meta.json",
         "results/smoke/runs/aaaaaaaaaaaa.json",
         "results/smoke/figures/figure2.svg",
+        "results/smoke/audit.json",
     ],
 )
 def test_a_planted_byte_is_found(tmp_path, name):
