@@ -20,7 +20,8 @@ SNAKEMAKE := snakemake --cores $(CORES) --workflow-profile workflow/profiles/def
 KILT ?= kilt @ git+https://github.com/facebookresearch/KILT@2664322b9a994be686e4c3a9e8f75a0b70927f22
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help reproduce study smoke sample figures test test-slow test-all test-parity bench bench-gpu lint format kilt lock clean
+.PHONY: help reproduce study smoke sample figures test test-slow test-all test-parity test-oldest test-newest advisories \
+	bench bench-gpu lint format kilt lock clean
 
 help: ## what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -62,6 +63,16 @@ test-all: test test-slow ## both
 test-parity: $(VENV)/parity.txt ## comparison with PyTorch, transformers and sentence-transformers (installs them)
 	@pytest -m parity
 
+test-oldest: .venv-oldest/made.txt .venv-core/made.txt ## the quick tests on the oldest versions that pyproject.toml admits; TESTS=... for some
+	@PATH=$(CURDIR)/.venv-oldest/bin:$$PATH pytest $(PYTEST) $(TESTS)
+	@PATH=$(CURDIR)/.venv-core/bin:$$PATH pytest $(PYTEST) $(CORE_TESTS)
+
+test-newest: .venv-newest/made.txt ## the same on the newest ones
+	@PATH=$(CURDIR)/.venv-newest/bin:$$PATH pytest $(PYTEST) $(TESTS)
+
+advisories: .venv-advisories/made.txt ## known vulnerabilities of what requirements/lock.txt names (asks PyPI)
+	@.venv-advisories/bin/pip-audit --requirement requirements/lock.txt --require-hashes --disable-pip --strict
+
 lint: $(ENVIRONMENT) ## style of Python and of the workflow
 	@ruff check
 	@ruff format --check
@@ -94,6 +105,29 @@ $(VENV)/parity.txt: requirements/parity.txt $(ENVIRONMENT)
 	@pip install --quiet --disable-pip-version-check -r $< -c $(VENV)/constraints.txt
 	@cp $< $@
 
+## Versions beside the lock, each in an environment of its own: oldest and newest with every extra, core with none but test's.
+TESTS ?= tests
+CORE_TESTS ?= tests/analysis tests/results tests/experiments
+EXTRAS := build crate fetch kilt slurm test train
+.venv-oldest/made.txt .venv-core/made.txt: RESOLUTION := lowest-direct
+.venv-newest/made.txt: RESOLUTION := highest
+.venv-core/made.txt: EXTRAS := build test
+
+.venv-oldest/made.txt .venv-core/made.txt .venv-newest/made.txt: pyproject.toml setup.py requirements/uv.txt
+	@if cat $^ | cmp -s - $@; then touch $@; exit; fi; \
+	$(PYTHON) -m venv --clear $(@D); \
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/uv.txt; \
+	$(@D)/bin/uv pip compile pyproject.toml $(addprefix --extra ,$(EXTRAS)) --resolution $(RESOLUTION) \
+		--python $(@D)/bin/python --quiet --output-file $(@D)/versions.txt > $(@D)/solved.log; \
+	$(@D)/bin/uv pip install --quiet --compile-bytecode --python $(@D)/bin/python --no-deps -r $(@D)/versions.txt; \
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation --editable .; \
+	cat $^ > $@
+
+.venv-advisories/made.txt:
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check pip-audit
+	@$(@D)/bin/pip freeze > $@
+
 ## Speed beside peers, in an environment of its own: the peers never enter $(VENV).
 BENCH_VENV := .venv-bench
 
@@ -121,7 +155,7 @@ kilt: $(ENVIRONMENT) ## KILT's own package, to check our scores against: from Gi
 	@echo "KILT's package is importable: every evaluation uses it from now on, and glimmer crosscheck on what is measured"
 
 lock: $(ENVIRONMENT) ## solve requirements/ again from pyproject.toml: make lock UPGRADE=--upgrade for newer versions
-	@uv pip compile pyproject.toml $(addprefix --extra ,build crate fetch kilt slurm test train) $(UPGRADE) --generate-hashes \
+	@uv pip compile pyproject.toml $(addprefix --extra ,$(EXTRAS)) $(UPGRADE) --generate-hashes \
 		--python-version 3.11 --custom-compile-command "make lock" --quiet --output-file requirements/lock.txt
 	@echo uv | uv pip compile - $(UPGRADE) --generate-hashes \
 		--python-version 3.11 --custom-compile-command "make lock" --quiet --output-file requirements/uv.txt

@@ -15,7 +15,7 @@ import shutil
 import socket
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,10 +25,12 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _LFS_POINTER = b"version https://git-lfs"
 _SHORT_LINE = 100
 _FULL = "the disk is full"
+_PARTIAL = ".partial"  # ends the hidden names of what is not whole yet, or no longer
 _WROTE_LESS = re.compile(r"^\d+ requested and \d+ written$")
 SEAL = ".sealed.json"
 """In a directory: the sha256 of each of its files, by name. Hidden: it is no part of what the directory holds."""
 _checked: set[tuple] = set()
+_abandoned: dict[Path, list[str]] = {}
 LONGEST_LINE = 64 << 20
 """Bytes of a line, at most: far more than a page; a gzip stream can hold a line of any length."""
 
@@ -41,16 +43,15 @@ class DiskFull(InputError):
 def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     """Opens a temporary file beside `path` and renames it to `path` only when the block ends without error.
 
-    Raises DiskFull where it does not fit.
+    What killed writers of `path` have left beside it is removed. Raises DiskFull where it does not fit.
     A name ending in `.gz` is gzipped without a time stamp, so that equal content gives equal bytes.
     """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary, held = _temporary(path, tempfile.mkstemp)
     except OSError as error:
         raise InputError("cannot be written", where=path, found=error.strerror) from None
-    os.close(handle)
     try:
         with contextlib.ExitStack() as stack:
             if path.suffix == ".gz":
@@ -72,17 +73,20 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
             os.unlink(temporary)
         _explain(error, path, free)
         raise
+    finally:
+        os.close(held)
 
 
 @contextlib.contextmanager
 def atomic_directory(path: str | Path) -> Iterator[Path]:
     """Yields a fresh directory that takes the name `path` only when the block ends without error.
 
-    What stood at `path` before is replaced whole. Raises DiskFull where it does not fit.
+    What stood at `path` before is replaced whole. What killed writers of `path` have left beside it is removed.
+    Raises DiskFull where it does not fit.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    temporary, held = _temporary(path, _make_directory)
     try:
         yield temporary
         os.chmod(temporary, 0o755)
@@ -92,6 +96,48 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         _explain(error, path, free)
         raise
+    finally:
+        os.close(held)
+
+
+def _temporary(path: Path, make: Callable[..., tuple[int, str]]) -> tuple[Path, int]:
+    """A fresh hidden file or directory beside `path`, and its open descriptor: as long as that is open, no other writer
+    takes it for abandoned."""
+    _remove_abandoned(path)
+    while True:
+        held, temporary = make(dir=path.parent, prefix=f".{path.name}.", suffix=_PARTIAL)
+        with contextlib.suppress(OSError):  # a file system without locks: what is left there stays
+            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        if os.path.exists(temporary):  # nobody took it for abandoned before it was held
+            return Path(temporary), held
+        os.close(held)
+
+
+def _make_directory(**where: Any) -> tuple[int, str]:
+    """`tempfile.mkdtemp`, and like `tempfile.mkstemp` an open descriptor of it."""
+    while True:
+        temporary = tempfile.mkdtemp(**where)
+        with contextlib.suppress(FileNotFoundError):
+            return os.open(temporary, os.O_RDONLY), temporary
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Removes what writers of `path` that were killed before this process came here have left beside it.
+
+    A writer that lives holds its own. Of another name nothing is touched, and where locks do not work, nothing at all.
+    """
+    parent = path.parent.absolute()
+    if parent not in _abandoned:
+        _abandoned[parent] = [name for name in os.listdir(parent) if name.endswith(_PARTIAL)]
+    for name in [name for name in _abandoned[parent] if name.startswith(f".{path.name}.")]:
+        _abandoned[parent].remove(name)
+        with contextlib.suppress(OSError):
+            held = os.open(parent / name, os.O_RDONLY)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                (parent / name).unlink() if (parent / name).is_file() else shutil.rmtree(parent / name)
+            finally:
+                os.close(held)
 
 
 def free_bytes(path: str | Path) -> int:
@@ -270,7 +316,8 @@ def only_one(lock: str | Path) -> Iterator[None]:
 def remove_directory(path: str | Path) -> None:
     """Removes a directory so that nobody ever finds a part of it under its name; nothing where there is none."""
     path = Path(path)
-    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    _remove_abandoned(path)
+    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PARTIAL))
     with contextlib.suppress(FileNotFoundError):
         os.replace(path, aside)
     shutil.rmtree(aside, ignore_errors=True)
@@ -278,7 +325,7 @@ def remove_directory(path: str | Path) -> None:
 
 def take_the_name(temporary: Path, path: Path) -> None:
     """Renames a directory to `path`. What stands there moves aside first: of two writers the later one stays, whole."""
-    aside = temporary.with_name(f"{temporary.name}.old")
+    aside = temporary.with_name(f"{temporary.name.removesuffix(_PARTIAL)}.old{_PARTIAL}")
     for _ in range(100):  # another writer may put its own there between the two renames
         with contextlib.suppress(FileNotFoundError):
             os.replace(path, aside)

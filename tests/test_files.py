@@ -1,5 +1,7 @@
 """Files that are whole or absent, and JSON that people can compare."""
 
+import errno
+import fcntl
 import json
 import math
 import os
@@ -13,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import glimmer.files
 from glimmer.errors import InputError
 from glimmer.files import (
     atomic_directory,
@@ -109,6 +112,57 @@ def test_no_part_of_a_directory_that_is_removed_is_ever_found_under_its_name(tmp
     monkeypatch.undo()
     remove_directory(tmp_path / "run")  # there is none
     assert not (tmp_path / "run").exists()
+
+
+KILLED = """
+import os, signal, sys, time
+from glimmer.files import {way}
+with {way}(sys.argv[1]) as half:
+    print("there", flush=True)
+    {then}
+"""
+
+
+def _begun(way, path, then):
+    """A process that has begun to write `path`."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED.format(way=way, then=then), path], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "there\n"
+    return process
+
+
+@pytest.mark.parametrize("way", ["atomic_write", "atomic_directory", "sealed_directory"])
+def test_what_a_killed_writer_has_left_goes_with_the_next_writing_of_that_name_and_nothing_else_does(tmp_path, way):
+    with _begun(way, tmp_path / "x", "os.kill(os.getpid(), signal.SIGKILL)") as killed:
+        killed.wait()
+    with _begun(way, tmp_path / "x", "time.sleep(600)") as alive:
+        left = [path for path in tmp_path.iterdir()]
+        assert len(left) == 1  # of the one that lives: the other's is gone
+        (tmp_path / ".x.settings").touch()
+        (tmp_path / ".xy.k3j5h7g9.partial").touch()
+        with getattr(glimmer.files, way)(tmp_path / "x"):
+            pass
+        assert {path.name for path in tmp_path.iterdir()} == {"x", ".x.settings", ".xy.k3j5h7g9.partial", left[0].name}
+        alive.kill()
+
+
+def test_what_was_set_aside_and_not_removed_goes_with_the_next_removal(tmp_path):
+    (tmp_path / "x").mkdir()
+    (tmp_path / ".x.k3j5h7g9.partial").mkdir()
+    (tmp_path / ".x.k3j5h7g9.partial" / "rest").touch()
+    remove_directory(tmp_path / "x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_locks_do_not_work_nothing_is_taken_for_abandoned(tmp_path, monkeypatch):
+    def refused(*_):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    (tmp_path / ".x.k3j5h7g9.partial").touch()
+    monkeypatch.setattr(fcntl, "flock", refused)
+    write_json(tmp_path / "x", 1)
+    assert {path.name for path in tmp_path.iterdir()} == {"x", ".x.k3j5h7g9.partial"}
 
 
 def test_what_a_download_leaves_hidden_is_no_part_of_a_directory(tmp_path):

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -204,3 +205,39 @@ def test_audit_fails_for_a_run_file_that_cannot_be_trusted_and_names_it(tmp_path
 def test_lint_finds_nothing():
     done = snakemake("--lint")
     assert done.returncode == 0 and "good condition" in done.stdout + done.stderr, done.stdout + done.stderr
+
+
+def _copying_commands():
+    """The shell commands of rules that copy what a stage left to where it is published, by rule file."""
+    for file in sorted((ROOT / "workflow" / "rules").glob("*.smk")):
+        for command in re.findall(r'shell:\s+((?:"[^"]*"\s+)+)', file.read_text()):
+            words = "".join(re.findall(r'"([^"]*)"', command))
+            if "cp " in words:
+                output = re.search(r"output\.(\w+)", words).group(1)
+                yield pytest.param(words, id=f"{file.stem} {output}")
+
+
+@pytest.mark.parametrize("command", _copying_commands())
+def test_a_copy_that_is_killed_leaves_nothing_under_its_final_name_and_the_next_one_leaves_nothing_else(
+    tmp_path, command
+):
+    source, published, tools = tmp_path / "stage", tmp_path / "published", tmp_path / "tools"
+    for directory in (source, published, tools):
+        directory.mkdir()
+    if "{input.points" in command or "{input.counts" in command:
+        source = source / "counts.json"
+        source.write_text("{}")
+    else:
+        for name in ("counts.json", "metrics.json", "reading.json"):
+            (source / name).write_text("{}")
+    (tools / "cp").write_text(f'#!/bin/bash\n{shutil.which("cp")} "$@"\nkill -9 $PPID\n')
+    (tools / "cp").chmod(0o755)
+    words = re.sub(r"\{input\.\w+(:q)?\}", str(source), command)
+    words = re.sub(r"\{output\.\w+(:q)?\}", str(published / "out"), words).replace("{log:q}", str(tmp_path / "log"))
+    environment = os.environ | {"PATH": f"{tools}:{os.environ['PATH']}"}
+    assert subprocess.run(["bash", "-c", words], env=environment).returncode < 0
+    assert not (published / "out").exists() and len(list(published.iterdir())) == 1
+    assert subprocess.run(["bash", "-c", words]).returncode == 0
+    assert [path.name for path in published.iterdir()] == ["out"]
+    if command.startswith("rm"):
+        assert sorted(path.name for path in (published / "out").iterdir()) == sorted(os.listdir(source))

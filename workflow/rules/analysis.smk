@@ -28,7 +28,8 @@ if paper_points(drawing.results) != paper_points(COMMITTED):
         conda:
             "../../environment.yml"
         shell:
-            "cp {input.points:q} {output.points:q} 2> {log:q}"
+            "cp {input.points:q} {output.points:q}.partial 2> {log:q}"
+            " && mv {output.points:q}.partial {output.points:q} 2>> {log:q}"
 
 
 # One job an artifact, for all sources at once: starting Python and its libraries costs more than drawing a picture.

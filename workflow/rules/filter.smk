@@ -32,4 +32,5 @@ rule publish_filter:
     conda:
         "../../environment.yml"
     shell:
-        "cp {input.filtered:q}/counts.json {output.counts:q} 2> {log:q}"
+        "cp {input.filtered:q}/counts.json {output.counts:q}.partial 2> {log:q}"
+        " && mv {output.counts:q}.partial {output.counts:q} 2>> {log:q}"

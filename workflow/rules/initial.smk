@@ -36,7 +36,8 @@ if layout.study.initial.kind == "pretrain":
         conda:
             "../../environment.yml"
         shell:
-            "cp {input.initial:q}/reading.json {output.reading:q} 2> {log:q}"
+            "cp {input.initial:q}/reading.json {output.reading:q}.partial 2> {log:q}"
+            " && mv {output.reading:q}.partial {output.reading:q} 2>> {log:q}"
 
     rule publish_initial:
         input:
@@ -49,4 +50,6 @@ if layout.study.initial.kind == "pretrain":
         conda:
             "../../environment.yml"
         shell:
-            "cp -r {input.initial:q} {output.initial:q} 2> {log:q}"
+            "rm -rf {output.initial:q}.partial"
+            " && cp -r {input.initial:q} {output.initial:q}.partial 2> {log:q}"
+            " && mv {output.initial:q}.partial {output.initial:q} 2>> {log:q}"

@@ -36,4 +36,5 @@ rule publish_lengths:
     conda:
         "../../environment.yml"
     shell:
-        "cp {input.counts:q} {output.counts:q} 2> {log:q}"
+        "cp {input.counts:q} {output.counts:q}.partial 2> {log:q}"
+        " && mv {output.counts:q}.partial {output.counts:q} 2>> {log:q}"

@@ -34,4 +34,5 @@ rule publish_priors:
     conda:
         "../../environment.yml"
     shell:
-        "cp {input.counts:q} {output.counts:q} 2> {log:q}"
+        "cp {input.counts:q} {output.counts:q}.partial 2> {log:q}"
+        " && mv {output.counts:q}.partial {output.counts:q} 2>> {log:q}"

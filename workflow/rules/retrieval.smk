@@ -150,4 +150,5 @@ rule publish_retrieval:
     conda:
         "../../environment.yml"
     shell:
-        "cp {input.retrieved:q}/metrics.json {output.metrics:q} 2> {log:q}"
+        "cp {input.retrieved:q}/metrics.json {output.metrics:q}.partial 2> {log:q}"
+        " && mv {output.metrics:q}.partial {output.metrics:q} 2>> {log:q}"
