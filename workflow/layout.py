@@ -339,14 +339,17 @@ class Layout:
     def resources(self, rule: str) -> dict[str, Any]:
         """`needs` without the threads, which are a directive of their own, over as many nodes as the study's devices
         take, and how a command starts there; and where results go. Where the study has a machine, the runtime is a
-        function of the wildcards: the plan's for that job.
+        function of the wildcards: the plan's for that job, and the stated one where the plan has none, as for `train`
+        of a reader that is not trained.
 
         A command is told of the results for the lock of outside inputs that lies there. Among a rule's `params`,
         another place for results would make every stage stale, and so would another number of nodes.
         """
         needed = {name: value for name, value in self.needs(rule).items() if name != "threads"}
         if any(stage == rule for stage, _ in self._minutes):
-            needed["runtime"] = lambda wildcards: self._minutes[rule, getattr(wildcards, "run", "")]
+            needed["runtime"] = lambda wildcards: self._minutes.get(
+                (rule, getattr(wildcards, "run", "")), self.needs(rule)["runtime"]
+            )
         over = spread(self.study, rule)
         started = over.command() if rule in ON_DEVICES else {}
         return needed | over.resources() | started | {"results": str(self.study.results)}
