@@ -32,7 +32,7 @@ from glimmer.results.run_files import KILT_CHECK
 from glimmer.retrieval.towers import HALVES, half_directory
 from glimmer.runs.inputs import Digests, check_results, files_of_data, given_inputs, hold
 from workflow.missing import require_inputs
-from workflow.needs import ON_DEVICES, minutes, needs, spread
+from workflow.needs import ON_DEVICES, minutes, needs, over_nodes
 from workflow.options import COMMITTED, option_of_size
 from worlds.recipe import Recipe
 
@@ -350,14 +350,14 @@ class Layout:
             needed["runtime"] = lambda wildcards: self._minutes.get(
                 (rule, getattr(wildcards, "run", "")), self.needs(rule)["runtime"]
             )
-        over = spread(self.study, rule)
+        over = over_nodes(self.study, rule)
         started = over.command() if rule in ON_DEVICES else {}
         return needed | over.resources() | started | {"results": str(self.study.results)}
 
     @property
     def nodes(self) -> int:
-        """Over how many nodes the widest job of the study lies. Raises InputError as `spread` does."""
-        return max(spread(self.study, rule).nodes for rule in ON_DEVICES)
+        """Over how many nodes the widest job of the study lies. Raises InputError as `over_nodes` does."""
+        return max(over_nodes(self.study, rule).nodes for rule in ON_DEVICES)
 
     def _initial(self, section: Initial, key: str, option: str) -> str:
         return self.path("initial") if isinstance(section, PretrainedInitial) else self._given(key, section, option)

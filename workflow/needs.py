@@ -25,7 +25,7 @@ ON_DEVICES = ("train", "remember", "evaluate")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Spread:
+class OverNodes:
     """A job on `gpu` accelerators of each of `nodes`, one process a node; `gpu` 0: a CPU, and one process."""
 
     nodes: int
@@ -55,7 +55,7 @@ class Spread:
         }
 
 
-def spread(study: Study, rule: str) -> Spread:
+def over_nodes(study: Study, rule: str) -> OverNodes:
     """Over how many nodes a rule's jobs lie: `gpu` of workflow/resources.yaml is what a job has of one.
 
     Where the study's `devices` are fewer than that, a job has as many as they say. Without a `gpu` the command takes
@@ -63,7 +63,7 @@ def spread(study: Study, rule: str) -> Spread:
     """
     gpu = needs(rule, study.name)["gpu"]
     if not gpu or rule not in ON_DEVICES:
-        return Spread(nodes=1, gpu=gpu)
+        return OverNodes(nodes=1, gpu=gpu)
     layout = study.devices
     least = layout.fsdp * layout.model
     wanted = least * layout.data if layout.data else max(least, gpu)
@@ -72,7 +72,7 @@ def spread(study: Study, rule: str) -> Spread:
         found = f"data {layout.data or 'any'} x fsdp {layout.fsdp} x model {layout.model}"
         raise InputError("devices are no whole nodes", where=f"{study.source}: devices", found=found,
                          expected=f"a divisor or a multiple of {gpu}, as many as {rule} has of a node")  # fmt: skip
-    return Spread(nodes=max(wanted // gpu, 1), gpu=min(wanted, gpu))
+    return OverNodes(nodes=max(wanted // gpu, 1), gpu=min(wanted, gpu))
 
 
 def minutes(study: Study, runs: Collection[Run]) -> Mapping[tuple[str, str], int]:
@@ -87,7 +87,7 @@ def minutes(study: Study, runs: Collection[Run]) -> Mapping[tuple[str, str], int
         return {}
     foreseen = {}
     for job in bill.jobs_of(study, runs=runs):
-        over = spread(study, job.stage)
+        over = over_nodes(study, job.stage)
         on = bill.Machine(device=machine["device"], devices=over.nodes * over.gpu or 1, share=machine["share"])
         stated = _of_study(study.name).get(job.stage, {}).get("runtime", 0)
         foreseen[job.stage, job.run] = min(max(bill.minutes(job, on), stated), machine["longest"])

@@ -13,7 +13,7 @@ from glimmer.errors import InputError
 from glimmer.experiments import load_study
 from workflow.cluster import check_nodes, check_status_command
 from workflow.layout import REPOSITORY, Layout
-from workflow.needs import Spread, spread
+from workflow.needs import OverNodes, over_nodes
 
 PROFILE = REPOSITORY / "workflow/profiles/slurm"
 
@@ -97,20 +97,20 @@ def test_without_slurm_the_profile_is_refused_and_other_calls_are_not_asked(tmp_
 def test_a_job_has_as_many_nodes_as_the_devices_of_its_study_take(devices, nodes, gpu, rule):
     """Of the published study, whose nodes have eight."""
     study = load_study("kilt", {f"devices.{key}": value for key, value in devices.items()})
-    assert spread(study, rule) == Spread(nodes=nodes, gpu=gpu)
-    assert spread(study, "embed") == Spread(nodes=1, gpu=8), "of no mesh"
+    assert over_nodes(study, rule) == OverNodes(nodes=nodes, gpu=gpu)
+    assert over_nodes(study, "embed") == OverNodes(nodes=1, gpu=8), "of no mesh"
 
 
 @pytest.mark.parametrize("devices", [{"fsdp": 12}, {"fsdp": 3}, {"data": 3, "fsdp": 4}])
 def test_devices_that_are_no_whole_nodes_are_refused(devices):
     study = load_study("kilt", {f"devices.{key}": value for key, value in devices.items()})
     with pytest.raises(InputError, match="devices are no whole nodes.*multiple of 8"):
-        spread(study, "train")
+        over_nodes(study, "train")
 
 
 def test_a_study_of_a_cpu_has_one_process_whatever_its_mesh():
     study = load_study("smoke", {"devices.fsdp": 8})
-    assert spread(study, "train") == Spread(nodes=1, gpu=0)
+    assert over_nodes(study, "train") == OverNodes(nodes=1, gpu=0)
     assert Layout(study=study, draws_only=False).nodes == 1
 
 
