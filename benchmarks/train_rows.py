@@ -4,7 +4,8 @@
 
 A row has three answers, each with a page of evidence, and `--depth` retrieved passages. `imports megabytes` is the most
 that the process held before it read anything, `read megabytes` when all rows were read, `peak megabytes` when
-`--batches` batches of 128 were drawn. Pages of mapped files count while they are in memory; the system takes them back.
+`--batches` batches of 128 were drawn. Pages of mapped files count while they are in memory, and the system takes them
+back when it needs them: `own megabytes` is what the process holds at the end without them.
 """
 
 from __future__ import annotations
@@ -65,13 +66,19 @@ def read(directory: Path, batches: int) -> dict[str, float]:
         "imports megabytes": round(before),
         "read megabytes": round(built),
         "peak megabytes": round(_peak()),
+        "own megabytes": round(_held("RssAnon")),
     }
 
 
 def _peak() -> float:
-    """Megabytes that this process held at most, of Linux's own count: getrusage has what the parent held too."""
-    told = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
-    return int(told["VmHWM"].split()[0]) * 1024 / 1e6
+    """Megabytes that this process held at most."""
+    return _held("VmHWM")
+
+
+def _held(what: str) -> float:
+    """Megabytes of this process, of Linux's own count: getrusage has what the parent held too."""
+    told = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(told[what].split()[0]) * 1024 / 1e6
 
 
 def write_files(directory: Path, rows: int, depth: int) -> None:

@@ -27,6 +27,7 @@ from glimmer.runs.materials import Materials
 from glimmer.training.checkpoints import restore_parameters
 from glimmer.training.state import split_reader
 from tests.free_port import free_port
+from tests.test_parts import contents
 
 MODEL = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_heads": 2, "encoder_layers": 2, "decoder_layers": 1}
 STUDY = {
@@ -240,27 +241,30 @@ sys.exit(code)
 """
 
 
-def trained_by(count, road, run, out, directory):
-    """What each of `count` processes that train a run by the command says, and which files it wrote."""
-    port, processes = free_port(), []
-    for index in range(count):
-        options = {"run": run.id, "out": out, "metrics": directory / f"metrics-{index}.csv"} | road.places
-        meeting = {"coordinator": f"127.0.0.1:{port}", "processes": count, "process": index}
-        arguments = [part for name, value in (options | meeting).items() for part in (f"--{name}", str(value))]
-        log = str(directory / f"written-{index}.json")
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, "-c", LISTENING, log, "train", "--study", str(road.config), *arguments],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                cwd=Path(__file__).resolve().parents[1],
-            )
+def by_several(count, road, command, directory, *changes, **options):
+    """`count` processes, started, that do a command of the road together; each notes which files it writes."""
+    port, arguments = free_port(), [f"--set={change}" for change in changes]
+    arguments += [part for name, value in (options | road.places).items() for part in (f"--{name}", str(value))]
+    return [
+        subprocess.Popen(
+            [sys.executable, "-c", LISTENING, str(directory / f"written-{index}.json"), command, "--study",
+             str(road.config), *arguments, "--coordinator", f"127.0.0.1:{port}", "--processes", str(count),
+             "--process", str(index)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).resolve().parents[1],
         )
-    told = [process.communicate(timeout=500) for process in processes]
-    assert [process.returncode for process in processes] == [0] * count, told
+        for index in range(count)
+    ]  # fmt: skip
+
+
+def told_by(processes, directory, code=0):
+    """What each of these processes says, line by line, and which files it wrote."""
+    told = [process.communicate() for process in processes]  # one that misses another is ended by jax
+    assert [process.returncode for process in processes] == [code] * len(processes), told
     said = [[line for line in out.splitlines() if not line.startswith("[Gloo]")] for out, _ in told]
-    return said, [read_json(directory / f"written-{index}.json") for index in range(count)]
+    return said, [read_json(directory / f"written-{index}.json") for index in range(len(processes))]
 
 
 @pytest.mark.slow
@@ -268,7 +272,8 @@ def test_two_processes_train_a_run_as_one_does_and_the_first_alone_writes(road, 
     run = road.runs["fid", True]
     alone, out = (tmp_path / name / "trained" for name in ("alone", "together"))
     assert road.glimmer("train", run=run.id, out=alone, **road.places) == 0
-    said, written = trained_by(2, road, run, out, tmp_path)
+    told = by_several(2, road, "train", tmp_path, run=run.id, out=out, metrics=tmp_path / "metrics.csv")
+    said, written = told_by(told, tmp_path)
     one, two = (read_json(place / "training.json") for place in (alone, out))
     assert [entry["step"] for entry in two["curve"]] == [1, 2]
     for mine, theirs in zip(one["curve"], two["curve"], strict=True):
@@ -282,11 +287,36 @@ def test_two_processes_train_a_run_as_one_does_and_the_first_alone_writes(road, 
     for mine, theirs in zip(*kept, strict=True):
         np.testing.assert_allclose(mine, theirs, atol=2e-4)
     assert said[0][-1].startswith(f"run {run.id}: kept step") and said[1] == []
-    assert (tmp_path / "metrics-0.csv").exists() and not (tmp_path / "metrics-1.csv").exists()
+    assert (tmp_path / "metrics.csv").exists()  # of the first: what the second wrote is looked through below
     under = str(tmp_path / "together") + "/"
     assert any(path.startswith(under) and "checkpoints" not in path for path in written[0])
     checkpoints = under + "checkpoints"
     assert all(path.startswith(checkpoints) for path in written[1] if path.startswith(str(tmp_path)))
+    assert not [path for path in written[1] if path.startswith((str(road.work), str(road.study.results_directory)))]
+
+
+@pytest.mark.slow
+def test_two_processes_evaluate_a_run_as_one_does_and_the_first_alone_writes(road, tmp_path):
+    """By the command, of an untrained GLIMMER: each process holds half of every matrix. Blocks of memory are written in
+    turns; all else is process 0's, and equals one process's but for seconds, bytes of memory and devices."""
+    run, results = road.runs["glimmer", False], [tmp_path / f"{name}.json" for name in ("alone", "together")]
+    alone, together = (tmp_path / name / run.id / "trained" for name in ("alone", "together"))
+    assert road.glimmer("train", run=run.id, out=alone, **road.places) == 0
+    shutil.copytree(alone.parent, together.parent)
+    assert road.glimmer("evaluate", run=run.id, trained=alone, out=results[0], **road.places) == 0
+    of = {"run": run.id, "trained": together, "out": results[1]}
+    said, written = told_by(by_several(2, road, "evaluate", tmp_path, "devices.fsdp=2", **of), tmp_path)
+    one, two = map(read_json, results)
+    assert two["device"]["count"] == 2 and without_times(two) | {"device": one["device"]} == without_times(one)
+    assert one["memory_bytes_per_passage"] > 0
+    assert said[0][-1].startswith(f"run {run.id}: average") and said[1] == []
+    for kind in ("guesses", "gold"):
+        assert contents(together.parent / kind) == contents(alone.parent / kind)
+    stores = [contents(place.parent / "memory") for place in (alone, together)]
+    assert {name: len(block) for name, block in stores[1].items()} == {n: len(block) for n, block in stores[0].items()}
+    assert str(results[1]) in written[0] and not (together.parent / "answers").exists()
+    memory = f"{together.parent}/memory"
+    assert all(path.startswith(memory) for path in written[1] if path.startswith(str(tmp_path)))
     assert not [path for path in written[1] if path.startswith((str(road.work), str(road.study.results_directory)))]
 
 

@@ -32,7 +32,7 @@ from glimmer.results.run_files import KILT_CHECK
 from glimmer.retrieval.towers import HALVES, half_directory
 from glimmer.runs.inputs import Digests, check_results, files_of_data, given_inputs, hold
 from workflow.missing import require_inputs
-from workflow.needs import minutes, needs
+from workflow.needs import ON_DEVICES, minutes, needs, over_nodes
 from workflow.options import COMMITTED, option_of_size
 from worlds.recipe import Recipe
 
@@ -337,18 +337,27 @@ class Layout:
         return minutes(self.study, self.runs.values())
 
     def resources(self, rule: str) -> dict[str, Any]:
-        """`needs` without the threads, which are a directive of their own; and where results go. GPUs are asked for on
-        one node: SLURM would else spread them over several, where no step can have them. Where the study has a machine,
-        the runtime is a function of the wildcards: the plan's for that job.
+        """`needs` without the threads, which are a directive of their own, over as many nodes as the study's devices
+        take, and how a command starts there; and where results go. Where the study has a machine, the runtime is a
+        function of the wildcards: the plan's for that job, and the stated one where the plan has none, as for `train`
+        of a reader that is not trained.
 
         A command is told of the results for the lock of outside inputs that lies there. Among a rule's `params`,
-        another place for results would make every stage stale.
+        another place for results would make every stage stale, and so would another number of nodes.
         """
         needed = {name: value for name, value in self.needs(rule).items() if name != "threads"}
         if any(stage == rule for stage, _ in self._minutes):
-            needed["runtime"] = lambda wildcards: self._minutes[rule, getattr(wildcards, "run", "")]
-        on_one_node = {"nodes": 1} if needed["gpu"] else {}
-        return needed | on_one_node | {"results": str(self.study.results)}
+            needed["runtime"] = lambda wildcards: self._minutes.get(
+                (rule, getattr(wildcards, "run", "")), self.needs(rule)["runtime"]
+            )
+        over = over_nodes(self.study, rule)
+        started = over.command() if rule in ON_DEVICES else {}
+        return needed | over.resources() | started | {"results": str(self.study.results)}
+
+    @property
+    def nodes(self) -> int:
+        """Over how many nodes the widest job of the study lies. Raises InputError as `over_nodes` does."""
+        return max(over_nodes(self.study, rule).nodes for rule in ON_DEVICES)
 
     def _initial(self, section: Initial, key: str, option: str) -> str:
         return self.path("initial") if isinstance(section, PretrainedInitial) else self._given(key, section, option)

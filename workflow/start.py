@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from glimmer.errors import GlimmerError
-from workflow.cluster import check_status_command
+from workflow.cluster import check_nodes, check_status_command
 from workflow.drawing import Drawing
 from workflow.layout import Layout
 from workflow.options import check_targets, draws_only, shown_studies, study_of
@@ -36,6 +36,7 @@ def start(config: Mapping[str, Any], arguments: Iterable[str]) -> tuple[Layout, 
             shown = [Layout(study=study, draws_only=True) for study in shown_studies(config, arguments)]
         else:
             check_status_command(arguments)
+            check_nodes(arguments, layout.nodes)
             layout.check_inputs()
             shown = [layout]
         return layout, Drawing(studies=tuple(shown), results=layout.study.results)

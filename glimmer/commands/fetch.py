@@ -52,7 +52,9 @@ def run(args) -> int:
     names = list(args.names)
     options: dict[str, str] = {}
     if args.study:
-        wanted, options = wanted_by(study_of(args), Path(args.out))
+        study = study_of(args)
+        wanted, options = wanted_by(study, Path(args.out))
+        options |= _part_of_grid(study, args.study)
         names += wanted
     if not names:
         raise InputError("nothing to fetch", expected="names, or --study with inputs that it names no directory of",
@@ -73,14 +75,17 @@ def run(args) -> int:
 def wanted_by(study, out: Path) -> tuple[list[str], dict[str, str]]:
     """What a study takes from elsewhere and names no directory of; and the options of snakemake, once that is in `out`.
 
+    Of sizes with a checkpoint of their own those that its runs have: a part of a grid may do without.
     Raises InputError for an input whose release is no published name.
     """
+    from glimmer.experiments import runs_for
     from glimmer.experiments.sections import KiltData
     from glimmer.kilt.download import RELEASE
     from glimmer.models.published import model_name
 
     sections = {"data": study.data, "checkpoint": study.initial, "retriever": study.retriever}
-    sections |= {f"checkpoint_{size.lower()}": section.initial for size, section in study.sizes.items()}
+    used = {run.size for run in runs_for(study).values()}
+    sections |= {f"checkpoint_{size.lower()}": own.initial for size, own in study.sizes.items() if size in used}
     names: list[str] = []
     options = {"study": study.name}
     for option, section in sections.items():
@@ -98,6 +103,17 @@ def wanted_by(study, out: Path) -> tuple[list[str], dict[str, str]]:
             raise InputError(f"no published name: {option}", where=study.source, expected=f"{RELEASE}, or owner/name",
                              found=section.release)  # fmt: skip
     return names, options
+
+
+def _part_of_grid(study, stated: str) -> dict[str, str]:
+    """The options of snakemake for what --set left of the study's grid; such a part has results of its own."""
+    from glimmer.experiments import load_study
+
+    whole, parts = load_study(stated), {}
+    for key in ("artifacts", "seeds", "baselines"):
+        if (values := getattr(study, key)) != getattr(whole, key):
+            parts[key] = ",".join(map(str, values)) or "[]"
+    return parts | {"results": "DIR"} if parts else {}
 
 
 def _fetch_kilt(files, args) -> Iterator[dict[str, Any]]:

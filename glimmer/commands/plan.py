@@ -15,10 +15,11 @@ from glimmer.errors import InputError
 from glimmer.experiments import Run, Study, hours, runs_for
 from glimmer.results import load_runs
 from glimmer.runs import bill, foretold
+from glimmer.runs.grid_parts import costs_of_parts
 
 HELP = "foretell what a study will cost: runs, operations, bytes of memory; hours, from measured runs or of a device"
 PURPOSE = "study"
-EXAMPLES = ("glimmer plan --study embedded",)
+EXAMPLES = ("glimmer plan --study embedded", "glimmer plan --study kilt --device H100 --jobs 8 --price 2.5")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,8 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--clock", choices=("wall", "cpu"), default="wall", help="with the same: seconds of which (default: wall)"
     )
-    parser.add_argument("--devices", type=int, default=8, help="with --device: how many a job has (default: 8)")
-    parser.add_argument("--jobs", type=int, default=1, help="with --device: jobs at a time (default: 1)")
+    parser.add_argument("--devices", type=int, default=8, help="with --device: how many a job has (default: 8, a node)")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="with --device: jobs at a time, as many as there are nodes for (default: 1)"
+    )
     parser.add_argument(
         "--share",
         type=float,
@@ -115,22 +118,27 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _billed(study: Study, args: argparse.Namespace) -> int:
-    """A row a stage, then the total and what it stands on."""
+    """A row a stage, then the total and what it stands on, then a row a part of the grid that may be asked for."""
     machine = _machine(study, args)
     passages = bill.passages_of(study, args.passages)
     jobs = bill.jobs_of(study, passages)
     rows = bill.by_stage(jobs, machine)
     stores = bill.largest_stores(study, passages)
-    stated = {key: value for key, value in vars(machine).items() if key != "rates"}
+    stated = {_OF_MACHINE.get(key, key): value for key, value in vars(machine).items() if key != "rates"}
     total = {"study": study.name, **bill.total(rows), **stores, "passages": passages, **stated}
+    parts = costs_of_parts(study, machine, passages)
     if args.format == "json":
         each = [vars(job) | {"seconds": machine.seconds(job)} for job in jobs]
-        show({"total": total, "stages": rows, "jobs": each}, "json")
+        show({"total": total, "parts": parts, "stages": rows, "jobs": each}, "json")
         return 0
     show(rows, args.format)
-    beside("", args.format)
-    beside(total, args.format)
+    for more in ("", total, "", parts):
+        beside(more, args.format)
     return 0
+
+
+_OF_MACHINE = {"devices": "devices_a_job", "jobs": "jobs_at_a_time", "price": "price_of_a_device_hour"}
+"""What a machine has -> how the total calls it: `jobs` and `price` there are the study's."""
 
 
 def _machine(study: Study, args: argparse.Namespace) -> bill.Times:

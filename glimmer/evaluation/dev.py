@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from glimmer import processes
+from glimmer.errors import InputError
 from glimmer.evaluation.answering import Answerer
 from glimmer.evaluation.kilt_scores.answers import answer_scores
 from glimmer.kilt.formats import HEADLINE
@@ -49,10 +50,15 @@ class AnswerLoss:
     """The cross-entropy of the answers of `tasks`, without dropout: training's own loss.
 
     `tasks` have answers (`TaskExamples.with_answers`). The batches are made once, each of `batch_size` rows or as many
-    more as divide over the mesh; the last one is filled up with rows that have no answer.
+    more as divide over the mesh; the last one is filled up with rows that have no answer. Raises InputError for a task
+    without rows, which has no mean: before any step, and not after them.
     """
 
     def __init__(self, batcher: Batcher, tasks: Sequence[TaskExamples], batch_size: int, mesh: Mesh):
+        empty = [task.task for task in tasks if not len(task.rows)]
+        if empty or not tasks:
+            raise InputError("no row to measure a loss on", where=", ".join(empty) or "tasks", found=0,
+                             expected="one row or more of each task")  # fmt: skip
         rows = [(task, int(row)) for task in tasks for row in task.rows]
         size = batch_size + -batch_size % rows_multiple(mesh)
         self._mesh = mesh

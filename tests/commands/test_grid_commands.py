@@ -153,6 +153,39 @@ def test_plan_adds_up_and_training_costs_nothing_where_nothing_trains(capsys):
         )
 
 
+@pytest.mark.parametrize("price", [[], ["--price", "2.5"]])
+def test_a_plan_of_a_device_tells_jobs_and_money_of_the_study_apart_from_those_of_the_machine(capsys, price):
+    found = json.loads(printed(capsys, *_PLAN, "--jobs", "3", *price, "--json"))
+    total = found["total"]
+    assert total["jobs"] == len(found["jobs"]) == sum(row["jobs"] for row in found["stages"])
+    assert (total["jobs_at_a_time"], total["devices_a_job"]) == (3, 8)
+    if price:
+        assert total["price"] == pytest.approx(2.5 * total["device_hours"])
+        assert total["price_of_a_device_hour"] == 2.5
+
+
+def test_a_plan_names_parts_of_the_grid_and_each_costs_what_its_own_plan_says(capsys):
+    found = json.loads(printed(capsys, *_PLAN, "--json"))
+    parts = {row["part"]: row for row in found["parts"]}
+    figures = ["figure2", "figure3"]
+    assert list(parts) == [
+        "everything",
+        "one seed",
+        "one seed, one checkpoint",
+        *(f"one seed, {one}" for one in figures),
+    ]
+    assert parts["one seed, one checkpoint"] | {"part": ""} == parts["one seed, figure3"] | {"part": ""}
+    assert parts["one seed, figure3"]["sizes"] == "Large" and "XXL" in parts["one seed, figure2"]["sizes"]
+    for part in parts.values():
+        alone = json.loads(printed(capsys, *_PLAN, *part["options"].split(), "--json"))
+        for cost in ("longest_job_hours", "device_hours", "hours"):
+            assert alone["total"][cost] == pytest.approx(part[cost]), part["part"]
+        assert sum(job["stage"] == "train" for job in alone["jobs"]) == part["trainings"]
+
+
+_PLAN = ("plan", "--study", "kilt", "--set", "artifacts=[figure2,figure3]", "--device", "H100")
+
+
 def test_hours_of_runs_side_by_side_are_no_less_than_an_even_share_and_no_more_than_one_after_the_other(capsys):
     words = ["plan", "--study", "pilot", "--hours", "--start-up", "7", "--json"]
     two, one = (json.loads(printed(capsys, *words, "--cores", cores)) for cores in "21")

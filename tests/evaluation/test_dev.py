@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from glimmer.errors import InputError
 from glimmer.evaluation.dev import AnswerLoss
 from glimmer.experiments.settings import glimmer
 from glimmer.models.batch import Batch
@@ -42,3 +43,13 @@ def test_the_loss_on_dev_is_that_of_one_training_batch_with_the_same_rows(tasks,
     expected = float(jax.jit(lambda r, b: reader_losses(r, b, weights, None).language_model)(reader, rows))
     found = AnswerLoss(Rows(), TASKS, batch_size, device_mesh())(split_reader(reader))
     assert found.mean(tasks) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "named"),
+    [([*TASKS, SimpleNamespace(task="zsre", rows=np.array([], np.int64))], "zsre"), ([], "tasks")],
+)
+def test_a_task_without_a_row_to_measure_on_is_named_before_anything_is_computed(tasks, named):
+    """Its mean is no number; a curve that left it out would not say what its average is over."""
+    with pytest.raises(InputError, match=f"{named}: no row to measure a loss on"):
+        AnswerLoss(Rows(), tasks, 2, device_mesh())

@@ -169,11 +169,17 @@ def test_what_a_models_name_is(text, expected):
     assert model_name(text) == expected
 
 
-def test_the_command_fetches_what_a_study_needs_and_says_how_to_call_it(server, tmp_path):
+@pytest.mark.parametrize("part", [False, True])
+def test_the_command_fetches_what_a_study_needs_and_says_how_to_call_it(server, tmp_path, part):
+    """Of the whole, whose XXL is given, or of a part of its grid that has no reader of XXL."""
     publish(server, "google/t5-v1_1-large", T5)
     publish(server, "sentence-transformers/gtr-t5-base", GTR)
     environment = os.environ | {"HF_ENDPOINT": server.address, "HF_HUB_OFFLINE": "0"}
-    given = ["--set", f"data={tmp_path}/kilt", "--set", f"sizes.XXL.initial.directory={tmp_path}/xxl"]
+    given, ends = [f"sizes.XXL.initial.directory={tmp_path}/xxl"], f"checkpoint_xxl={tmp_path}/xxl"
+    if part:
+        given = ["artifacts=[figure3,table2]", "seeds=[0]", "baselines=[]"]
+        ends = "artifacts=figure3,table2 seeds=0 baselines=[] results=DIR"
+    given = [word for change in [f"data={tmp_path}/kilt", *given] for word in ("--set", change)]
     done = subprocess.run(
         [sys.executable, "-m", "glimmer", "fetch", "--study", "kilt", *given, "--out", str(tmp_path / "models")],
         env=environment, text=True, capture_output=True, check=False,
@@ -182,6 +188,6 @@ def test_the_command_fetches_what_a_study_needs_and_says_how_to_call_it(server, 
     assert done.stderr == "", "no progress bar where nobody looks"
     assert done.stdout.splitlines()[-1] == (
         f"snakemake --cores all --config study=kilt data={tmp_path}/kilt checkpoint={tmp_path}/models/t5-v1_1-large "
-        f"retriever={tmp_path}/models/gtr-t5-base checkpoint_xxl={tmp_path}/xxl"
+        f"retriever={tmp_path}/models/gtr-t5-base {ends}"
     )
     assert (tmp_path / "models/gtr-t5-base/2_Dense/model.safetensors").read_bytes() == b"d"

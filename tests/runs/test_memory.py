@@ -11,7 +11,7 @@ from glimmer.experiments import load_study, runs_for
 from glimmer.experiments.sections import Devices
 from glimmer.experiments.settings import fid, lumen
 from glimmer.models.store import DIGEST_BYTES, StorePlan, write_store
-from glimmer.parts import StagePart
+from glimmer.parts import StagePart, all_parts
 from glimmer.runs import memory
 from glimmer.runs.bill import memory_bytes_per_passage
 from glimmer.runs.memory import write_memory, write_part
@@ -64,6 +64,19 @@ def test_jobs_write_what_the_evaluation_reads_and_it_makes_what_they_left_out(re
     exact = np.asarray(reader.remember_passages(TOKENS[ids]))
     assert np.abs(store.read(ids).astype(np.float32) - exact).max() <= np.abs(exact).max() / 127
     np.testing.assert_array_equal(store.read(ids), alone.read(ids))
+
+
+@pytest.mark.parametrize("of", [2, 4])
+def test_the_parts_of_a_study_leave_the_bytes_that_one_job_leaves_in_any_order(reader, computed, tmp_path, of):
+    """Of three blocks: more parts than that have one with nothing to do. The evaluation then computes none."""
+    jobs = list(all_parts(load_study("smoke", {"parts.remember": of}).parts.remember))
+    made = materials()
+    written = [write_part(reader, made, tmp_path / "parts", part) for part in reversed(jobs)]
+    assert len(written) == of and sorted(block for blocks in written for block in blocks) == [0, 1, 2]
+    assert write_part(reader, made, tmp_path / "alone") == [0, 1, 2]
+    assert files(tmp_path / "parts") == files(tmp_path / "alone")
+    write_memory(reader, made, tmp_path / "parts")
+    assert computed[-1] == [] and files(tmp_path / "parts") == files(tmp_path / "alone")
 
 
 def test_memory_of_other_parameters_tokens_or_code_is_made_anew(reader, computed, tmp_path, monkeypatch):

@@ -1,11 +1,12 @@
 """Every call of snakemake with options that a document shows is one that snakemake takes."""
 
 import re
+import shlex
 
 import pytest
 import yaml
 
-from tests.workflow.test_snakefile import ROOT, snakemake
+from tests.workflow.test_snakefile import ROOT, _is_taken, job_counts, snakemake
 
 DOCUMENTS = ("README.md", "workflow/README.md", "config/kilt.yaml", "config/sample.yaml", "Makefile")
 
@@ -43,3 +44,27 @@ def test_the_documented_file_plans_the_study(published, tmp_path):
     (tmp_path / "options.yaml").write_text(f"{block}results: {tmp_path}/results\nwork: {tmp_path}/work\n")
     done = snakemake("all", "--dry-run", "--nolock", "--quiet", "--configfile", str(tmp_path / "options.yaml"))
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def steps_of_a_cluster():
+    """The commands of the way from a login node to Figure 3, in order."""
+    text = (ROOT / "docs/cluster.md").read_text(encoding="utf-8")
+    steps = re.search(r"^## From a login node.*?^## ", text, flags=re.S | re.M)[0]
+    return [shlex.split(command) for command in re.findall(r"`((?:glimmer|snakemake) [^`]+)`", steps)]
+
+
+def test_the_commands_on_the_way_to_a_figure_on_a_cluster_exist():
+    commands = [words[1:] for words in steps_of_a_cluster() if words[0] == "glimmer"]
+    assert [words[0] for words in commands] == ["fetch", "plan", "runs", "train", "runs"]
+    assert all(map(_is_taken, commands))
+
+
+def test_the_call_on_a_cluster_plans_figure_3_with_what_was_fetched_for_it(published, tmp_path):
+    """The folders stand for those of the call; without XXL's, which a reader of another size would miss."""
+    (call,) = [words[1:] for words in steps_of_a_cluster() if words[0] == "snakemake"]
+    places = published | {"results": tmp_path / "results"}
+    assert "checkpoint_xxl" not in {word.partition("=")[0] for word in call}
+    words = [f"{option}={places[option]}" if (option := word.partition("=")[0]) in places else word for word in call]
+    done = snakemake("all", "--dry-run", "--nolock", *words, f"work={tmp_path}/work")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert job_counts(done.stdout + done.stderr)["train"] == 10

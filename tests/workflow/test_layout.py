@@ -109,6 +109,8 @@ def test_a_study_with_a_machine_asks_for_the_minutes_of_its_plan():
     layout = Layout(study=load_study("kilt"), draws_only=False)
     trained = [run for run, one in layout.runs.items() if one.reader.is_trained_by_its_run]
     asked = {run: layout.resources("train")["runtime"](SimpleNamespace(run=run)) for run in trained}
+    untrained = next(run for run, one in layout.runs.items() if not one.reader.trained)
+    assert layout.resources("train")["runtime"](SimpleNamespace(run=untrained)) == layout.needs("train")["runtime"]
     longest = max(asked.values())
     assert longest == 4320, "a training of XXL takes longer than a job may"
     largest = {layout.runs[run].size for run in trained if asked[run] == longest}

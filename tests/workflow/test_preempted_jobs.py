@@ -10,9 +10,9 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("rules, command", [("training", "train"), ("evaluation", "evaluate")])
+@pytest.mark.parametrize("rules, command", [("training", "train"), ("evaluation", "evaluate"), ("memory", "remember")])
 def test_what_saves_on_a_signal_takes_the_place_of_its_shell(rules, command):
-    assert f'"exec glimmer {command} ' in (ROOT / f"workflow/rules/{rules}.smk").read_text()
+    assert f'"exec {{resources.launch}} glimmer {command} ' in (ROOT / f"workflow/rules/{rules}.smk").read_text()
 
 
 @pytest.mark.slow

@@ -123,6 +123,32 @@ def test_every_command_of_a_rule_is_one_that_glimmer_takes(tmp_path, given, unpi
     assert not refused, f"workflow/rules call what `glimmer COMMAND --help` does not offer: {refused}"
 
 
+def test_over_several_nodes_srun_starts_a_process_of_each_command_that_lies_on_devices(
+    tmp_path, published, copy_of_the_code
+):
+    """Of the published study with devices of four nodes, Figure 2 at one seed; the other commands are one process."""
+    study = copy_of_the_code / "config" / "kilt.yaml"
+    study.write_text(study.read_text() + "devices: { fsdp: 32 }\n")
+    given = [f"{option}={folder}" for option, folder in published.items()]
+    places = (f"results={tmp_path}/results", f"work={tmp_path}/work", "artifacts=figure2", "seeds=0", "baselines=[]")
+    call = ("all", "--dry-run", "--nolock", "--printshellcmds", "--quiet", "host", "--config", "study=kilt")
+    done = snakemake(*call, *given, *places, cwd=copy_of_the_code)
+    told = re.findall(r"(?:exec (.*?))?glimmer (\S+ .*?) > \S+ 2>&1", done.stdout + done.stderr)
+    launched = [(launch.split(), shlex.split(words)) for launch, words in told]
+    step = ["srun", "--nodes=4", "--ntasks=4", "--ntasks-per-node=1", "--gpus-per-node=8"]
+    for command in ("train", "remember", "evaluate"):
+        of_it = [(launch, words) for launch, words in launched if words[0] == command]
+        assert of_it and all(map(_is_taken, (words for _, words in of_it)))
+        for launch, words in of_it:
+            threads = words[words.index("--threads") + 1]  # of this machine no more than it has
+            assert launch == [*step, f"--cpus-per-task={threads}"] and words[-2:] == ["--processes", "slurm"]
+    others = {words[0]: launch for launch, words in launched if words[0] not in ("train", "remember", "evaluate")}
+    assert "embed" in others and not any(others.values())
+    # Without a scheduler that starts them, the same call ends before any work.
+    here = snakemake("all", "--cores", "1", "--nolock", "--config", "study=kilt", *given, *places, cwd=copy_of_the_code)
+    assert here.returncode == 2 and "those of 4 nodes" in here.stderr, here.stderr[-2000:]
+
+
 def test_every_stage_of_the_table_has_a_rule_that_takes_what_makes_it_stale_from_there():
     rules = "".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
     for name, stage in STAGES.items():

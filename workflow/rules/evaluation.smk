@@ -21,8 +21,10 @@ rule evaluate:
         study=lambda wildcards: [STUDY, *layout.at(wildcards).option],
         data=lambda wildcards: layout.at(wildcards).data,
         work=lambda wildcards: layout.at(wildcards).work,
-    # exec: a signal to stop would end a shell at once, and its job, while the command still saves.
+    # exec: a signal to stop would end a shell at once, and its job, while the command still saves. Over several nodes
+    # `srun` starts it on each.
     shell:
-        "exec glimmer evaluate --study {params.study:q} --set results={resources.results:q}"
+        "exec {resources.launch} glimmer evaluate --study {params.study:q} --set results={resources.results:q}"
         " --run {wildcards.run} --work {params.work:q} --data {params.data:q}"
-        " --init {input.initial:q} --trained {input.trained:q} --out {output.result:q} --threads {threads} > {log:q} 2>&1"
+        " --init {input.initial:q} --trained {input.trained:q} --out {output.result:q}"
+        " --threads {threads} {resources.processes} > {log:q} 2>&1"

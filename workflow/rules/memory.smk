@@ -25,8 +25,10 @@ if layout.parts("remember") > 1:
             data=lambda wildcards: layout.at(wildcards).data,
             work=lambda wildcards: layout.at(wildcards).work,
             of=layout.parts("remember"),
-        # exec: a signal to stop would end a shell at once, and its job, while the command still saves.
+        # exec: a signal to stop would end a shell at once, and its job, while the command still saves. Over several
+        # nodes `srun` starts it on each.
         shell:
-            "exec glimmer remember --study {params.study:q} --set results={resources.results:q}"
+            "exec {resources.launch} glimmer remember --study {params.study:q} --set results={resources.results:q}"
             " --run {wildcards.run} --work {params.work:q} --data {params.data:q} --init {input.initial:q}"
-            " --trained {input.trained:q} --part {wildcards.part:q}/{params.of:q} --threads {threads} > {log:q} 2>&1"
+            " --trained {input.trained:q} --part {wildcards.part:q}/{params.of:q}"
+            " --threads {threads} {resources.processes} > {log:q} 2>&1"
