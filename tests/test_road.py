@@ -277,7 +277,10 @@ def test_two_processes_train_a_run_as_one_does_and_the_first_alone_writes(road, 
     one, two = (read_json(place / "training.json") for place in (alone, out))
     assert [entry["step"] for entry in two["curve"]] == [1, 2]
     for mine, theirs in zip(one["curve"], two["curve"], strict=True):
+        by_task = mine.pop("tasks"), theirs.pop("tasks")
         assert theirs == pytest.approx(mine, rel=1e-4)
+        for task, measured in by_task[0].items():
+            assert by_task[1][task] == pytest.approx(measured, rel=1e-4), task
     for part, moved in one["training_units"]["moved"].items():
         assert two["training_units"]["moved"][part] == pytest.approx(moved, rel=1e-2), part
     materials = Materials(study=road.study, run=run, work=road.work, data=road.places["data"],
