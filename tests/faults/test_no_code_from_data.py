@@ -17,6 +17,7 @@ from analysis.report import page, pictures
 from glimmer.files import read_json, write_json
 from glimmer.results import load_results
 from tests.analysis import synthetic
+from workflow.needs import OverNodes
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [path for package in ("glimmer", "worlds", "analysis", "workflow") for path in (ROOT / package).rglob("*.py")]
@@ -132,7 +133,8 @@ def test_every_yaml_loader_is_safe():
 
 # -- the shell --------------------------------------------------------------------------------------------------------
 
-UNQUOTED = {"threads", "wildcards.run"}  # a number; and 12 hexadecimal digits, to which a rule file holds it
+LAUNCH = {"resources.launch", "resources.processes"}  # several words of the workflow's own, with numbers in them: below
+UNQUOTED = {"threads", "wildcards.run", *LAUNCH}  # a number; 12 hexadecimal digits, to which a rule file holds it
 
 
 def shell_commands(path: Path) -> list[str]:
@@ -141,6 +143,15 @@ def shell_commands(path: Path) -> list[str]:
     blocks = re.findall(r'^( *)shell:\n((?:\1    +"(?:[^"\\]|\\.)*"\n)+)', text, flags=re.M)
     assert len(blocks) == len(re.findall(r"^ *shell:", text, flags=re.M)), path
     return ["".join(ast.literal_eval(line.strip()) for line in body.splitlines()) for _, body in blocks]
+
+
+@pytest.mark.parametrize(("nodes", "gpu"), [(1, 0), (1, 8), (3, 8)])
+def test_how_a_command_is_started_on_nodes_is_plain_words_and_numbers(nodes, gpu):
+    told = OverNodes(nodes=nodes, gpu=gpu).command()
+    assert {f"resources.{name}" for name in told} == LAUNCH
+    for words in told.values():
+        text = words(None, threads=4) if callable(words) else words
+        assert re.fullmatch(r"[a-z0-9= -]*", text), text
 
 
 @pytest.mark.parametrize("path", RULES, ids=lambda path: path.name)
