@@ -108,11 +108,10 @@ def wanted_by(study, out: Path) -> tuple[list[str], dict[str, str]]:
 def _part_of_grid(study, stated: str) -> dict[str, str]:
     """The options of snakemake for what --set left of the study's grid; such a part has results of its own."""
     from glimmer.experiments import load_study
+    from glimmer.runs.grid_parts import changed
 
-    whole, parts = load_study(stated), {}
-    for key in ("artifacts", "seeds", "baselines"):
-        if (values := getattr(study, key)) != getattr(whole, key):
-            parts[key] = ",".join(map(str, values)) or "[]"
+    keys = changed(load_study(stated), study)
+    parts = {key: ",".join(map(str, getattr(study, key))) or "[]" for key in keys}
     return parts | {"results": "DIR"} if parts else {}
 
 

@@ -29,7 +29,7 @@ def _parts(study: Study) -> dict[str, Study]:
     if len(plain) < len(alone):
         parts["one seed, one checkpoint"] = _with(study, plain)
     parts |= {f"one seed, {name}": part for name, part in alone.items()}
-    return {name: part for name, part in parts.items() if part is study or (part.artifacts and _changed(study, part))}
+    return {name: part for name, part in parts.items() if part is study or (part.artifacts and changed(study, part))}
 
 
 def _with(study: Study, artifacts: Iterable[str]) -> Study:
@@ -40,14 +40,15 @@ def _other_checkpoints(study: Study) -> set[str]:
     return {run.size for run in runs_for(study).values()} & set(study.sizes)
 
 
-def _changed(study: Study, part: Study) -> list[str]:
+def changed(study: Study, part: Study) -> list[str]:
+    """The keys in which a part of a study's grid is another than the whole."""
     return [key for key in _KEYS if getattr(part, key) != getattr(study, key)]
 
 
 def _row(name: str, study: Study, part: Study, machine: bill.Times, passages: int | None) -> dict[str, Any]:
     jobs = bill.jobs_of(part, passages)
     summed = bill.total(bill.by_stage(jobs, machine))
-    options = [f"{key}=[{','.join(map(str, getattr(part, key)))}]" for key in _changed(study, part)]
+    options = [f"{key}=[{','.join(map(str, getattr(part, key)))}]" for key in changed(study, part)]
     options += ["fewer_seeds={}"] if part.fewer_seeds != study.fewer_seeds else []
     return {
         "part": name,
